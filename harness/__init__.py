@@ -1,0 +1,1 @@
+"""The machine: from a workload file to MLflow."""

@@ -1,0 +1,129 @@
+"""What happens in a sweep, as frozen values: the engine makes them, the outbox keeps them, the recorder forwards them.
+
+An event's `time_ms` is the moment it happened and becomes MLflow's timestamp, so that sending it twice changes nothing.
+One event is one line of JSON: `encode` and `decode` are each other's inverse.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from harness.schema import Outcome
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch, MLflow's clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepStarted:
+    """First line of every outbox: all that a parent run needs, so that a copy of the outbox can be sent from anywhere."""
+
+    sweep_id: str
+    name: str
+    """Unique, readable: names the storage folder and the parent run."""
+    experiment: str
+    description: str
+    workload_text: str
+    trials: tuple[Mapping[str, Any], ...]
+    """One `Trial.record()` each: id, cell_id, label, seed, settings."""
+    reused: Mapping[str, str]
+    """Trial id -> MLflow run id, for trials whose result an earlier sweep already holds."""
+    plan: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    time_ms: int = field(default_factory=now_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted:
+    """An attempt began on a worker group."""
+
+    trial_id: str
+    attempt: int
+    tags: Mapping[str, str]
+    """Device name and count, versions, host names: what only the workers know."""
+    resumed_epoch: float | None = None
+    """Epochs already done by an earlier attempt, None for a fresh start."""
+    time_ms: int = field(default_factory=now_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEnded:
+    """One point of every series."""
+
+    trial_id: str
+    attempt: int
+    epoch: int
+    """Epochs done, 1 after the first."""
+    values: Mapping[str, float]
+    """Series of `harness.schema.METRICS`."""
+    time_ms: int = field(default_factory=now_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactWritten:
+    """A file below the trial's folder is complete. `path` is relative to that folder."""
+
+    trial_id: str
+    attempt: int
+    path: str
+    time_ms: int = field(default_factory=now_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnded:
+    """An attempt ended. `final` tells whether the trial did too, or will be tried again."""
+
+    trial_id: str
+    attempt: int
+    outcome: Outcome
+    final: bool = True
+    reason: str = ""
+    """One line: the cause, for every outcome but `finished`."""
+    results: Mapping[str, float] = field(default_factory=dict)
+    """Single values of `harness.schema.METRICS`."""
+    time_ms: int = field(default_factory=now_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepEnded:
+    """The sweep has nothing left to do, or was stopped."""
+
+    status: str
+    """`finished`, `failed`, or `stopped`."""
+    time_ms: int = field(default_factory=now_ms)
+
+
+Event = SweepStarted | TrialStarted | EpochEnded | ArtifactWritten | TrialEnded | SweepEnded
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (SweepStarted, TrialStarted, EpochEnded, ArtifactWritten, TrialEnded, SweepEnded)
+}
+
+
+def encode(event: Event) -> str:
+    """One line of JSON, without the line's end. NaN and infinity are kept, as Python's json writes them."""
+    return json.dumps({"event": type(event).__name__, **asdict(event)}, sort_keys=True)
+
+
+def decode(line: str) -> Event:
+    """The event in a line.
+
+    Raises:
+        ValueError: the line is not one that `encode` wrote.
+    """
+    fields = json.loads(line)
+    kind = KINDS.get(fields.pop("event", None))
+    if kind is None:
+        raise ValueError(f"not an event: {line[:80]!r}")
+    if "outcome" in fields:
+        fields["outcome"] = Outcome(fields["outcome"])
+    if "trials" in fields:
+        fields["trials"] = tuple(fields["trials"])
+    return kind(**fields)

@@ -1,0 +1,110 @@
+"""Every name that the harness writes to MLflow, with its unit, its better direction and its label: one table.
+
+`METRICS` holds what a trial measures, `Tag` what describes a run, `Outcome` how a trial can end. Reports take labels and
+units from here; nothing else spells these names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+PROTOCOL = 1
+"""Version of the measuring protocol. Part of every trial id: raise it when the same settings would give other numbers."""
+
+
+class Outcome(StrEnum):
+    """How a trial ended. `finished` and `diverged` are results; the others are not."""
+
+    FINISHED = "finished"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMED_OUT = "timed_out"
+    INFEASIBLE = "infeasible"
+    STOPPED = "stopped"
+
+    @property
+    def is_result(self) -> bool:
+        """Whether the trial need not run again."""
+        return self in (Outcome.FINISHED, Outcome.DIVERGED)
+
+
+class Tag(StrEnum):
+    """Tags of MLflow runs."""
+
+    KIND = "harness.kind"
+    SWEEP_ID = "harness.sweep_id"
+    TRIAL_ID = "harness.trial_id"
+    CELL_ID = "harness.cell_id"
+    LABEL = "harness.label"
+    ATTEMPT = "harness.attempt"
+    OUTCOME = "harness.outcome"
+    REASON = "harness.reason"
+    DEVICE_NAME = "device.name"
+    DEVICE_COUNT = "device.count"
+    GIT_COMMIT = "git.commit"
+    GIT_DIRTY = "git.dirty"
+
+
+KIND_SWEEP = "sweep"
+KIND_TRIAL = "trial"
+
+Direction = Literal["lower", "higher", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One measured quantity."""
+
+    key: str
+    """MLflow's metric name."""
+    unit: str
+    label: str
+    """How a table or an axis names it, unit left out."""
+    better: Direction = "none"
+    series: bool = False
+    """One point an epoch (step = epochs done) instead of one value a trial."""
+
+
+def _table(*metrics: Metric) -> dict[str, Metric]:
+    return {metric.key: metric for metric in metrics}
+
+
+METRICS = _table(
+    Metric(key="train/loss", unit="nats", label="Training loss", better="lower", series=True),
+    Metric(key="train/error_pct", unit="%", label="Training error, while training", better="lower", series=True),
+    Metric(key="val/loss", unit="nats", label="Test loss", better="lower", series=True),
+    Metric(key="val/error_pct", unit="%", label="Test error", better="lower", series=True),
+    Metric(key="throughput/images_per_s", unit="images/s", label="Throughput", better="higher", series=True),
+    Metric(key="time/train_s", unit="s", label="Training time, evaluation left out", better="lower", series=True),
+    Metric(key="final/train_error_pct", unit="%", label="Final training error", better="lower"),
+    Metric(key="final/train_loss", unit="nats", label="Final training loss", better="lower"),
+    Metric(key="final/val_error_pct", unit="%", label="Final test error", better="lower"),
+    Metric(key="final/val_loss", unit="nats", label="Final test loss", better="lower"),
+    Metric(key="final/train_images", unit="images", label="Images behind the training error"),
+    Metric(key="final/val_images", unit="images", label="Images behind the test error"),
+    Metric(key="model/params", unit="", label="Parameters"),
+    Metric(key="model/macs", unit="MAC", label="Multiply-accumulates, forward, one image"),
+    Metric(key="model/train_flops_per_image", unit="FLOP", label="Training FLOPs, one image"),
+    Metric(key="speed/images_per_s", unit="images/s", label="Training speed", better="higher"),
+    Metric(key="speed/images_per_s_low", unit="images/s", label="Training speed, lower end of the 95 % interval"),
+    Metric(key="speed/images_per_s_high", unit="images/s", label="Training speed, upper end of the 95 % interval"),
+    Metric(key="speed/step_ms_p50", unit="ms", label="Step time, median", better="lower"),
+    Metric(key="speed/step_ms_p95", unit="ms", label="Step time, 95th percentile", better="lower"),
+    Metric(key="speed/steps_timed", unit="steps", label="Steps timed"),
+    Metric(key="speed/train_flops_per_s", unit="FLOP/s", label="Training FLOPs per second", better="higher"),
+    Metric(key="speed/mfu_pct", unit="%", label="Model FLOPs utilization", better="higher"),
+    Metric(key="time/total_s", unit="s", label="Trial time, everything", better="lower"),
+    Metric(key="time/evaluate_s", unit="s", label="Time in evaluation", better="lower"),
+    Metric(key="device/memory_peak_gib", unit="GiB", label="Peak device memory", better="lower"),
+)
+
+STEPS_ARTIFACT = "steps.parquet"
+ENVIRONMENT_ARTIFACT = "environment.json"
+WORKLOAD_ARTIFACT = "workload.yaml"
+TRIALS_ARTIFACT = "trials.json"
+PLAN_ARTIFACT = "plan.json"
+TRACE_ARTIFACT = "trace.txt"
+REPORT_ARTIFACT = "report"

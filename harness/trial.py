@@ -1,0 +1,105 @@
+"""A trial: one cell of the matrix with one seed, and the digest that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from harness.schema import PROTOCOL
+from models import MODELS
+from models.spec import ModelSpec
+from workloads.datasets import DATASETS
+from workloads.datasets.spec import DatasetSpec
+from workloads.recipes import Recipe
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """On how much of a cluster a trial runs."""
+
+    workers: int = 1
+    """Processes in the worker group; each trains on its share of every global batch."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: cuda where the cluster has GPUs, else cpu."""
+    cpus_per_worker: int = 1
+    gpus_per_worker: float = 1.0
+    """Where the device is cuda; a fraction shares a GPU between trials."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """All that decides one result. Two trials are the same trial exactly when their ids are equal."""
+
+    model: ModelSpec
+    dataset: DatasetSpec
+    recipe: Recipe
+    scale: Scale
+    seed: int
+    fingerprint: str
+    """Digest of the data set's files and split."""
+    label: str
+    """What tells this cell from the others of its sweep, for people: `resnet-20-A`. Not part of the id."""
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits, from all that decides the result."""
+        return _digest(self.settings())
+
+    @property
+    def cell_id(self) -> str:
+        """As `id`, the seed left out."""
+        return _digest({key: value for key, value in self.settings().items() if key != "seed"})
+
+    @property
+    def name(self) -> str:
+        """Run name in MLflow and on the terminal."""
+        return f"{self.label} seed {self.seed}"
+
+    def settings(self) -> dict[str, Scalar]:
+        """The resolved settings, flat: `model.depth`, `recipe.lr`, ...: MLflow's params and the digest's input.
+
+        How many cores or which share of a GPU a worker gets is left out: it decides the speed, not the result.
+        """
+        return {
+            "model.name": _name_of(self.model, MODELS),
+            **_flat("model", asdict(self.model)),
+            "dataset.name": _name_of(self.dataset, DATASETS),
+            **_flat("dataset", self.dataset.identity()),
+            "dataset.fingerprint": self.fingerprint,
+            **_flat("recipe", asdict(self.recipe)),
+            "scale.workers": self.scale.workers,
+            "scale.device": self.scale.device,
+            "seed": self.seed,
+            "protocol": PROTOCOL,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """What the sweep's list of trials says of this one."""
+        return {
+            "id": self.id,
+            "cell_id": self.cell_id,
+            "label": self.label,
+            "seed": self.seed,
+            "settings": self.settings(),
+        }
+
+
+def _name_of(spec: object, registry: dict[str, Any]) -> str:
+    return next(name for name, kind in registry.items() if kind is type(spec))
+
+
+def _flat(prefix: str, fields: dict[str, Any]) -> dict[str, Scalar]:
+    return {f"{prefix}.{key}": _scalar(value) for key, value in fields.items()}
+
+
+def _scalar(value: Any) -> Scalar:
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
+
+
+def _digest(settings: dict[str, Scalar]) -> str:
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

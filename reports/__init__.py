@@ -1,0 +1,1 @@
+"""From what MLflow holds to verdicts, tables, figures and pages. Never torch, never Ray."""
