@@ -1,0 +1,88 @@
+# make demo and make test each do all the set-up they need, from a fresh clone, with Python, make and nothing else.
+#
+#   PYTHON       the interpreter that makes the environment    make demo PYTHON=python3.12
+#   PYTEST_ARGS  handed on to pytest                           make test PYTEST_ARGS="tests/unit -x"
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+LOG := $(VENV)/install.log
+
+# Neither library reports home from a make target.
+export MLFLOW_DISABLE_TELEMETRY := true
+export RAY_USAGE_STATS_ENABLED := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check perf constraints clean
+.DELETE_ON_ERROR:
+
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Make the environment in .venv and install what a user needs.
+
+demo: ## Set up, then train the digits workload and report on it.
+	@begin=$$(date +%s); \
+	$(MAKE) --no-print-directory install && \
+	echo "Set-up took $$(( $$(date +%s) - begin )) s." && \
+	$(BIN)/harness run workloads/digits.yaml
+
+test: $(VENV)/.installed-test ## Set up, then run the whole test suite.
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev ## Check format, lint, types and who imports whom.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+perf: $(VENV)/.installed ## Run each benchmark of tests/perf in turn.
+	@set -e; for benchmark in tests/perf/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+# Take the versions that .venv holds: names and versions only, without pip and without a build's local suffix (+cu130).
+constraints: $(VENV)/.installed-test $(VENV)/.installed-dev ## Pin the versions of .venv in constraints.txt.
+	$(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip \
+	    | sed 's/+.*//' | LC_ALL=C sort -f > $(VENV)/constraints.txt
+	mv $(VENV)/constraints.txt constraints.txt
+
+clean: ## Remove the environment, caches and build outputs; runs, reports and the tracking database stay.
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find harness models workloads reports tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environment ------------------------------------------------------------------------------------------------------
+
+define NO_VENV
+This Python cannot make virtual environments: its module venv or ensurepip is missing.
+On Debian and Ubuntu: apt-get install python3-venv. Then run make again.
+endef
+export NO_VENV
+
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || \
+	    { echo "$(PYTHON) not found: install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	    { echo "$$($(PYTHON) --version) will not do: Python 3.11, 3.12 or 3.13 is needed. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$$NO_VENV" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# pip's warnings go to the log; its errors are shown.
+define pip_install
+@echo "Installing $(1) into $(VENV). The first time takes minutes and about 6 GB, most of it torch."
+@$(BIN)/python -m pip install -qq --log $(LOG) -c constraints.txt -e '$(1)' || \
+    { echo "The installation failed; all that pip said is in $(LOG)." >&2; exit 1; }
+@touch $@
+endef
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	$(call pip_install,.)
+
+$(VENV)/.installed-test: $(VENV)/.created pyproject.toml constraints.txt
+	$(call pip_install,.[test])
+	@touch $(VENV)/.installed
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
+	$(call pip_install,.[dev])
+	@touch $(VENV)/.installed
