@@ -68,11 +68,10 @@ $(VENV)/.created:
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# pip's warnings go to the log; its errors are shown.
 define pip_install
 @echo "Installing $(1) into $(VENV). The first time takes minutes and about 6 GB, most of it torch."
-@$(BIN)/python -m pip install -qq --log $(LOG) -c constraints.txt -e '$(1)' || \
-    { echo "The installation failed; all that pip said is in $(LOG)." >&2; exit 1; }
+@$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '$(1)' >$(LOG) 2>&1 || \
+    { tail -n 20 $(LOG) >&2; echo "The installation failed; all that pip said is in $(LOG)." >&2; exit 1; }
 @touch $@
 endef
 

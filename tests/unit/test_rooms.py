@@ -1,0 +1,106 @@
+"""Who may know whom: the import contracts bite, and what should stay light loads nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("harness", "models", "reports", "workloads")
+HEAVY = frozenset({"torch", "torchvision", "ray", "mlflow", "pandas", "scipy", "sklearn", "matplotlib"})
+
+# One forbidden line for each sentence: where it is put, the line, and the start of the contract that must break.
+TRESPASSES = [
+    ("models/spec.py", "import workloads", "models know torch alone"),
+    ("models/spec.py", "import harness.errors", "models know torch alone"),
+    ("models/spec.py", "import numpy", "models know torch alone"),
+    ("workloads/recipes.py", "import models", "workloads know torch, numpy"),
+    ("workloads/recipes.py", "import harness.errors", "workloads know torch, numpy"),
+    ("reports/__init__.py", "import harness.trial", "reports know harness.schema"),
+    ("reports/__init__.py", "import models", "reports know harness.schema"),
+    ("reports/__init__.py", "import torch", "reports run where there is neither torch nor Ray"),
+    ("harness/schema.py", "import torch", "reports run where there is neither torch nor Ray"),
+    ("harness/engine/__init__.py", "import harness.tracking", "engine and measure know neither"),
+    ("harness/engine/__init__.py", "import harness.cluster", "engine and measure know neither"),
+    ("harness/measure/__init__.py", "import harness.cluster", "engine and measure know neither"),
+    ("harness/measure/__init__.py", "import mlflow", "engine and measure know neither"),
+    ("harness/engine/__init__.py", "import ray", "only cluster imports Ray"),
+    ("harness/cluster/__init__.py", "import mlflow", "only tracking imports MLflow"),
+    ("harness/errors.py", "import pydantic", "errors import nothing"),
+    ("harness/errors.py", "import harness.schema", "errors import nothing"),
+    ("harness/schema.py", "import pandas", "the schema imports nothing heavy"),
+    ("harness/trial.py", "import torch", "the pure modules import nothing heavy"),
+    ("reports/claims.py", "import matplotlib", "claims and statistics import neither"),
+]
+
+
+def broken_contracts(tree: Path) -> list[str]:
+    """The names that lint-imports reports as broken."""
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    said = subprocess.run(
+        command, cwd=tree, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "300"}
+    )
+    assert "Contracts: " in said.stdout, said.stdout + said.stderr
+    return [line.removesuffix(" BROKEN") for line in said.stdout.splitlines() if line.endswith(" BROKEN")]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of the four packages and the contracts."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_no_room_knows_one_that_it_may_not(tree: Path) -> None:
+    assert broken_contracts(tree) == []
+
+
+@pytest.mark.parametrize(("file", "line", "contract"), TRESPASSES)
+def test_one_forbidden_import_breaks_the_contract_that_forbids_it(
+    tree: Path, file: str, line: str, contract: str
+) -> None:
+    with (tree / file).open("a") as source:
+        source.write(f"\n{line}\n")
+    assert any(name.startswith(contract) for name in broken_contracts(tree))
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """Top-level names that a fresh interpreter has loaded after importing these modules."""
+    code = f"import json, sys; import {', '.join(modules)}; print(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return {name.split(".")[0] for name in json.loads(answer.stdout)}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "harness.cli",
+        "harness.errors",
+        "harness.events",
+        "harness.matrix",
+        "harness.plan",
+        "harness.schema",
+        "harness.trial",
+        "harness.workload",
+        "models",
+        "workloads.datasets",
+        "workloads.recipes",
+    ],
+)
+def test_what_should_stay_light_loads_no_heavy_library(module: str) -> None:
+    assert loaded_by(module) & HEAVY == set()
+
+
+def test_the_reports_load_neither_torch_nor_ray() -> None:
+    modules = [f"reports.{path.stem}" for path in sorted((ROOT / "reports").glob("*.py")) if path.stem != "__init__"]
+    loaded = loaded_by(*modules, "harness.tracking.results")
+    assert loaded & {"torch", "torchvision", "ray", "sklearn"} == set()
