@@ -1,0 +1,51 @@
+"""Is this network the one that its name says? Its counts beside the published ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from models.published import CountFigure, Published
+
+if TYPE_CHECKING:
+    from models.complexity import Complexity
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AuditLine:
+    """One published count beside ours."""
+
+    quantity: str
+    """params or macs."""
+    ours: int
+    published: float
+    difference: float
+    """Ours less the published."""
+    convention: str
+    """What both numbers count."""
+    source: str
+    within_rounding: bool
+    """Whether ours prints as the published number. False is a mismatch: another network than the paper's."""
+
+
+def audit(complexity: Complexity, published: Published) -> list[AuditLine]:
+    """One line for each published count, each compared under its own source's convention."""
+    return [_line(_ours(complexity, figure), figure) for figure in published.counts]
+
+
+def _ours(complexity: Complexity, figure: CountFigure) -> int:
+    if figure.quantity == "macs":
+        return complexity.macs
+    return complexity.params - (complexity.norm_params if figure.without_norm else 0)
+
+
+def _line(ours: int, figure: CountFigure) -> AuditLine:
+    return AuditLine(
+        quantity=figure.quantity,
+        ours=ours,
+        published=figure.value,
+        difference=ours - figure.value,
+        convention=figure.convention,
+        source=figure.source,
+        within_rounding=figure.covers(ours),
+    )

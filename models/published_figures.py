@@ -1,0 +1,101 @@
+"""What a paper prints about a network: counts with their printed precision, errors with their protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from models.spec import ModelSpec
+
+Quantity = Literal["params", "macs"]
+Metric = Literal["train_error_pct", "test_error_pct", "top1_error_pct", "top5_error_pct"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CountFigure:
+    """A published number of parameters, or of multiply-accumulates of one forward pass of one image."""
+
+    quantity: Quantity
+    value: float
+    step: float
+    """The worth of the last digit printed: 1e4 for "0.27M", 1 for an exact count."""
+    source: str
+    without_norm: bool = False
+    """The source leaves the scales and shifts of normalization layers out of its parameters."""
+
+    @property
+    def convention(self) -> str:
+        """What is counted, in words."""
+        if self.quantity == "macs":
+            return "multiply-accumulates of convolutions, linear layers and attention"
+        return "without normalization's scale and shift" if self.without_norm else "all parameters"
+
+    def covers(self, ours: float) -> bool:
+        """Whether `ours` prints as the published number, rounded or (papers do both) cut off at its last digit."""
+        slack = 1e-9 * self.step
+        return self.value - self.step / 2 - slack <= ours < self.value + self.step - slack
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ErrorFigure:
+    """A published classification error in percent, with how it was measured."""
+
+    metric: Metric
+    value_pct: float | None
+    """None where the paper prints no number."""
+    printed: str
+    """As it stands in the paper: `6.61`, `>60`, `fail`."""
+    statistic: str
+    """What the number is over the paper's runs: `single run`, `best of 5`, `mean of 5`, `median of 5`."""
+    protocol: str
+    """How it was evaluated: `single view`, `10-crop`, ..."""
+    source: str
+    std_pct: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Published:
+    """All that was published about one network on one data set."""
+
+    spec: ModelSpec
+    dataset: str
+    counts: tuple[CountFigure, ...] = ()
+    errors: tuple[ErrorFigure, ...] = ()
+
+    @property
+    def params(self) -> float | None:
+        """The first published number of parameters, or None."""
+        figure = self._first("params")
+        return figure.value if figure else None
+
+    @property
+    def params_step(self) -> float | None:
+        """The worth of the last printed digit of `params`."""
+        figure = self._first("params")
+        return figure.step if figure else None
+
+    @property
+    def macs(self) -> float | None:
+        """The first published number of multiply-accumulates, or None."""
+        figure = self._first("macs")
+        return figure.value if figure else None
+
+    @property
+    def macs_step(self) -> float | None:
+        """The worth of the last printed digit of `macs`."""
+        figure = self._first("macs")
+        return figure.step if figure else None
+
+    def _first(self, quantity: Quantity) -> CountFigure | None:
+        return next((figure for figure in self.counts if figure.quantity == quantity), None)
+
+
+def exact_params(value: int, source: str) -> CountFigure:
+    """A parameter count known to the last unit."""
+    return CountFigure(quantity="params", value=value, step=1, source=source)
+
+
+def printed_count(quantity: Quantity, printed: str, unit: float, source: str) -> CountFigure:
+    """A count as printed, such as `0.27` in millions: its precision is its number of decimals."""
+    decimals = len(printed.partition(".")[2])
+    return CountFigure(quantity=quantity, value=round(float(printed) * unit), step=unit / 10**decimals, source=source)

@@ -1,0 +1,57 @@
+"""What every model specification offers. Pure data: importing this, or any specification, does not import torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Family = Literal["plain", "residual", "preact", "reference"]
+Scalar = str | int | float | bool | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSpec(ABC):
+    """One network, named by the values of its axes. The dataclass fields are the axes; all are JSON scalars.
+
+    Constructing one validates it: `ValueError` says what, which value, what is allowed and what is nearest.
+    """
+
+    name: ClassVar[str]
+    """The model's name in a workload file, and its key in `models.MODELS`."""
+
+    @property
+    @abstractmethod
+    def family(self) -> Family:
+        """The group that a report compares: plain, residual, preact, or reference."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """A short unique name among the specs of one model, such as `resnet-20-A`."""
+
+    @property
+    def image_size(self) -> int | None:
+        """Side in pixels of the crop that the paper fixes, or None where any size will do."""
+        return None
+
+    @property
+    def source(self) -> str | None:
+        """The paper that defines exactly this network, or None where no paper does."""
+        return None
+
+    @abstractmethod
+    def build(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+        """The network: (batch, in_channels, image_size, image_size) -> (batch, num_classes) logits.
+
+        Weights are drawn from torch's global generator, so that one seed gives one network.
+        Raises `ValueError` for a shape that the network cannot take.
+        """
+
+    @property
+    def axes(self) -> dict[str, Scalar]:
+        """The resolved value of every axis, defaults included."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
