@@ -1,0 +1,213 @@
+"""The workload file, read strictly into frozen values. Nothing here imports torch.
+
+A file gives four lists of alternatives (models, data sets, recipes, scales) and the seeds; the sweep is their product.
+Wherever a setting stands, a list of values makes it an axis. `matrix` may be a list of blocks: the union of their
+products. Blocks may overlap, as sets do, and what is in two of them is trained once; a value twice in one list is a
+slip, and refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from harness.trial import Scale
+from harness.workload_fields import Axes, FileFields, RecipeByName, axes_of, read
+from harness.workload_file import read_text
+from harness.workload_source import Mistakes, Place, parse, suggest
+from models import MODELS
+from models.spec import ModelSpec
+from workloads.datasets import DATASETS
+from workloads.datasets.spec import DatasetSpec
+from workloads.recipes import RECIPES, Recipe
+
+MAX_TRIALS = 100_000
+"""More are taken for a slip."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A workload file, resolved: every alternative is a finished value."""
+
+    name: str
+    description: str
+    models: tuple[ModelSpec, ...]
+    datasets: tuple[DatasetSpec, ...]
+    recipes: tuple[Recipe, ...]
+    scales: tuple[Scale, ...]
+    seeds: tuple[int, ...]
+    claims: tuple[str, ...]
+    """Ids of published statements to check; `check_claims` holds them against those that exist."""
+    audit: Literal["strict", "warn"]
+    """What to do where a network's size differs from the published one."""
+    isolation: Literal["group", "process"]
+    """process: a fresh worker group for every trial."""
+    max_attempts: int
+    trial_timeout_s: float | None
+    file: str
+    """As the user named it."""
+    text: str
+    """The file's content."""
+    shipped: bool
+    """Whether the file came with the package, because there is none of that name here."""
+
+
+def load_workload(path: str | Path) -> Workload:
+    """Read a workload file, or one that is shipped with the package: `digits` or `workloads/digits.yaml`.
+
+    Raises:
+        WorkloadError: the file is missing or unreadable, or something in it is wrong; all mistakes, each with its line.
+    """
+    text, shipped = read_text(Path(path))
+    return parse_workload(str(path), text, shipped=shipped)
+
+
+def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
+    """As `load_workload`, from text. `file` names it in messages."""
+    source = parse(file, text)
+    mistakes = Mistakes(source)
+    fields = read(FileFields, source.data, (), mistakes)
+    mistakes.check()
+    assert fields is not None
+    alternatives = _alternatives(fields, mistakes)
+    _check_count(math.prod(map(len, alternatives.values())) * len(fields.seeds), (), mistakes)
+    mistakes.check()
+    settings = {"name", "description", "seeds", "claims", "audit", "isolation", "max_attempts"}
+    return Workload(
+        **alternatives,
+        **{name: getattr(fields, name) for name in settings},
+        trial_timeout_s=fields.trial_timeout,
+        file=file,
+        text=text,
+        shipped=shipped,
+    )
+
+
+def check_claims(workload: Workload, known: Sequence[str]) -> None:
+    """Hold the workload's claims against those that exist; apart from reading, because claims live in `reports`.
+
+    Raises:
+        WorkloadError: a claim that does not exist, with its line.
+    """
+    mistakes = Mistakes(parse(workload.file, workload.text))
+    for index, claim in enumerate(workload.claims):
+        if claim not in known:
+            mistakes.add(("claims", index), f"unknown claim {claim!r}{suggest(claim, known)}")
+    mistakes.check()
+
+
+def fingerprints(workload: Workload) -> dict[DatasetSpec, str]:
+    """The digest of each data set's files and split.
+
+    Raises:
+        WorkloadError: files are missing or not the official ones.
+    """
+    mistakes = Mistakes(parse(workload.file, workload.text))
+    digests = {}
+    for dataset in workload.datasets:
+        try:
+            digests[dataset] = dataset.fingerprint()
+        except (OSError, ValueError) as error:
+            mistakes.add(("dataset",), f"the data set cannot be used: {error}")
+    mistakes.check()
+    return digests
+
+
+def _alternatives(fields: FileFields, mistakes: Mistakes) -> dict[str, Any]:
+    models = [spec for index, block in enumerate(fields.matrix) for spec in _models(block, index, mistakes)]
+    return {
+        "models": tuple(dict.fromkeys(models)),
+        "datasets": tuple(_datasets(fields.dataset.name, fields.dataset.options, mistakes)),
+        "recipes": tuple(_recipes(fields.recipe, mistakes)),
+        "scales": tuple(_product(_scale, axes_of(Scale, fields.scale, ("scale",), mistakes), ("scale",), mistakes)),
+    }
+
+
+def _models(block: Mapping[str, Any], index: int, mistakes: Mistakes) -> list[ModelSpec]:
+    place = ("matrix", index)
+    if "model" not in block:
+        mistakes.add(place, f"{mistakes.spell(place)} lacks 'model'. Valid: {', '.join(MODELS)}")
+        return []
+    kind = _known(block["model"], MODELS, (*place, "model"), "model", mistakes)
+    if kind is None:
+        return []
+    settings = {key: value for key, value in block.items() if key != "model"}
+    return _product(kind, axes_of(kind, settings, place, mistakes), place, mistakes)
+
+
+def _datasets(name: str, options: Mapping[str, Any], mistakes: Mistakes) -> list[DatasetSpec]:
+    kind = _known(name, DATASETS, ("dataset", "name"), "data set", mistakes)
+    place = ("dataset", "options")
+    return _product(kind, axes_of(kind, options, place, mistakes), place, mistakes) if kind else []
+
+
+def _recipes(block: Mapping[str, Any], mistakes: Mistakes) -> list[Recipe]:
+    if "name" not in block:
+        return _product(Recipe, axes_of(Recipe, block, ("recipe",), mistakes), ("recipe",), mistakes)
+    settings = {field.name for field in dataclasses.fields(Recipe)} & set(block)
+    for name in settings:
+        mistakes.add(("recipe", name), f"{name!r} beside a recipe's name goes under `overrides`", key=True)
+    named = read(RecipeByName, {key: block[key] for key in block.keys() - settings}, ("recipe",), mistakes)
+    base = _known(named.name, RECIPES, ("recipe", "name"), "recipe", mistakes) if named else None
+    if named is None or base is None:
+        return []
+    place = ("recipe", "overrides")
+    axes = axes_of(Recipe, named.overrides, place, mistakes, optional=True)
+    return _product(partial(dataclasses.replace, base), axes, place, mistakes)
+
+
+def _scale(**settings: Any) -> Scale:
+    scale = Scale(**settings)
+    for name in ("workers", "cpus_per_worker"):
+        if getattr(scale, name) < 1:
+            raise ValueError(f"{name} is {getattr(scale, name)}; it must be at least 1")
+    gpus = scale.gpus_per_worker
+    if gpus <= 0 or (gpus > 1 and gpus % 1):
+        raise ValueError(f"gpus_per_worker is {gpus}; it must be a share up to 1, or a whole number")
+    return scale
+
+
+def _known(name: object, registry: Mapping[str, _T], place: Place, what: str, mistakes: Mistakes) -> _T | None:
+    if isinstance(name, str) and name in registry:
+        return registry[name]
+    wrong = "must be one name, not a list; write one block for each" if isinstance(name, list) else ""
+    message = f"{mistakes.spell(place)} {wrong}" if wrong else f"unknown {what} {name!r}{suggest(name, list(registry))}"
+    mistakes.add(place, message)
+    return None
+
+
+def _product(make: Callable[..., _T], axes: Axes | None, place: Place, mistakes: Mistakes) -> list[_T]:
+    """Every combination of the axes' values, the last axis fastest. What `make` refuses becomes a mistake."""
+    if axes is None or not _check_count(math.prod(map(len, axes.values())), place, mistakes):
+        return []
+    made = []
+    for values in itertools.product(*axes.values()):
+        settings = dict(zip(axes, values, strict=True))
+        try:
+            made.append(make(**settings))
+        except ValueError as error:
+            mistakes.add(_blame(str(error), axes, settings, place), str(error))
+    return made
+
+
+def _blame(message: str, axes: Axes, settings: Mapping[str, Any], place: Place) -> Place:
+    """The place of the value that a message is about: of the first axis that it names, else of the whole block."""
+    named = next((axis for axis in axes if re.search(rf"\b{re.escape(axis)}\b", message)), None)
+    return place if named is None else (*place, named, axes[named].index(settings[named]))
+
+
+def _check_count(count: int, place: Place, mistakes: Mistakes) -> bool:
+    if count > MAX_TRIALS:
+        mistakes.add(
+            place, f"{mistakes.spell(place)} asks for {count:,} combinations; at most {MAX_TRIALS:,} are allowed"
+        )
+    return count <= MAX_TRIALS

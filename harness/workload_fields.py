@@ -1,0 +1,200 @@
+"""The keys of a workload file and the types of their values, as pydantic models; their refusals, in plain words."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from harness.workload_source import Mistakes, Place, show, suggest
+
+Axes = dict[str, tuple[Any, ...]]
+"""Setting -> its values: one, or several where the setting is an axis. In the order of the settings' dataclass."""
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+"""Names become paths."""
+
+_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _listed(value: Any) -> Any:
+    """One value, or several: a tuple either way."""
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _filled(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError("is an empty list; a sweep needs at least one value")
+    return values
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    repeated = [value for index, value in enumerate(values) if value in values[:index]]
+    if repeated:
+        raise ValueError(f"has {show(repeated[0])} more than once")
+    return values
+
+
+def _seeds(value: Any) -> Any:
+    """A count n becomes the seeds 0 to n-1."""
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"is {show(value)}; it must be a count, or a list of whole numbers")
+    if not 1 <= value <= 10_000:
+        raise ValueError(f"is {value}; a count of seeds must be between 1 and 10,000")
+    return tuple(range(value))
+
+
+def seconds(value: Any) -> Any:
+    """A duration such as `90`, `90s`, `15m` or `2h`, in seconds; anything else is left for the type check to refuse."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value) if isinstance(value, str) else None
+    return float(match[1]) * _SECONDS[match[2] or "s"] if match else value
+
+
+class _Fields(BaseModel):
+    model_config = _STRICT
+
+
+class DatasetByName(_Fields):
+    """`dataset`: a name, or a name with options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class RecipeByName(_Fields):
+    """`recipe`: a name, or a name with some settings changed."""
+
+    name: str
+    overrides: dict[str, Any] = {}
+
+
+class FileFields(_Fields):
+    """The top of a workload file."""
+
+    name: Annotated[str, Field(pattern=NAME)]
+    description: str = ""
+    dataset: Annotated[DatasetByName, BeforeValidator(_named)]
+    matrix: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_listed), AfterValidator(_filled)]
+    recipe: Annotated[dict[str, Any], BeforeValidator(_named)]
+    scale: dict[str, Any] = {}
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
+        BeforeValidator(_seeds),
+        AfterValidator(_filled),
+        AfterValidator(_distinct),
+    ]
+    claims: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct)] = ()
+    audit: Literal["strict", "warn"] = "strict"
+    isolation: Literal["group", "process"] = "group"
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    trial_timeout: Annotated[float | None, Field(gt=0), BeforeValidator(seconds)] = None
+
+
+_FIELDS = TypeVar("_FIELDS", bound=BaseModel)
+
+
+def read(kind: type[_FIELDS], data: Any, place: Place, mistakes: Mistakes) -> _FIELDS | None:
+    """The fields at a place of the file, or None with the mistakes noted."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _note(kind, detail, place, mistakes)
+        return None
+
+
+def axes_of(
+    kind: type, data: Mapping[str, Any], place: Place, mistakes: Mistakes, *, optional: bool = False
+) -> Axes | None:
+    """The settings that `data` gives for a dataclass, or None with the mistakes noted.
+
+    With `optional`, nothing need be given, because there is a value for everything elsewhere.
+    """
+    fields = read(_axes_model(kind, optional), dict(data), place, mistakes)
+    if fields is None:
+        return None
+    return {name: getattr(fields, name) for name in type(fields).model_fields if name in fields.model_fields_set}
+
+
+@cache
+def _axes_model(kind: type, optional: bool) -> type[BaseModel]:
+    """A pydantic model with the fields of a dataclass, each one value or a list of them."""
+    hints = get_type_hints(kind)
+    fields: dict[str, Any] = {
+        field.name: (_axis(hints[field.name]), () if optional or _has_default(field) else ...)
+        for field in dataclasses.fields(kind)
+        if field.init
+    }
+    return create_model(kind.__name__, __config__=_STRICT, **fields)
+
+
+def _axis(hint: Any) -> Any:
+    listed = _listed_tuples if get_origin(hint) is tuple else _listed
+    return Annotated[tuple[hint, ...], BeforeValidator(listed), AfterValidator(_filled), AfterValidator(_distinct)]
+
+
+def _listed_tuples(value: Any) -> Any:
+    """As `_listed` where one value is itself a list: only a list of lists holds several."""
+    if isinstance(value, list) and any(isinstance(inner, list) for inner in value):
+        return tuple(tuple(inner) if isinstance(inner, list) else inner for inner in value)
+    return (tuple(value),) if isinstance(value, list) else (value,)
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+
+
+def _note(kind: type[BaseModel], detail: ErrorDetails, place: Place, mistakes: Mistakes) -> None:
+    at = (*place, *detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        valid = _keys(kind, detail["loc"][:-1])
+        message = f"unknown key {at[-1]!r} in {mistakes.spell(at[:-1])}{suggest(at[-1], valid)}"
+        mistakes.add(at, message, key=True)
+    elif detail["type"] == "missing":
+        mistakes.add(at[:-1], f"{mistakes.spell(at[:-1])} lacks {str(at[-1])!r}")
+    else:
+        mistakes.add(at, f"{mistakes.spell(at)} {_explain(detail)}")
+
+
+def _keys(kind: type[BaseModel], place: Place) -> list[str]:
+    """The valid keys at a place below a model."""
+    for step in place:
+        inner = kind.model_fields[step].annotation if step in kind.model_fields else None
+        kind = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else kind
+    return list(kind.model_fields)
+
+
+def _explain(detail: ErrorDetails) -> str:
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    if detail["type"] == "string_pattern_mismatch":
+        allowed = "letters, digits, '_', '.' and '-' are allowed, a letter or digit first, 128 at most"
+        return f"is {show(detail['input'])}; {allowed}"
+    wanted = _WANTED.get(detail["type"], detail["msg"].removeprefix("Input should be "))
+    near = suggest(detail["input"], re.findall(r"'([^']*)'", wanted)) if detail["type"] == "literal_error" else ""
+    hint = near.split("?")[0] + "?" if "?" in near else ""
+    return f"is {show(detail['input'])}; it must be {wanted}{hint}"
+
+
+_WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "dict_type": "a mapping of `key: value` lines",
+    "model_type": "a name, or a mapping with a name",
+    "tuple_type": "a list",
+}
