@@ -16,9 +16,9 @@ class Recipe:
     lr: float
     """Highest learning rate."""
     schedule: Literal["constant", "linear"] = "linear"
-    """After the warm-up: constant, or linear to zero at the last step."""
+    """After the warm-up: constant, or linear from `lr` to zero, which the step after the last one would have."""
     warmup_fraction: float = 0.0
-    """Share of all steps in which the rate climbs linearly from zero to `lr`."""
+    """Share of all steps in which the rate climbs linearly from zero to `lr`, reached at the last of them."""
     momentum: float = 0.9
     weight_decay: float = 1e-4
     """On all parameters, as in the papers."""
@@ -34,6 +34,15 @@ class Recipe:
         _check(0 <= self.warmup_fraction < 1, f"warmup_fraction is {self.warmup_fraction}; it must be in [0, 1)")
         _check(0 <= self.momentum < 1, f"momentum is {self.momentum}; it must be in [0, 1)")
         _check(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}; it must not be negative")
+
+    def lr_at(self, step: int, steps: int) -> float:
+        """The learning rate of one step, counted from 0, of `steps` in all."""
+        warmup = round(self.warmup_fraction * steps)
+        if step < warmup:
+            return self.lr * (step + 1) / warmup
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * (steps - step) / (steps - warmup)
 
 
 def _check(condition: bool, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -40,13 +41,61 @@ class DatasetSpec:
         raise NotImplementedError
 
 
+def steps_per_epoch(train_images: int, batch_size: int) -> int:
+    """Whole batches in an epoch.
+
+    The images left over sit out, others in each epoch: a small last batch would weigh each of its images more than the
+    rest, have noisier batch statistics, and a shape of its own to compile and to time.
+
+    Raises:
+        ValueError: not even one batch.
+    """
+    if batch_size > train_images:
+        raise ValueError(f"batch_size is {batch_size}, but there are only {train_images} training images")
+    return train_images // batch_size
+
+
+def check_share(batch_size: int, world_size: int) -> int:
+    """Images of each global batch that one worker trains on.
+
+    Raises:
+        ValueError: the workers cannot share the batch evenly.
+    """
+    if batch_size % world_size:
+        raise ValueError(
+            f"batch_size {batch_size} cannot be shared by {world_size} workers; "
+            f"the nearest that can is {max(1, round(batch_size / world_size)) * world_size}"
+        )
+    return batch_size // world_size
+
+
+def mixed_seed(*numbers: int) -> int:
+    """63 bits from all the numbers, so that neighbouring seeds and epochs share no stream."""
+    digest = hashlib.sha256("/".join(map(str, numbers)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
 class LoadedDataset(Protocol):
     """Images and labels in batches. A seed and an epoch decide every global batch, whatever the number of workers."""
 
     def train_batches(
-        self, *, seed: int, epoch: int, batch_size: int, rank: int, world_size: int, augmentation: str, first_step: int = 0
+        self,
+        *,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        augmentation: str,
+        first_step: int = 0,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """This rank's share of each global batch: images float32 [batch_size / world_size, C, H, W], labels int64."""
+        """This rank's share of each global batch: images float32 [batch_size / world_size, C, H, W], labels int64.
+
+        The epoch's whole batches from `first_step` on; rank r takes the r-th of world_size equal runs of each.
+
+        Raises:
+            ValueError: the workers cannot share the batch, or it is larger than the training set.
+        """
         ...
 
     def evaluation_batches(

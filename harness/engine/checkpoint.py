@@ -1,0 +1,105 @@
+"""Checkpoints: everything that a trial needs to go on as if it had never been interrupted.
+
+A file is the SHA-256 of its content, then the content. It is written whole or not at all, and one whose digest does not
+fit is passed over for the one before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.engine.distributed import from_rank_0
+from harness.storage import write_atomic
+
+FORMAT = 1
+KEPT = 2
+"""Checkpoints kept: the newest, and one before it in case the newest is damaged."""
+log = logging.getLogger(__name__)
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trial between two steps."""
+
+    trial_id: str
+    epoch: int
+    """Epochs done."""
+    step: int
+    """Steps done in the running epoch."""
+    module: dict[str, Any]
+    optimizer: dict[str, Any]
+    history: Tensor
+    """Steps of the epochs done, see `record.Column`: float64 [steps, 4]."""
+    running: Tensor
+    """Steps of the running epoch on each rank: float64 [world_size, 4, step]."""
+    random: Tensor | None
+    """State of each rank's random generators, uint8 [world_size, bytes]; None at an epoch's start, which seeds them."""
+    evaluate_s: float
+    total_s: float
+    format: int = FORMAT
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """The content of a checkpoint's file."""
+    buffer = io.BytesIO()
+    torch.save(dict(vars(checkpoint)), buffer)
+    content = buffer.getvalue()
+    return hashlib.sha256(content).digest() + content
+
+
+def decode(content: bytes, *, trial_id: str) -> Checkpoint:
+    """The checkpoint in a file's content; its tensors are on the host.
+
+    Raises:
+        ValueError: the file is truncated, altered, another trial's or of another format.
+    """
+    digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise ValueError("truncated or altered")
+    fields = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    if (fields["format"], fields["trial_id"]) != (FORMAT, trial_id):
+        raise ValueError(f"format {fields['format']} of trial {fields['trial_id']}, not {FORMAT} of {trial_id}")
+    return Checkpoint(**fields)
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """The checkpoints of one trial."""
+
+    root: Path
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Add one, and remove all but the two newest. For rank 0 alone."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.root / f"{checkpoint.epoch:06d}-{checkpoint.step:08d}.checkpoint", encode(checkpoint))
+        for old in self._newest_first()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def read(self, *, trial_id: str, world_size: int) -> Checkpoint | None:
+        """The newest that is whole and this trial's, or None. Rank 0 chooses, so that all ranks agree."""
+        return from_rank_0(next(self._whole(trial_id), None), world_size)
+
+    def clear(self) -> None:
+        """Remove all."""
+        for path in self._newest_first():
+            path.unlink(missing_ok=True)
+
+    def _whole(self, trial_id: str) -> Iterator[Checkpoint]:
+        for path in self._newest_first():
+            try:
+                yield decode(path.read_bytes(), trial_id=trial_id)
+            except (OSError, ValueError) as error:
+                log.warning("checkpoint %s is passed over: %s", path, error)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.root.glob("*.checkpoint"), reverse=True)

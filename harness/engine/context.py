@@ -1,0 +1,33 @@
+"""Where a trial runs: all that the engine is told by whoever launches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.events import Event
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """One worker's place in one attempt at a trial. With several workers the process group is up already."""
+
+    folder: Path
+    """The trial's own folder, at the same path for every worker: checkpoints, `steps.csv`, `trace.txt`."""
+    attempt: int
+    rank: int
+    world_size: int
+    device: torch.device
+    emit: Callable[[Event], None]
+    """Takes each event, in order. Called on rank 0 alone."""
+    stop_requested: Callable[[], bool]
+    """Asked after every step where there is one worker, so it must answer at once: a flag, not a message."""
+    checkpoint_every_steps: int | None = None
+    """Checkpoints in the middle of an epoch too, after this many of its steps."""
+    timeout_s: float | None = None
+    """Seconds the trial may take, earlier attempts included as far as its checkpoint knows them."""
+    checkpoint_interval_s: float = 5.0
+    """An epoch's end within this many seconds of the last checkpoint writes none, so that short trials pay nothing."""

@@ -1,0 +1,100 @@
+"""The few collective operations that a trial needs. With one worker each of them is the identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from inspect import signature
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
+
+# Newer versions of torch rename the option, and warn of the old name.
+_NEW_NAME = "forward_sync_buffers"
+_IS_RENAMED = _NEW_NAME in signature(DistributedDataParallel).parameters
+_NO_BUFFERS_EACH_STEP: dict[str, Any] = {_NEW_NAME if _IS_RENAMED else "broadcast_buffers": False}
+
+
+@contextmanager
+def process_group(device: torch.device, *, timeout_s: float = 600.0) -> Iterator[tuple[int, int]]:
+    """Rank and world size of a process that `torchrun` started, its process group up for as long as the block runs."""
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
+    try:
+        yield dist.get_rank(), dist.get_world_size()
+    finally:
+        dist.destroy_process_group()
+
+
+def data_parallel(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module with its gradients averaged over all ranks.
+
+    Batch statistics stay each rank's own. Running statistics take no part in training, so they are sent once before
+    each evaluation (`share_buffers`) and not before each step.
+    """
+    return DistributedDataParallel(
+        module,
+        device_ids=[device] if device.type == "cuda" else None,
+        gradient_as_bucket_view=True,
+        **_NO_BUFFERS_EACH_STEP,
+    )
+
+
+def share_buffers(module: nn.Module, world_size: int) -> None:
+    """Give every rank the running statistics of rank 0, in one message."""
+    buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
+    if world_size == 1 or not buffers:
+        return
+    flat = torch.cat([buffer.flatten() for buffer in buffers])
+    dist.broadcast(flat, 0)
+    parts = torch.split(flat, [buffer.numel() for buffer in buffers])
+    for buffer, values in zip(buffers, parts, strict=True):
+        buffer.copy_(values.view_as(buffer))
+
+
+def summed(values: Tensor, world_size: int) -> Tensor:
+    """The sum over all ranks, on every rank; in place."""
+    if world_size > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def gathered(values: Tensor, world_size: int, device: torch.device) -> Tensor:
+    """Every rank's values, on every rank's host: [world_size, *values.shape]."""
+    if world_size == 1:
+        return values.cpu()[None]
+    rows = [torch.empty_like(values, device=device) for _ in range(world_size)]
+    dist.all_gather(rows, values.to(device).contiguous())
+    return torch.stack(rows).cpu()
+
+
+def any_rank(flags: list[bool], world_size: int, device: torch.device) -> list[bool]:
+    """For each flag, whether it is up on some rank: the same answer on every rank."""
+    if world_size == 1:
+        return flags
+    votes = torch.tensor(flags, dtype=torch.int64, device=device)
+    dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+    return [bool(vote) for vote in votes.tolist()]
+
+
+def all_objects(value: T, world_size: int) -> list[T]:
+    """Every rank's value, on every rank; pickled on its way."""
+    if world_size == 1:
+        return [value]
+    values: list[T | None] = [None] * world_size
+    dist.all_gather_object(values, value)
+    return values  # type: ignore[return-value]  # every place is filled
+
+
+def from_rank_0(value: T, world_size: int) -> T:
+    """Rank 0's value, on every rank; pickled on its way."""
+    if world_size == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]

@@ -1,0 +1,102 @@
+"""A worker process between trials: what could leak from one into the next is set anew; and what the process runs on."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import socket
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from harness.engine.context import TrialContext
+from harness.engine.distributed import all_objects
+from harness.schema import Tag
+from harness.trial import Trial
+from workloads.datasets.spec import DatasetSpec, LoadedDataset
+
+
+def prepare_process(trial: Trial, device: torch.device) -> None:
+    """Make a warm process equal to a fresh one: threads, numeric modes, memory, compiled graphs and seed.
+
+    Seeds come last: what is built next, the network, is then the same on all ranks and in every attempt.
+    """
+    if device.type == "cpu":
+        torch.set_num_threads(trial.scale.cpus_per_worker)
+    else:
+        _prepare_cuda(device)
+    _forget_compiled_graphs(trial.cell_id)
+    torch.manual_seed(trial.seed)
+
+
+def _prepare_cuda(device: torch.device) -> None:
+    gc.collect()  # networks hang in reference cycles, and hold device memory until those are collected
+    torch.cuda.set_device(device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.deterministic = False
+    # fp32 means fp32: cuDNN's own default is TF32, with 10 bits of mantissa.
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # made at run time
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+
+
+@lru_cache(maxsize=1)
+def _forget_compiled_graphs(cell_id: str) -> None:  # noqa: ARG001  # the cache's key
+    """Does nothing when called for the same cell again: its seeds share their compiled graphs."""
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
+
+
+@lru_cache(maxsize=1)
+def load_dataset(spec: DatasetSpec, device: torch.device) -> LoadedDataset:
+    """The data set on the device; trials that follow one another on the same data load it once."""
+    return spec.load(device)
+
+
+def describe_workers(context: TrialContext) -> dict[str, str]:
+    """Tags of the trial's run: devices, hosts, versions. All ranks take part.
+
+    A device counts once, however many workers share it; on a CPU a device is a host.
+    """
+    workers = all_objects((socket.gethostname(), *_device(context.device)), context.world_size)
+    tags = {
+        Tag.DEVICE_NAME.value: " + ".join(sorted({name for _, name, _ in workers})),
+        Tag.DEVICE_COUNT.value: str(len({(host, key) for host, _, key in workers})),
+        "host.names": " ".join(sorted({host for host, _, _ in workers})),
+        "version.torch": torch.__version__,
+        "version.python": platform.python_version(),
+    }
+    if context.device.type == "cuda":
+        tags["version.cuda"] = str(torch.version.cuda)
+        tags["version.cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+    else:
+        tags["device.threads_per_worker"] = str(torch.get_num_threads())
+    return tags
+
+
+def _device(device: torch.device) -> tuple[str, str]:
+    """Name, and what tells it from the others of its host."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device), str(torch.cuda.get_device_properties(device).uuid)
+    return processor_name(), "cpu"
+
+
+@lru_cache(maxsize=1)
+def processor_name() -> str:
+    """The processor's own name, or else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def memory_peak_gib(device: torch.device) -> float | None:
+    """Most memory that tensors held at once since `prepare_process`, None where the device does not count it."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.max_memory_allocated(device) / 2**30

@@ -1,0 +1,96 @@
+"""What each step leaves behind: seconds, loss, errors. Kept on the device within an epoch, so that no step waits."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from harness.engine.timing import step_clock
+
+
+class Column(IntEnum):
+    """Columns of a trial's history, float64 [steps, 4]."""
+
+    SECONDS = 0
+    LOSS = 1
+    ERRORS = 2
+    WARM = 3
+    """1 where the step counts for speed, 0 where the process was still warming up."""
+
+
+WARMUP_STEPS = 10
+"""The first steps after each start or resume, left out of speed: caches fill, kernels are chosen, graphs compiled."""
+
+
+_NO_STEPS = torch.empty(len(Column), 0, dtype=torch.float64)
+
+
+class EpochRecord:
+    """This rank's steps of the running epoch; one record serves a whole attempt, epoch after epoch."""
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        self.clock = step_clock(device)
+        self.done = 0
+        """Steps of the epoch that are done."""
+        self._losses = torch.zeros(steps, device=device)
+        self._errors = torch.zeros(steps, dtype=torch.int64, device=device)
+        self._read_out = _NO_STEPS
+        self._attempt_steps = 0
+
+    def begin(self, read_out: Tensor | None = None) -> None:
+        """A new epoch, or the rest of one whose earlier rows [4, steps] are given."""
+        self._read_out = _NO_STEPS if read_out is None else read_out
+        self.done = self._read_out.shape[1]
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """One step's mean loss and its errors."""
+        self._losses[self.done] = loss.detach()
+        self._errors[self.done] = (logits.detach().argmax(1) != labels).sum()
+        self.clock.lap()
+        self.done += 1
+        self._attempt_steps += 1
+
+    def last_loss_is_finite(self) -> bool:
+        """Waits for the device."""
+        return bool(self._losses[self.done - 1].isfinite())
+
+    def rows(self) -> Tensor:
+        """Every step done, as columns of a history: float64 [4, steps] on the host. Waits for the device."""
+        new = slice(self._read_out.shape[1], self.done)
+        columns = torch.empty(len(Column), self.done - new.start, dtype=torch.float64)
+        columns[Column.SECONDS] = torch.tensor(self.clock.take(), dtype=torch.float64)
+        columns[Column.LOSS] = self._losses[new].cpu()
+        columns[Column.ERRORS] = self._errors[new].cpu()
+        columns[Column.WARM] = torch.arange(self._attempt_steps - columns.shape[1], self._attempt_steps) >= WARMUP_STEPS
+        self._read_out = torch.cat([self._read_out, columns], dim=1)
+        return self._read_out
+
+
+def over_ranks(rows: Tensor) -> Tensor:
+    """History [steps, 4] from every rank's rows [world_size, 4, steps].
+
+    Losses are averaged, since all ranks have equally many images, and errors summed. Seconds are averaged: the ranks
+    leave each step together, so that means add up to the time that passed, where the slowest of each would exceed it.
+    """
+    mean = rows.mean(dim=0)
+    mean[Column.ERRORS] = rows[:, Column.ERRORS].sum(dim=0)
+    return mean.T.contiguous()
+
+
+def steps_csv(history: Tensor, steps_per_epoch: int) -> bytes:
+    """Every step of a trial as a table. Steps and epochs count from 1; loss and errors are the global batch's."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "epoch", "seconds", "loss", "errors", "warm"])
+    writer.writerows(_lines(history, steps_per_epoch))
+    return text.getvalue().encode()
+
+
+def _lines(history: Tensor, steps_per_epoch: int) -> Iterator[tuple[int, int, float, float, int, int]]:
+    for i, (seconds, loss, errors, warm) in enumerate(history.tolist()):
+        yield i + 1, i // steps_per_epoch + 1, seconds, loss, int(errors), int(warm)

@@ -1,0 +1,164 @@
+"""One attempt at a trial, from a prepared process to its results. Knows no orchestrator."""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+
+import torch
+
+from harness.engine.context import TrialContext
+from harness.engine.distributed import all_objects, from_rank_0
+from harness.engine.evaluate import Evaluation
+from harness.engine.process import describe_workers, memory_peak_gib, prepare_process
+from harness.engine.record import Column, steps_csv
+from harness.engine.train import TimedOut, Training, only_finite
+from harness.errors import Stopped
+from harness.events import ArtifactWritten, TrialEnded, TrialStarted
+from harness.measure.steps import speed_of
+from harness.schema import TRACE_ARTIFACT, Outcome
+from harness.storage import write_atomic
+from harness.trial import Trial
+from models.complexity import count
+
+STEPS_FILE = "steps.csv"
+
+
+def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
+    """As `run_trial`, but whatever goes wrong becomes an outcome with a one-line reason; `trace.txt` has the rest.
+
+    Raises:
+        Stopped: the sweep was asked to stop; a checkpoint is written.
+    """
+    try:
+        return run_trial(trial, context)
+    except Stopped:
+        raise
+    except Exception as error:  # noqa: BLE001  # the one place that catches broadly: a trial must not end a sweep
+        return _failure(error, trial, context)
+
+
+def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
+    """Train and evaluate one trial, or the rest of it where a checkpoint is found.
+
+    Every worker of the group calls this with its own context, and every one gets the same value back. Rank 0 emits
+    `TrialStarted`, `EpochEnded` and `ArtifactWritten`; the returned `TrialEnded` is the caller's to deliver.
+
+    The outcome is `diverged` where the training loss stops being finite (training ends at once), or where the final
+    training error is no better, within 1 point, than always answering the commonest class.
+
+    Raises:
+        Stopped: `context.stop_requested` said so; a checkpoint is written.
+        ValueError: the batch cannot be shared by the workers, or is larger than the data set.
+    """
+    started = time.perf_counter()
+    prepare_process(trial, context.device)
+    training = Training(trial, context, started=started)
+    _start(training)
+    try:
+        reason = training.train()
+    except TimedOut as late:
+        return from_rank_0(_ended(training, Outcome.TIMED_OUT, str(late), {}), context.world_size)
+    train, test = training.evaluate("train"), training.evaluate("test")
+    _write_steps(training)
+    memory = [gib for gib in all_objects(memory_peak_gib(context.device), context.world_size) if gib is not None]
+    model = _model(trial)
+    results = _final(train, test) | model | _speed(training, model["model/train_flops_per_image"])
+    results |= {"device/memory_peak_gib": max(memory)} if memory else {}
+    results |= {"time/evaluate_s": training.evaluate_s, "time/total_s": training.total_s}
+    if not reason and train.is_chance:
+        reason = f"final training error {train.error_pct:.2f} % is no better than always answering the commonest class"
+    if context.rank == 0:
+        training.checkpoints.clear()
+    outcome = Outcome.DIVERGED if reason else Outcome.FINISHED
+    # Clocks differ between ranks; results do not.
+    return from_rank_0(_ended(training, outcome, reason, results), context.world_size)
+
+
+def _start(training: Training) -> None:
+    context = training.context
+    context.folder.mkdir(parents=True, exist_ok=True)
+    tags = describe_workers(context)
+    resumed = training.resume()
+    training.emit(TrialStarted(trial_id=training.trial.id, attempt=context.attempt, tags=tags, resumed_epoch=resumed))
+
+
+def _ended(training: Training, outcome: Outcome, reason: str, results: dict[str, float]) -> TrialEnded:
+    return TrialEnded(
+        trial_id=training.trial.id,
+        attempt=training.context.attempt,
+        outcome=outcome,
+        reason=reason,
+        results=only_finite(results),
+    )
+
+
+def _write_steps(training: Training) -> None:
+    context = training.context
+    if context.rank == 0:
+        write_atomic(context.folder / STEPS_FILE, steps_csv(training.history, training.steps_per_epoch))
+    training.emit(ArtifactWritten(trial_id=training.trial.id, attempt=context.attempt, path=STEPS_FILE))
+
+
+def _final(train: Evaluation, test: Evaluation) -> dict[str, float]:
+    return {
+        "final/train_error_pct": train.error_pct,
+        "final/train_loss": train.loss,
+        "final/train_images": train.images,
+        "final/val_error_pct": test.error_pct,
+        "final/val_loss": test.loss,
+        "final/val_images": test.images,
+    }
+
+
+def _model(trial: Trial) -> dict[str, float]:
+    dataset = trial.dataset
+    complexity = count(
+        trial.model, in_channels=dataset.channels, num_classes=dataset.classes, image_size=dataset.image_size
+    )
+    return {
+        "model/params": complexity.params,
+        "model/macs": complexity.macs,
+        "model/train_flops_per_image": complexity.train_flops_per_image,
+    }
+
+
+def _speed(training: Training, flops_per_image: float) -> dict[str, float]:
+    """Speed over all steps but the first ones after each start; what is not known is left out."""
+    history = training.history.numpy()
+    seconds = history[history[:, Column.WARM] == 1, Column.SECONDS]
+    speed = speed_of(seconds, images_per_step=training.recipe.batch_size)
+    if speed is None:
+        return {"speed/steps_timed": 0}
+    values = {
+        "speed/images_per_s": speed.images_per_s,
+        "speed/images_per_s_low": speed.low,
+        "speed/images_per_s_high": speed.high,
+        "speed/step_ms_p50": speed.step_ms_p50,
+        "speed/step_ms_p95": speed.step_ms_p95,
+        "speed/steps_timed": speed.steps,
+        "speed/train_flops_per_s": speed.images_per_s * flops_per_image,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded:
+    """Record what was caught: the trace as a file, its cause as one line."""
+    context.folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(context.folder / TRACE_ARTIFACT, "".join(traceback.format_exception(error)).encode())
+    if context.rank == 0:
+        context.emit(ArtifactWritten(trial_id=trial.id, attempt=context.attempt, path=TRACE_ARTIFACT))
+    outcome = Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    peak = memory_peak_gib(context.device)
+    if outcome is Outcome.OUT_OF_MEMORY and peak is not None:
+        reason = f"peak of {peak:.2f} GiB allocated; {reason}"
+    return TrialEnded(trial_id=trial.id, attempt=context.attempt, outcome=outcome, reason=reason)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # On the host torch raises a bare RuntimeError.
+    return isinstance(error, RuntimeError) and bool(re.search("DefaultCPUAllocator.*allocate memory", str(error)))

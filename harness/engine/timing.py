@@ -1,0 +1,78 @@
+"""How long each step takes, data and optimizer included: from the end of the one before to its own end."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import torch
+
+
+class StepClock(Protocol):
+    """`start`, then `lap` at the end of each step; `start` again after a pause leaves the pause out."""
+
+    def start(self) -> None:
+        """A step begins now."""
+        ...
+
+    def lap(self) -> None:
+        """The step is done, and the next one begins."""
+        ...
+
+    def take(self) -> list[float]:
+        """Seconds of every step since the last `take`. On a GPU this waits for the device."""
+        ...
+
+
+class HostClock:
+    """For devices that have done a step's work when the call returns: CPUs."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self._last = 0.0
+
+    def start(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> None:
+        now = time.perf_counter()
+        self._seconds.append(now - self._last)
+        self._last = now
+
+    def take(self) -> list[float]:
+        seconds, self._seconds = self._seconds, []
+        return seconds
+
+
+class DeviceClock:
+    """For GPUs: marks in the device's own queue of work, read when all is done. No step waits for the host."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._steps: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._last: torch.cuda.Event | None = None
+
+    def start(self) -> None:
+        self._last = self._mark()
+
+    def lap(self) -> None:
+        assert self._last is not None, "lap before start"
+        now = self._mark()
+        self._steps.append((self._last, now))
+        self._last = now
+
+    def take(self) -> list[float]:
+        torch.cuda.synchronize(self._device)  # the marks can be read only once the device has passed them
+        seconds = [before.elapsed_time(after) / 1e3 for before, after in self._steps]
+        self._steps = []
+        return seconds
+
+    def _mark(self) -> torch.cuda.Event:
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+
+def step_clock(device: torch.device) -> StepClock:
+    """The clock for a device."""
+    return DeviceClock(device) if device.type == "cuda" else HostClock()

@@ -1,0 +1,60 @@
+"""What a run of step times says about speed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+FEWEST_FOR_INTERVAL = 20
+"""With fewer steps than this an interval would say more about the method than about the machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Images over time of a run of steps."""
+
+    steps: int
+    images_per_s: float
+    """All images over all time, not a mean of rates: those would weigh fast steps more."""
+    low: float | None
+    high: float | None
+    """95 % interval of `images_per_s`; None where the steps are too few."""
+    step_ms_p50: float
+    step_ms_p95: float
+
+
+def speed_of(seconds: NDArray[np.float64], *, images_per_step: int) -> Speed | None:
+    """Speed from the seconds of each step, in order; None where there is no step."""
+    if not len(seconds):
+        return None
+    low, high = mean_interval(seconds) or (None, None)
+    p50, p95 = np.percentile(seconds, [50, 95]) * 1e3
+    return Speed(
+        steps=len(seconds),
+        images_per_s=images_per_step / float(seconds.mean()),
+        low=images_per_step / high if high else None,
+        high=images_per_step / low if low else None,
+        step_ms_p50=float(p50),
+        step_ms_p95=float(p95),
+    )
+
+
+def mean_interval(values: NDArray[np.float64], *, level: float = 0.95) -> tuple[float, float] | None:
+    """Interval of the mean of values that hang together in time, or None where they are fewer than 20.
+
+    Circular block bootstrap (Politis and Romano, 1992): blocks of about sqrt(n) neighbours are drawn, so that a slow
+    spell stays whole. Drawn from a fixed seed: the same values give the same interval.
+    """
+    count = len(values)
+    if count < FEWEST_FOR_INTERVAL:
+        return None
+    length = round(math.sqrt(count))
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[: length - 1]]))])
+    block_means = (sums[length:] - sums[:-length]) / length
+    starts = np.random.default_rng(0).integers(count, size=(RESAMPLES, math.ceil(count / length)))
+    low, high = np.quantile(block_means[starts].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

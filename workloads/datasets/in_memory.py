@@ -1,0 +1,120 @@
+"""Data sets small enough to live on the device: batches are gathered there, and nothing waits for the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workloads.datasets.spec import Split, check_share, mixed_seed, steps_per_epoch
+
+Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Pixels [N, C, H, W] and labels [N]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesInMemory:
+    """A `LoadedDataset` of normalized float32 images [N, C, H, W] and int64 labels [N] on one device."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+    @classmethod
+    def normalized(cls, *, train: Part, test: Part, device: torch.device) -> ImagesInMemory:
+        """Every channel shifted and scaled to mean 0 and deviation 1 over the training pixels."""
+        mean = train[0].mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
+        std = train[0].std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
+
+        def images(part: Part) -> Tensor:
+            return torch.from_numpy(((part[0] - mean) / std).astype(np.float32)).to(device)
+
+        def labels(part: Part) -> Tensor:
+            return torch.from_numpy(part[1]).to(device)
+
+        return cls(
+            train_images=images(train), train_labels=labels(train), test_images=images(test), test_labels=labels(test)
+        )
+
+    def train_batches(
+        self,
+        *,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        augmentation: str,
+        first_step: int = 0,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """This rank's share of each global batch; see `LoadedDataset.train_batches`."""
+        share = check_share(batch_size, world_size)
+        count = len(self.train_labels)
+        steps = steps_per_epoch(count, batch_size)
+        order, shifts = epoch_plan(count, seed=seed, epoch=epoch, augmentation=augmentation)
+        mine = slice(rank * share, (rank + 1) * share)
+
+        def batches() -> Iterator[tuple[Tensor, Tensor]]:
+            # One copy to the device an epoch, and not one a step.
+            order_here = order[: steps * batch_size].view(steps, batch_size)[:, mine].to(self.train_labels.device)
+            shifts_here = shifts[: steps * batch_size].view(steps, batch_size, 3)[:, mine].to(self.train_labels.device)
+            for step in range(first_step, steps):
+                images = self.train_images.index_select(0, order_here[step])
+                if augmentation == "crop-flip":
+                    images = crop_and_flip(images, shifts_here[step])
+                yield images, self.train_labels.index_select(0, order_here[step])
+
+        return batches()
+
+    def evaluation_batches(
+        self, split: Split, *, batch_size: int, rank: int, world_size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """This rank's disjoint, unpadded slice of the plain images, in order."""
+        images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
+        start, end = (len(labels) * (rank + i) // world_size for i in (0, 1))
+        for first in range(start, end, batch_size):
+            last = min(first + batch_size, end)
+            yield images[first:last], labels[first:last]
+
+
+PAD = 4
+"""Zero pixels added on each side before the random crop (He et al. 2015, section 4.2)."""
+
+
+def epoch_plan(count: int, *, seed: int, epoch: int, augmentation: str) -> tuple[Tensor, Tensor]:
+    """Order of the images [count] and, for each place in that order, crop and flip [count, 3]; on the host.
+
+    One generator, seeded by seed and epoch alone, decides for all ranks: each takes its rows.
+    """
+    generator = torch.Generator().manual_seed(mixed_seed(seed, epoch))
+    order = torch.randperm(count, generator=generator)
+    if augmentation == "none":
+        return order, torch.zeros(count, 3, dtype=torch.int64)
+    if augmentation != "crop-flip":
+        raise ValueError(f"augmentation is {augmentation!r}; allowed are 'none' and 'crop-flip'")
+    crops = torch.randint(0, 2 * PAD + 1, (count, 2), generator=generator)
+    flips = torch.randint(0, 2, (count, 1), generator=generator)
+    return order, torch.cat([crops, flips], dim=1)
+
+
+def crop_and_flip(x_NCHW: Tensor, shifts: Tensor) -> Tensor:
+    """Each image padded by 4 zeros, cropped back to its size at its own offset, mirrored where asked.
+
+    Args:
+        x_NCHW: the plain images.
+        shifts: [N, 3]: rows down (0 to 8), columns right (0 to 8), mirrored (0 or 1).
+    """
+    n, _, height, width = x_NCHW.shape
+    padded = torch.nn.functional.pad(x_NCHW, (PAD, PAD, PAD, PAD))
+    rows = shifts[:, 0, None] + torch.arange(height, device=shifts.device)
+    across = torch.arange(width, device=shifts.device)
+    columns = shifts[:, 1, None] + torch.where(shifts[:, 2, None] == 1, width - 1 - across, across)
+    image = torch.arange(n, device=shifts.device)
+    # Indices [N, 1, 1], [N, H, 1], [N, 1, W] around a whole channel axis give [N, H, W, C].
+    cropped = padded.permute(0, 2, 3, 1)[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return cropped.permute(0, 3, 1, 2).contiguous()
