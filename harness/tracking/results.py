@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from harness.errors import SweepNotFound
+from harness.schema import (
+    ENVIRONMENT_ARTIFACT,
+    KIND_TRIAL,
+    METRICS,
+    PLAN_ARTIFACT,
+    REPORT_ARTIFACT,
+    TRIALS_ARTIFACT,
+    WORKLOAD_ARTIFACT,
+    Outcome,
+    Tag,
+)
+from harness.tracking import frames, sweeps
+from harness.tracking.runs import by_trial
+from harness.tracking.tracker import Point, RunRecord, Status
+
+if TYPE_CHECKING:
+    from harness.tracking.mlflow_reader import MlflowReader
+
+STATUS_WORDS: dict[Status, str] = {
+    "RUNNING": "running",
+    "FINISHED": "finished",
+    "FAILED": "failed",
+    "KILLED": "stopped",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +66,113 @@ class SweepResults:
     """
     curves: pd.DataFrame
     """Every series, long: trial_id, key, epoch, value, ordered by trial, key and epoch; one row per epoch."""
+
+
+def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
+    """One sweep by name, sweep id, run id or the unambiguous beginning of one; the newest of the store for None.
+
+    Raises:
+        SweepNotFound: there is none, or several.
+        TrackingUnreachable: the store does not answer.
+    """
+    reader = _reader(tracking_uri)
+    found = sweeps.choose(sweeps.every(reader), sweep)
+    texts = _texts(reader, found)
+    listed = json.loads(texts[TRIALS_ARTIFACT])
+    trials = {trial["id"]: trial for trial in listed["trials"]}
+    runs = _runs(reader, found, listed["reused"])
+    run_ids = {trial_id: runs[trial_id].run_id for trial_id in trials if trial_id in runs}
+    return SweepResults(
+        sweep_id=found.sweep_id,
+        name=found.run.name,
+        experiment=found.experiment,
+        run_id=found.run.run_id,
+        status=STATUS_WORDS[found.run.status],
+        description=listed["description"],
+        workload_text=texts[WORKLOAD_ARTIFACT],
+        plan=json.loads(texts[PLAN_ARTIFACT]),
+        environment=json.loads(texts[ENVIRONMENT_ARTIFACT]),
+        started_ms=found.run.start_ms,
+        ended_ms=None if found.run.status == "RUNNING" else found.run.end_ms,
+        trials=frames.trials(list(trials.values()), runs),
+        curves=frames.curves(run_ids, _points(reader, [runs[trial_id] for trial_id in run_ids])),
+    )
+
+
+def list_sweeps(tracking_uri: str) -> pd.DataFrame:
+    """Every sweep of the store, the newest first: name, sweep_id, experiment, status, started_ms, ended_ms, run_id."""
+    rows = [
+        {
+            "name": found.run.name,
+            "sweep_id": found.sweep_id,
+            "experiment": found.experiment,
+            "status": STATUS_WORDS[found.run.status],
+            "started_ms": found.run.start_ms,
+            "ended_ms": None if found.run.status == "RUNNING" else found.run.end_ms,
+            "run_id": found.run.run_id,
+        }
+        for found in sweeps.every(_reader(tracking_uri))
+    ]
+    columns = ["name", "sweep_id", "experiment", "status", "started_ms", "ended_ms", "run_id"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def finished_trials(tracking_uri: str, experiment: str, trial_ids: Collection[str]) -> dict[str, str]:
+    """Trial id -> run id of the newest run that has a result, for those of the trials that have one anywhere."""
+    from harness.tracking.mlflow_store import record
+
+    reader = _reader(tracking_uri)
+    experiment_id = reader.experiment_id(experiment)
+    if experiment_id is None:
+        return {}
+    wanted = set(trial_ids)
+    newest: dict[str, str] = {}
+    query = f"tags.`{Tag.KIND}` = '{KIND_TRIAL}' and attributes.status = 'FINISHED'"
+    for run in map(record, reader.search([experiment_id], query, newest_first=True)):
+        trial_id = run.tags.get(Tag.TRIAL_ID, "")
+        if trial_id in wanted and _is_result(run):
+            newest.setdefault(trial_id, run.run_id)
+    return newest
+
+
+def log_report(tracking_uri: str, run_id: str, folder: Path) -> None:
+    """Add a report's folder to the artifacts of its sweep's run, as `report`."""
+    from harness.tracking.mlflow_tracker import MlflowTracker
+
+    MlflowTracker(tracking_uri, tries=3, create=False).log_folder(run_id, folder, REPORT_ARTIFACT)
+
+
+def _reader(tracking_uri: str) -> MlflowReader:
+    """MLflow, imported when it is first needed: that takes seconds."""
+    from harness.tracking.mlflow_reader import MlflowReader
+
+    return MlflowReader(tracking_uri)
+
+
+def _is_result(run: RunRecord) -> bool:
+    return run.tags.get(Tag.OUTCOME) in (Outcome.FINISHED, Outcome.DIVERGED)
+
+
+def _texts(reader: MlflowReader, found: sweeps.Found) -> dict[str, str]:
+    try:
+        return reader.texts(found.run.run_id, (WORKLOAD_ARTIFACT, TRIALS_ARTIFACT, PLAN_ARTIFACT, ENVIRONMENT_ARTIFACT))
+    except FileNotFoundError as error:
+        raise SweepNotFound(
+            f"sweep {found.run.name!r} has not reached the tracking store whole: {error} is missing; "
+            "send the rest with `harness sync`"
+        ) from error
+
+
+def _runs(reader: MlflowReader, found: sweeps.Found, reused: Mapping[str, str]) -> dict[str, RunRecord]:
+    """The run of each trial: of this sweep where there is one, else of the sweep whose result it uses."""
+    own = by_trial(reader.runs_of_sweep(found.experiment_id, found.sweep_id))
+    runs = {trial_id: records[0] for trial_id, records in own.items() if trial_id is not None}
+    missing = {trial_id: run_id for trial_id, run_id in reused.items() if trial_id not in runs}
+    borrowed = reader.runs_by_id(found.experiment_id, sorted(set(missing.values())))
+    return {**runs, **{trial: borrowed[run_id] for trial, run_id in missing.items() if run_id in borrowed}}
+
+
+def _points(reader: MlflowReader, runs: Sequence[RunRecord]) -> Iterator[tuple[str, Point]]:
+    """Every point of every series, with its run's id."""
+    for key in (metric.key for metric in METRICS.values() if metric.series):
+        yield from reader.history(sorted({run.run_id for run in runs if key in run.metrics}), key)

@@ -1,0 +1,78 @@
+"""Tracking URIs: which are understood, how they are made absolute, and how they are shown."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from harness.errors import UsageError
+
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+
+_SERVERS = ("http", "https")
+_DATABASES = ("postgresql", "mysql", "mssql")
+_SQLITE = "sqlite:///"
+_IN_MEMORY = ("", ":memory:")
+
+
+def resolve(tracking_uri: str) -> str:
+    """The URI with a relative SQLite path made absolute, so that it names one store wherever it is used.
+
+    Raises:
+        UsageError: MLflow cannot use the URI.
+    """
+    uri = tracking_uri.strip() or DEFAULT_TRACKING_URI
+    if uri.startswith(_SQLITE):
+        return _absolute_sqlite(uri)
+    if uri == "databricks":
+        return uri
+    scheme, host = _scheme_and_host(uri)
+    family = scheme.partition("+")[0]
+    if (family in _SERVERS or family in _DATABASES) and not host:
+        raise UsageError(f"tracking URI {display(uri)!r} names no host; expected for example {scheme}://host:5000")
+    if family not in (*_SERVERS, *_DATABASES, "databricks"):
+        raise UsageError(
+            f"tracking URI {display(uri)!r} is none that can be used here; give a server (http://host:5000, https://...)"
+            f" or a database ({DEFAULT_TRACKING_URI}, postgresql://..., mysql://...)"
+        )
+    return uri
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a resolved SQLite URI, None for every other URI."""
+    path = uri.removeprefix(_SQLITE).partition("?")[0]
+    return Path(path) if uri.startswith(_SQLITE) and path not in _IN_MEMORY else None
+
+
+def display(uri: str) -> str:
+    """The URI without its password, for messages."""
+    try:
+        parts = urlsplit(uri)
+        secret = parts.password
+    except ValueError:
+        return uri
+    if secret is None:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{secret}@", ":***@")))
+
+
+def fingerprint(uri: str) -> str:
+    """Tells one store from another without giving its password away."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:16]
+
+
+def _absolute_sqlite(uri: str) -> str:
+    path, mark, query = uri.removeprefix(_SQLITE).partition("?")
+    if path in _IN_MEMORY:
+        raise UsageError(f"tracking URI {uri!r} keeps nothing; name a file, as {DEFAULT_TRACKING_URI} does")
+    return f"{_SQLITE}{Path(path).absolute()}{mark}{query}"
+
+
+def _scheme_and_host(uri: str) -> tuple[str, str | None]:
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # raises where it is no number
+        return parts.scheme.lower(), parts.hostname
+    except ValueError as error:
+        raise UsageError(f"tracking URI {display(uri)!r} is malformed: {error}") from error

@@ -1,0 +1,74 @@
+"""Files that become artifacts of MLflow runs."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from harness.events import SweepStarted
+from harness.schema import ENVIRONMENT_ARTIFACT, PLAN_ARTIFACT, STEPS_ARTIFACT, TRIALS_ARTIFACT, WORKLOAD_ARTIFACT
+from harness.tracking.tracker import Refused
+
+STEPS_FILE = "steps.csv"
+"""What the engine writes; MLflow gets `STEPS_ARTIFACT` made of it."""
+
+
+def sweep_files(started: SweepStarted) -> Mapping[str, str]:
+    """Name -> text of the parent run's artifacts."""
+    return {
+        WORKLOAD_ARTIFACT: started.workload_text,
+        TRIALS_ARTIFACT: _json(
+            {"trials": list(started.trials), "reused": dict(started.reused), "description": started.description}
+        ),
+        PLAN_ARTIFACT: _json(started.plan),
+        ENVIRONMENT_ARTIFACT: _json(started.environment),
+    }
+
+
+@contextmanager
+def written(files: Mapping[str, str]) -> Iterator[list[Path]]:
+    """The texts as files, for as long as they are needed."""
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        paths = [Path(folder, name) for name in files]
+        for path, text in zip(paths, files.values(), strict=True):
+            path.write_text(text, encoding="utf-8")
+        yield paths
+
+
+@contextmanager
+def trial_file(folder: Path, name: str) -> Iterator[tuple[Path, str | None]]:
+    """The file to log for `name` below a trial's folder, and the artifact folder it goes to.
+
+    Raises:
+        Refused: it is not there, lies elsewhere, or cannot be read.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise Refused(f"artifact {name!r} lies outside of its trial's folder")
+    file = folder / path
+    if not file.is_file():
+        raise Refused(f"artifact {file} is not there")
+    target = None if str(path.parent) == "." else str(path.parent)
+    if path.name != STEPS_FILE:
+        yield file, target
+        return
+    with tempfile.TemporaryDirectory(prefix="harness-") as temporary:
+        parquet = Path(temporary, STEPS_ARTIFACT)
+        _to_parquet(file, parquet)
+        yield parquet, target
+
+
+def _to_parquet(csv: Path, parquet: Path) -> None:
+    import pandas as pd
+
+    try:
+        pd.read_csv(csv).to_parquet(parquet, index=False)
+    except (ValueError, UnicodeError) as error:  # pandas' parser errors are ValueErrors
+        raise Refused(f"artifact {csv} is no table: {error}") from error
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

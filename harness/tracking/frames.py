@@ -1,0 +1,90 @@
+"""Runs and points to the tidy frames of `SweepResults`. Pure, and the same for the same input."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from harness.schema import METRICS, Outcome, Tag
+from harness.tracking.mapping import RUNNING
+from harness.tracking.tracker import Point, RunRecord
+
+MISSING = "missing"
+"""Outcome of a trial that no run tells of."""
+
+FIRST_COLUMNS = ["trial_id", "cell_id", "label", "seed", "run_id", "outcome", "reason", "attempt"]
+CURVE_COLUMNS = ["trial_id", "key", "epoch", "value"]
+
+_NOT_COLUMNS = {tag.value for tag in Tag if tag.value.startswith("harness.")}
+
+
+def trials(listed: Sequence[Mapping[str, Any]], runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+    """One row for each trial of the sweep's list, in its order."""
+    rows = [_row(trial, runs.get(trial["id"])) for trial in listed]
+    settings = dict.fromkeys(key for trial in listed for key in trial["settings"])
+    metrics = [key for key, metric in METRICS.items() if not metric.series and any(key in row for row in rows)]
+    others = sorted({key for row in rows for key in row} - {*FIRST_COLUMNS, *settings, *metrics})
+    columns = list(dict.fromkeys([*FIRST_COLUMNS, *settings, *metrics, *others]))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def curves(run_ids: Mapping[str, str], points: Iterable[tuple[str, Point]]) -> pd.DataFrame:
+    """Every series, long. Of an epoch that ran twice, after a resume, the last by time stands.
+
+    Args:
+        run_ids: trial id -> run id, in the order of the trials.
+        points: with the id of the run each belongs to.
+    """
+    place = {run_id: index for index, run_id in enumerate(run_ids.values())}
+    names = list(run_ids)
+    last: dict[tuple[int, str, int], Point] = {}
+    for run_id, point in points:
+        where = (place[run_id], point.key, point.step)
+        if where not in last or _age(point) > _age(last[where]):
+            last[where] = point
+    rows = [(names[index], key, epoch, unclipped(last[index, key, epoch].value)) for index, key, epoch in sorted(last)]
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS).astype({"epoch": "int64", "value": "float64"})
+
+
+def unclipped(value: float) -> float:
+    """A database holds the largest float where infinity was logged."""
+    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
+
+
+def _age(point: Point) -> tuple[int, bool, float]:
+    """Later stands; of two at one moment, NaN, then the larger: any rule will do that is always the same."""
+    nan = math.isnan(point.value)
+    return point.time_ms, nan, 0.0 if nan else point.value
+
+
+def _row(trial: Mapping[str, Any], run: RunRecord | None) -> dict[str, Any]:
+    row: dict[str, Any] = {} if run is None else _measured(run)
+    row |= trial["settings"]
+    row |= {"trial_id": trial["id"], "cell_id": trial["cell_id"], "label": trial["label"], "seed": trial["seed"]}
+    if run is None:
+        return row | {"run_id": None, "outcome": MISSING, "reason": None, "attempt": None}
+    attempt = run.tags.get(Tag.ATTEMPT)
+    return row | {
+        "run_id": run.run_id,
+        "outcome": _outcome(run),
+        "reason": run.tags.get(Tag.REASON) or None,
+        "attempt": None if attempt is None else int(attempt),
+    }
+
+
+def _measured(run: RunRecord) -> dict[str, Any]:
+    values = {key: unclipped(value) for key, value in run.metrics.items() if key in METRICS and not METRICS[key].series}
+    tags = {key: value for key, value in run.tags.items() if not key.startswith("mlflow.") and key not in _NOT_COLUMNS}
+    return {**tags, **values}
+
+
+def _outcome(run: RunRecord) -> str:
+    """A run that somebody else ended, in MLflow's UI say, was stopped."""
+    outcome = run.tags.get(Tag.OUTCOME, RUNNING)
+    if run.status == "RUNNING":
+        return RUNNING
+    return Outcome.STOPPED.value if outcome == RUNNING else outcome

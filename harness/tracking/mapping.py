@@ -1,0 +1,145 @@
+"""Events to changes of MLflow runs. Pure: what is written here is what a reader of MLflow will find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.events import ArtifactWritten, EpochEnded, Event, SweepStarted, TrialEnded, TrialStarted
+from harness.schema import KIND_SWEEP, KIND_TRIAL, Outcome, Tag
+from harness.tracking.tracker import Point, Status
+
+RUNNING = "running"
+"""Value of the outcome tag until a trial has its final outcome."""
+
+PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
+MAX_PARAM_CHARS = 6000
+MAX_TAG_CHARS = 5000
+
+STATUS_OF_OUTCOME: dict[Outcome, Status] = {
+    Outcome.FINISHED: "FINISHED",
+    Outcome.DIVERGED: "FINISHED",
+    Outcome.FAILED: "FAILED",
+    Outcome.OUT_OF_MEMORY: "FAILED",
+    Outcome.TIMED_OUT: "FAILED",
+    Outcome.INFEASIBLE: "FAILED",
+    Outcome.STOPPED: "KILLED",
+}
+
+STATUS_OF_SWEEP: dict[str, Status] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+
+NOT_ENDED = "the sweep ended before this trial did"
+
+
+@dataclass(kw_only=True)
+class RunChange:
+    """What some events of one trial add to its run."""
+
+    trial_id: str
+    start_ms: int
+    """The first of these events: the run's start, if the run is not there yet."""
+    points: list[Point] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    """Path below the trial's folder -> attempt that wrote it."""
+    status: Status | None = None
+    """None: as it is."""
+    end_ms: int | None = None
+
+
+def fold(events: Iterable[Event]) -> list[RunChange]:
+    """The changes that events of trials amount to, one for each trial, in the order the trials come up."""
+    changes: dict[str, RunChange] = {}
+    for event in events:
+        if isinstance(event, TrialStarted | EpochEnded | ArtifactWritten | TrialEnded):
+            _add(changes.setdefault(event.trial_id, RunChange(trial_id=event.trial_id, start_ms=event.time_ms)), event)
+    return list(changes.values())
+
+
+def _add(change: RunChange, event: TrialStarted | EpochEnded | ArtifactWritten | TrialEnded) -> None:
+    match event:
+        case TrialStarted():
+            change.tags |= {key: cut(value, MAX_TAG_CHARS) for key, value in event.tags.items()}
+            change.tags |= {Tag.ATTEMPT: str(event.attempt), Tag.OUTCOME: RUNNING}
+            change.status, change.end_ms = "RUNNING", None
+        case EpochEnded():
+            change.points += _points(event.values, event.time_ms, event.epoch)
+        case ArtifactWritten():
+            change.files[event.path] = event.attempt
+        case TrialEnded():
+            change.points += _points(event.results, event.time_ms, 0)
+            change.tags |= {Tag.ATTEMPT: str(event.attempt), Tag.REASON: _reason(event)}
+            if event.final:
+                change.tags[Tag.OUTCOME] = event.outcome.value
+                change.status, change.end_ms = STATUS_OF_OUTCOME[event.outcome], event.time_ms
+
+
+def _points(values: Mapping[str, float], time_ms: int, step: int) -> list[Point]:
+    return [Point(key, value, time_ms, step) for key, value in values.items()]
+
+
+def _reason(event: TrialEnded) -> str:
+    reason = " ".join(event.reason.split())
+    return cut(reason if event.final else f"attempt {event.attempt}: {event.outcome.value}: {reason}", MAX_TAG_CHARS)
+
+
+class SweepFacts:
+    """What a `SweepStarted` says of the sweep's runs."""
+
+    def __init__(self, started: SweepStarted) -> None:
+        self.started = started
+        self._trials = {trial["id"]: trial for trial in started.trials}
+
+    def sweep_tags(self) -> dict[str, str]:
+        """What the parent run says of itself from its creation on."""
+        return {Tag.KIND: KIND_SWEEP, Tag.SWEEP_ID: self.started.sweep_id}
+
+    def sweep_notes(self) -> dict[str, str]:
+        """What is added to the parent run each time the sweep starts."""
+        note = {NOTE_TAG: cut(self.started.description, MAX_TAG_CHARS)} if self.started.description else {}
+        return {**note, **self._git_tags()}
+
+    def trial_name(self, trial_id: str) -> str:
+        """The name of a trial's run: `resnet-20-A seed 1`."""
+        trial = self._trial(trial_id)
+        return f"{trial['label']} seed {trial['seed']}" if trial else trial_id
+
+    def trial_tags(self, trial_id: str, parent_run_id: str) -> dict[str, str]:
+        """What a trial's run says of itself from its creation on."""
+        trial = self._trial(trial_id)
+        known = {Tag.CELL_ID: trial["cell_id"], Tag.LABEL: trial["label"]} if trial else {}
+        return {
+            PARENT_TAG: parent_run_id,
+            Tag.KIND: KIND_TRIAL,
+            Tag.SWEEP_ID: self.started.sweep_id,
+            Tag.TRIAL_ID: trial_id,
+            **known,
+            Tag.OUTCOME: RUNNING,
+            **self._git_tags(),
+        }
+
+    def trial_params(self, trial_id: str) -> dict[str, str]:
+        """Every resolved setting of a trial."""
+        settings: Mapping[str, Any] = self._trial(trial_id).get("settings", {})
+        return {key: cut(str(value), MAX_PARAM_CHARS) for key, value in settings.items()}
+
+    def _trial(self, trial_id: str) -> Mapping[str, Any]:
+        return self._trials.get(trial_id, {})
+
+    def _git_tags(self) -> dict[str, str]:
+        return git_tags(self.started.environment)
+
+
+def git_tags(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Commit and dirtiness of the tree, where the environment tells: nested (`git: {...}`) or flat (`git.commit`)."""
+    nested = environment.get("git")
+    inner = nested if isinstance(nested, Mapping) else {}
+    found = {tag: environment.get(tag, inner.get(tag.removeprefix("git."))) for tag in (Tag.GIT_COMMIT, Tag.GIT_DIRTY)}
+    return {tag.value: str(value).lower() for tag, value in found.items() if value is not None}
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, or as much of it as MLflow takes, marked."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

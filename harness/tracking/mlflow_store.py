@@ -1,0 +1,214 @@
+"""A connection to MLflow: quiet, impatient, and with our own exceptions."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cache, partial
+from typing import Any, TypeVar
+
+import mlflow.environment_variables as settings
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.store.entities.paged_list import PagedList
+from mlflow.tracking import MlflowClient
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+
+from harness.errors import TrackingUnreachable
+from harness.schema import Tag
+from harness.tracking import address
+from harness.tracking.tracker import Refused, RunRecord
+
+T = TypeVar("T")
+
+REQUEST_TIMEOUT_S = 10
+CHECK_TIMEOUT_S = (3, 5)
+"""To connect, to answer."""
+CONNECT_TIMEOUT_S = 15
+"""To open a database elsewhere."""
+CREATE_TIMEOUT_S = 180
+"""To open a SQLite file. Making a new one is work, some 10 s of it, and not waiting."""
+PAUSE_S = 0.5
+"""Before a question is asked again."""
+PAGE = 500
+
+_NEVER = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST"}
+_NEVER_FROM_THE_STORE = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
+"""Final if MLflow itself says so; a proxy in front of a server that is starting says the same and means wait."""
+
+
+class MlflowStore:
+    """One tracking store."""
+
+    def __init__(self, tracking_uri: str, *, tries: int = 1, create: bool = True) -> None:
+        """Connect.
+
+        Args:
+            tracking_uri: of the store.
+            tries: how often a question is asked before the store counts as away.
+            create: make a SQLite database where there is none.
+
+        Raises:
+            UsageError: the URI cannot be used.
+            TrackingUnreachable: the store does not answer within seconds.
+        """
+        self.uri = address.resolve(tracking_uri)
+        self._tries = tries
+        configure()
+        _check_sqlite(self.uri, create)
+        self.client = MlflowClient(self.uri) if self.is_server else _open_database(self.uri)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is spoken to over HTTP."""
+        return self.uri.startswith("http")
+
+    def check(self) -> None:
+        """Ask the server for a sign of life; any answer will do. A database answers when it is used."""
+        if self.is_server:
+            with self.translated():
+                self.get("/health", timeout=CHECK_TIMEOUT_S, raise_on_status=False)
+
+    def get(self, endpoint: str, **options: Any) -> Any:
+        """The server's response to a GET, with MLflow's own credentials."""
+        request: Any = http_request
+        credentials: Any = get_default_host_creds
+        return request(credentials(self.uri), endpoint, "GET", max_retries=0, **options)
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """The answer to a question that can be asked again."""
+        for pause_s in (PAUSE_S * 4**attempt for attempt in range(self._tries - 1)):
+            try:
+                with self.translated():
+                    return question()
+            except TrackingUnreachable:
+                time.sleep(pause_s)
+        with self.translated():
+            return question()
+
+    def search(self, experiment_ids: Sequence[str], query: str, *, newest_first: bool = False) -> Iterator[Run]:
+        """Every run that a query finds, by start and id."""
+        order = ["attributes.start_time DESC" if newest_first else "attributes.start_time ASC", "attributes.run_id ASC"]
+        return self.pages(
+            lambda token: self.client.search_runs(
+                list(experiment_ids), query, max_results=PAGE, order_by=order, page_token=token
+            )
+        )
+
+    def runs_of_sweep(self, experiment_id: str, sweep_id: str) -> list[RunRecord]:
+        """The parent and the children of a sweep, in the order they started."""
+        return [record(run) for run in self.search([experiment_id], f"tags.`{Tag.SWEEP_ID}` = '{sweep_id}'")]
+
+    def pages(self, page: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+        """What all pages hold, each asked for when it is needed."""
+        token: str | None = None
+        while True:
+            found = self.ask(partial(page, token))
+            yield from found
+            token = found.token
+            if not token:
+                return
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn MLflow's exceptions, and those of the libraries below it, into ours."""
+        try:
+            yield
+        except MlflowException as error:
+            raise self._ours(error) from error
+        except OSError as error:  # requests' exceptions are OSErrors, and so is a full artifact disk
+            raise unreachable(self.uri, error) from error
+
+    def _ours(self, error: MlflowException) -> Refused | TrackingUnreachable:
+        from_the_store = isinstance(error, RestException) or not self.is_server
+        if error.error_code in _NEVER or (from_the_store and error.error_code in _NEVER_FROM_THE_STORE):
+            return Refused(f"{address.display(self.uri)} refuses: {_one_line(error)}")
+        return unreachable(self.uri, error)
+
+
+def record(run: Run) -> RunRecord:
+    """MLflow's run as ours."""
+    return RunRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        status=run.info.status,
+        start_ms=run.info.start_time,
+        end_ms=run.info.end_time,
+        tags=run.data.tags,
+        params=run.data.params,
+        metrics=run.data.metrics,
+    )
+
+
+@cache
+def configure() -> None:
+    """Keep MLflow from printing, and from waiting for minutes where the user has not asked for that."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    variables: Any = settings  # MLflow's own names for its settings, without types
+    variables.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+    variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    for variable, value in (
+        (variables.MLFLOW_HTTP_REQUEST_TIMEOUT, REQUEST_TIMEOUT_S),
+        (variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES, 0),
+        (variables.MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER, False),
+    ):
+        if not variable.is_set():
+            variable.set(value)
+
+
+def unreachable(uri: str, error: Exception | str) -> TrackingUnreachable:
+    """The message for a store that does not answer."""
+    first = "start the server" if uri.startswith("http") else "mend the database"
+    return TrackingUnreachable(
+        f"no MLflow answers at {address.display(uri)}: {_one_line(error)}; "
+        f"{first}, or name another with --tracking-uri or MLFLOW_TRACKING_URI"
+    )
+
+
+def _one_line(error: Exception | str) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _check_sqlite(uri: str, create: bool) -> None:
+    """Open the file ourselves first: MLflow would try ten times, for 100 seconds."""
+    path = address.sqlite_path(uri)
+    if path is None:
+        return
+    if not create and not path.exists():
+        raise unreachable(uri, "there is no such file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=5)) as database:
+            database.execute("PRAGMA user_version").fetchall()
+    except (OSError, sqlite3.Error) as error:
+        raise unreachable(uri, error) from error
+
+
+def _open_database(uri: str) -> MlflowClient:
+    """MLflow's client, with a deadline where MLflow has none."""
+    outcome: list[MlflowClient | Exception] = []
+    thread = threading.Thread(target=_try_open, args=(uri, outcome), daemon=True)
+    thread.start()
+    timeout_s = CREATE_TIMEOUT_S if address.sqlite_path(uri) else CONNECT_TIMEOUT_S
+    thread.join(timeout_s)
+    if not outcome:
+        raise unreachable(uri, f"not open after {timeout_s} s")
+    if isinstance(outcome[0], Exception):
+        raise unreachable(uri, outcome[0]) from outcome[0]
+    return outcome[0]
+
+
+def _try_open(uri: str, outcome: list[MlflowClient | Exception]) -> None:
+    try:
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)  # the store is made on first use
+        outcome.append(client)
+    except Exception as error:  # noqa: BLE001  handed to the thread that waits for it
+        outcome.append(error)

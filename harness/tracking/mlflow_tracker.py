@@ -1,0 +1,84 @@
+"""MLflow behind the `Tracker` interface: what the recorder writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from harness.tracking import address
+from harness.tracking.mlflow_store import MlflowStore
+from harness.tracking.tracker import Point, Refused, Status
+
+MAX_POINTS = 800
+"""Of one request: with 100 params and 100 tags, MLflow's limit of 1,000 entities."""
+
+
+class MlflowTracker(MlflowStore):
+    """See `Tracker`."""
+
+    def ensure_experiment(self, name: str) -> str:
+        """The experiment's id, creating it where it is missing."""
+        with self.translated():
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                return self._create_experiment(name)
+            if found.lifecycle_stage != "active":
+                raise Refused(
+                    f"experiment {name!r} was deleted from {address.display(self.uri)}; restore it with `mlflow "
+                    f"experiments restore --experiment-id {found.experiment_id}`, or choose another with --experiment"
+                )
+            return str(found.experiment_id)
+
+    def create_run(self, experiment_id: str, *, name: str, start_ms: int, tags: Mapping[str, str]) -> str:
+        """A new run's id."""
+        with self.translated():
+            run = self.client.create_run(experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
+        return str(run.info.run_id)
+
+    def log(self, run_id: str, *, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Add to a run."""
+        metrics = [Metric(point.key, point.value, point.time_ms, point.step) for point in points]
+        for start in range(0, max(len(metrics), 1), MAX_POINTS):
+            with self.translated():
+                self.client.log_batch(
+                    run_id,
+                    metrics=metrics[start : start + MAX_POINTS],
+                    params=[Param(key, value) for key, value in params.items()] if start == 0 else [],
+                    tags=[RunTag(key, value) for key, value in tags.items()] if start == 0 else [],
+                    synchronous=True,
+                )
+
+    def set_status(self, run_id: str, status: Status, end_ms: int | None) -> None:
+        """Give a run its status and, unless it runs, the time of its end."""
+        with self.translated():
+            if end_ms is None:
+                self.client.update_run(run_id, status=status)
+            else:
+                self.client.set_terminated(run_id, status=status, end_time=end_ms)
+
+    def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
+        """Add a file to a run's artifacts."""
+        with self.translated():
+            self.client.log_artifact(run_id, str(file), folder)
+
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        """Add all files of a folder to a run's artifacts, below `name`."""
+        with self.translated():
+            self.client.log_artifacts(run_id, str(folder), name)
+
+    def delete_run(self, run_id: str) -> None:
+        """Take a run out of sight; MLflow keeps it among the deleted ones."""
+        with self.translated():
+            self.client.delete_run(run_id)
+
+    def _create_experiment(self, name: str) -> str:
+        try:
+            return str(self.client.create_experiment(name))
+        except MlflowException:
+            found = self.client.get_experiment_by_name(name)  # somebody else may have been faster
+            if found is None:
+                raise
+            return str(found.experiment_id)

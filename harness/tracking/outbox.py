@@ -1,0 +1,151 @@
+"""The outbox: every event of a sweep as one line of JSON, on the sweep's storage, before MLflow hears of it.
+
+One process appends (the driver, who holds the sweep's lock); any number read. A line counts once its end is written:
+what a crash tore is neither read nor kept.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness.errors import StorageError
+from harness.events import Event, SweepEnded, SweepStarted, TrialEnded, TrialStarted, decode, encode
+
+_LASTING = (SweepStarted, TrialEnded, SweepEnded)
+"""Survive a power cut as soon as `append` returns; the others survive a killed process."""
+
+
+class Outbox:
+    """Append-only file of events. Reading needs no writer; opening for writing waits for the first `append`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._file: int | None = None
+
+    def append(self, event: Event) -> None:
+        """Write one event, whole or not at all.
+
+        Raises:
+            StorageError: the disk is full or the file cannot be written. What was there before is still readable.
+        """
+        line = encode(event).encode() + b"\n"
+        with self._lock:
+            try:
+                file = self._writer()
+                _write_whole(file, line)
+                if isinstance(event, _LASTING):
+                    os.fsync(file)
+            except OSError as error:
+                raise StorageError(
+                    f"outbox {self.path} cannot be written: {error.strerror}; make room on the disk or mend its "
+                    "permissions, then start the sweep again: it goes on where it stopped"
+                ) from error
+
+    def read(
+        self, offset: int = 0, *, skipped: Callable[[str, int], None] | None = None
+    ) -> Iterator[tuple[Event, int]]:
+        """Every complete event from a byte offset on, each with the offset behind it.
+
+        Args:
+            offset: 0, or one that an earlier `read` gave.
+            skipped: told of each line that is no event, and of the offset behind it; the line is passed over.
+
+        Raises:
+            StorageError: the file cannot be read, or holds a line that is no event and nobody is told of it.
+        """
+        for line, end in self.lines(offset):
+            try:
+                event = decode(line.decode())
+            except (ValueError, TypeError, AttributeError) as error:
+                message = f"outbox {self.path}: the line before byte {end} is no event of this version: {error}"
+                if skipped is None:
+                    raise StorageError(message) from error
+                skipped(message, end)
+            else:
+                yield event, end
+
+    def lines(self, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+        """Every complete line from a byte offset on, each with the offset behind it. A missing file has none."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(offset)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    offset += len(line)
+                    yield line, offset
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"outbox {self.path} cannot be read: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Give the file back. A later `append` opens it again."""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+
+    def _writer(self) -> int:
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            _drop_torn_line(self._file)
+        return self._file
+
+
+def state(outbox: Outbox) -> dict[str, TrialEnded]:
+    """The final end of each trial that has one: what a restarted sweep need not ask MLflow for.
+
+    A trial that was started again after its end, by a sweep that was resumed, has none until it ends again.
+    """
+    ended: dict[str, TrialEnded] = {}
+    for event, _ in outbox.read(skipped=_ignore):
+        if isinstance(event, TrialStarted):
+            ended.pop(event.trial_id, None)
+        elif isinstance(event, TrialEnded) and event.final:
+            ended[event.trial_id] = event
+    return ended
+
+
+def attempts(outbox: Outbox) -> dict[str, int]:
+    """The number of the last attempt at each trial that was started."""
+    last: Counter[str] = Counter()
+    for event, _ in outbox.read(skipped=_ignore):
+        if isinstance(event, TrialStarted):
+            last[event.trial_id] = max(last[event.trial_id], event.attempt)
+    return dict(last)
+
+
+def _ignore(_message: str, _end: int) -> None:
+    """A line that cannot be read says nothing about a trial: at worst the trial runs once more."""
+
+
+def _write_whole(file: int, line: bytes) -> None:
+    before = os.fstat(file).st_size
+    try:
+        written = 0
+        while written < len(line):
+            written += os.write(file, line[written:])
+    except OSError:
+        os.ftruncate(file, before)
+        raise
+
+
+def _drop_torn_line(file: int) -> None:
+    """Cut the file behind its last line end, if a crash left it behind one."""
+    size = os.fstat(file).st_size
+    end = size
+    while end > 0:
+        start = max(0, end - 65536)
+        newline = os.pread(file, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(file, end)

@@ -1,0 +1,30 @@
+"""Before a sweep: the tracking store answers, and its database and experiment are there."""
+
+from __future__ import annotations
+
+from harness.errors import UsageError
+from harness.tracking import address
+from harness.tracking.recorder import connect
+from harness.tracking.tracker import Refused
+
+__all__ = ["prepare"]
+
+
+def prepare(tracking_uri: str, experiment: str) -> str:
+    """Create database and experiment where they are missing, once, before any worker exists.
+
+    Returns:
+        The tracking URI to use from here on: a relative SQLite path is absolute now.
+
+    Raises:
+        UsageError: the URI cannot be used, or the experiment is deleted or has a name that MLflow does not take.
+        TrackingUnreachable: nothing answers there, found out within seconds.
+    """
+    uri = address.resolve(tracking_uri)
+    tracker = connect(uri)
+    tracker.check()
+    try:
+        tracker.ensure_experiment(experiment)
+    except Refused as refusal:
+        raise UsageError(str(refusal)) from refusal
+    return uri

@@ -1,0 +1,250 @@
+"""The recorder: takes a sweep's events from its outbox to a tracking store, in order, as often as it takes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.errors import StorageError, TrackingUnreachable
+from harness.events import Event, SweepEnded, SweepStarted, decode
+from harness.storage import SweepFolder, write_atomic
+from harness.tracking import address
+from harness.tracking.outbox import Outbox
+from harness.tracking.sender import Sender, Vanished
+from harness.tracking.tracker import Refused, Tracker
+
+FIRST_BATCH = 64
+LARGEST_BATCH = 2048
+QUICK_S = 0.5
+"""A batch that took less makes the next one larger; one that took four times as long, smaller."""
+MOST_PROBLEMS = 100
+"""Kept in the cursor; a sweep with more has one problem, many times."""
+LONGEST_PAUSE_S = 10.0
+"""Between two tries to reach a store that is away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far the outbox has come."""
+
+    sent: int
+    """Events that the store has."""
+    waiting: int
+    """Events that it does not have yet."""
+    error: str | None = None
+    """Why the last try ended early; what waits is kept and tried again."""
+    problems: tuple[str, ...] = ()
+    """What the store will never take: left out for good, and said here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cursor:
+    """How much of an outbox one store has. A file beside the outbox keeps it."""
+
+    store: str
+    offset: int = 0
+    sent: int = 0
+    problems: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def load(cls, path: Path, store: str) -> Cursor:
+        """The cursor in a file; the start if there is none, or one of another store."""
+        try:
+            found = json.loads(path.read_text())
+            cursor = cls(**{**found, "problems": tuple(found["problems"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return cls(store=store)
+        return cursor if cursor.store == store else cls(store=store)
+
+    def save(self, path: Path) -> None:
+        """Write the file."""
+        fields = {"store": self.store, "offset": self.offset, "sent": self.sent, "problems": list(self.problems)}
+        write_atomic(path, json.dumps(fields).encode())
+
+
+def connect(tracking_uri: str) -> Tracker:
+    """MLflow, imported when it is first needed: that takes seconds."""
+    from harness.tracking.mlflow_tracker import MlflowTracker
+
+    return MlflowTracker(tracking_uri)
+
+
+class Recorder:
+    """Forwards one outbox to one store. Sending an event twice changes nothing, so a crash costs nothing."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        cursor_path: Path,
+        tracking_uri: str,
+        folder: SweepFolder,
+        *,
+        connect: Callable[[str], Tracker] = connect,
+    ) -> None:
+        """Nothing is sent yet, and the store may be away.
+
+        Raises:
+            UsageError: the tracking URI cannot be used.
+        """
+        self._outbox = outbox
+        self._cursor_path = cursor_path
+        self._uri = address.resolve(tracking_uri)
+        self._folder = folder
+        self._connect = connect
+        self._cursor = Cursor.load(cursor_path, address.fingerprint(self._uri))
+        self._sender: Sender | None = None
+        self._batch = FIRST_BATCH
+        self._tracker: Tracker | None = None
+        self._error: str | None = None
+        self._busy = threading.Lock()
+        self._stop = threading.Event()
+        self._until: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def progress(self) -> Progress:
+        """How far the outbox has come, without sending anything."""
+        cursor = self._cursor
+        waiting = sum(1 for _ in self._outbox.lines(cursor.offset))
+        return Progress(sent=cursor.sent, waiting=waiting, error=self._error, problems=cursor.problems)
+
+    def rewind(self) -> None:
+        """Send everything again, from the first event on."""
+        with self._busy:
+            self._restart()
+
+    def forward(self, max_seconds: float | None = None) -> Progress:
+        """Send what is not sent yet; give up as soon as the store does not answer.
+
+        Args:
+            max_seconds: begin no further batch after this time.
+        """
+        until = None if max_seconds is None else time.monotonic() + max_seconds
+        with self._busy:
+            try:
+                self._error = None
+                self._forward(until)
+            except Vanished as loss:
+                self._restart()
+                self._error = str(loss)
+            except (TrackingUnreachable, Refused, StorageError) as error:
+                self._sender = None  # what it knows of the store may no longer hold
+                self._error = str(error)
+        return self.progress()
+
+    def run_in_background(self, interval: float = 1.0) -> None:
+        """Forward every `interval` seconds, less often while the store is away, until `close`."""
+        self._thread = threading.Thread(target=self._run, args=(interval,), name="recorder", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout: float = 30.0) -> Progress:
+        """Send what is left, for at most about `timeout` seconds. What still waits then is in the outbox."""
+        if self._thread is None:
+            return self.forward(timeout)
+        self._until = time.monotonic() + timeout
+        self._stop.set()
+        self._thread.join(timeout)
+        if not self._thread.is_alive():
+            self._thread = None
+        return self.progress()
+
+    def _run(self, interval: float) -> None:
+        pause = interval
+        while True:
+            stopping = self._stop.wait(pause)
+            self._forward_whatever_happens()
+            if stopping:
+                return
+            pause = interval if self._error is None else min(max(2 * pause, 0.5), LONGEST_PAUSE_S)
+
+    def _forward_whatever_happens(self) -> None:
+        try:
+            self.forward(None if self._until is None else max(0.0, self._until - time.monotonic()))
+        except Exception as error:  # noqa: BLE001  a fault in recording must not end the training it records
+            self._error = f"{type(error).__name__}: {error}"
+
+    def _forward(self, until: float | None) -> None:
+        if next(self._outbox.lines(self._cursor.offset), None) is None:
+            return
+        sender = self._ready_sender()
+        while True:
+            events, end, skipped = self._next_batch()
+            if end == self._cursor.offset:
+                return
+            began = time.monotonic()
+            refused = sender.send(events) if events else []
+            self._advance(end, len(events), [*skipped, *refused])
+            self._adapt(time.monotonic() - began)
+            if until is not None and time.monotonic() >= until:
+                return
+
+    def _ready_sender(self) -> Sender:
+        """A sender that knows the sweep as far as the cursor is, on a store that answers."""
+        if self._tracker is None:
+            self._tracker = self._connect(self._uri)
+        self._tracker.check()
+        if self._sender is None:
+            sender = Sender(self._tracker, self._folder)
+            started = self._last_start()
+            if started is not None:
+                sender.restore(started)
+            self._sender = sender
+        return self._sender
+
+    def _last_start(self) -> SweepStarted | None:
+        """The last start of the sweep that lies before the cursor."""
+        last = None
+        for line, end in self._outbox.lines():
+            if end > self._cursor.offset:
+                break
+            if b'"SweepStarted"' in line and isinstance(event := decode(line.decode()), SweepStarted):
+                last = event
+        return last
+
+    def _next_batch(self) -> tuple[list[Event], int, list[str]]:
+        """Events to send together, the offset behind them, and what was passed over on the way."""
+        events: list[Event] = []
+        skipped: list[str] = []
+        offset = self._cursor.offset
+
+        def skip(message: str, end: int) -> None:
+            nonlocal offset
+            skipped.append(message)
+            offset = end
+
+        for event, end in self._outbox.read(offset, skipped=skip):
+            alone = isinstance(event, SweepStarted | SweepEnded)
+            if alone and events:
+                break
+            events.append(event)
+            offset = end
+            if alone or len(events) >= self._batch:
+                break
+        return events, offset, skipped
+
+    def _advance(self, offset: int, sent: int, problems: list[str]) -> None:
+        known = dict.fromkeys((*self._cursor.problems, *problems))
+        self._cursor = replace(
+            self._cursor, offset=offset, sent=self._cursor.sent + sent, problems=tuple(known)[:MOST_PROBLEMS]
+        )
+        self._save()
+
+    def _restart(self) -> None:
+        self._cursor = Cursor(store=self._cursor.store)
+        self._sender = None
+        self._save()
+
+    def _save(self) -> None:
+        try:
+            self._cursor.save(self._cursor_path)
+        except OSError as error:
+            raise StorageError(f"cursor {self._cursor_path} cannot be written: {error.strerror}") from error
+
+    def _adapt(self, took_s: float) -> None:
+        if took_s < QUICK_S:
+            self._batch = min(2 * self._batch, LARGEST_BATCH)
+        elif took_s > 4 * QUICK_S:
+            self._batch = max(self._batch // 2, 1)

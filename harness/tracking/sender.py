@@ -1,0 +1,145 @@
+"""Writes events of one sweep to a tracking store. Writing them again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+from harness.events import Event, SweepEnded, SweepStarted
+from harness.schema import Outcome, Tag
+from harness.storage import SweepFolder
+from harness.tracking.artifacts import sweep_files, trial_file, written
+from harness.tracking.mapping import NOT_ENDED, STATUS_OF_SWEEP, RunChange, SweepFacts, fold
+from harness.tracking.runs import SweepRuns
+from harness.tracking.tracker import Point, Refused, Tracker
+
+
+class Vanished(Refused):
+    """The store has lost what was sent before: all of it must be sent again."""
+
+
+class Sender:
+    """What one connection to a store knows of a sweep. Thrown away when the store stops answering.
+
+    Every method may raise `TrackingUnreachable`: nothing is lost then, the same call is made again later.
+    """
+
+    def __init__(self, tracker: Tracker, folder: SweepFolder) -> None:
+        self._tracker = tracker
+        self._folder = folder
+        self._facts: SweepFacts | None = None
+        self._runs: SweepRuns | None = None
+
+    def restore(self, started: SweepStarted) -> None:
+        """Go on with a sweep whose start was sent before.
+
+        Raises:
+            Vanished: the store does not have it.
+        """
+        self._know(started)
+        if self._known_runs.parent is None:
+            raise Vanished(f"the store no longer has sweep {started.name}; it is sent again, from its start")
+
+    def send(self, events: Sequence[Event]) -> list[str]:
+        """Write events; a `SweepStarted` or a `SweepEnded` comes alone.
+
+        Returns:
+            What the store will never take, one message each.
+
+        Raises:
+            Vanished: the store has lost the sweep.
+            Refused: the store does not take the sweep itself.
+        """
+        match events:
+            case [SweepStarted() as started]:
+                return list(self._begin(started))
+            case [SweepEnded() as ended]:
+                return list(self._end(ended))
+            case _:
+                return [problem for change in fold(events) for problem in self._apply(change)]
+
+    @property
+    def _known_runs(self) -> SweepRuns:
+        if self._runs is None:
+            raise Refused("the outbox does not begin with the start of a sweep")
+        return self._runs
+
+    @property
+    def _known_facts(self) -> SweepFacts:
+        if self._facts is None:
+            raise Refused("the outbox does not begin with the start of a sweep")
+        return self._facts
+
+    def _know(self, started: SweepStarted) -> None:
+        self._facts = SweepFacts(started)
+        self._runs = SweepRuns(self._tracker, self._facts)
+
+    def _begin(self, started: SweepStarted) -> Iterator[str]:
+        self._know(started)
+        parent = self._known_runs.require_parent()
+        yield from self._log(parent.run_id, tags=self._known_facts.sweep_notes())
+        with written(sweep_files(started)) as files:
+            for file in files:
+                self._tracker.log_file(parent.run_id, file)
+        if parent.status != "RUNNING":
+            self._tracker.set_status(parent.run_id, "RUNNING", None)
+            parent.status = "RUNNING"
+
+    def _apply(self, change: RunChange) -> Iterator[str]:
+        run = self._known_runs.require_trial(change.trial_id, change.start_ms)
+        params = {} if run.has_params else self._known_facts.trial_params(change.trial_id)
+        yield from self._log(run.run_id, points=change.points, params=params, tags=change.tags)
+        run.has_params = True
+        for path in change.files:
+            yield from self._log_file(run.run_id, change.trial_id, path)
+        if change.status is not None and (change.status != run.status or change.end_ms is not None):
+            self._tracker.set_status(run.run_id, change.status, change.end_ms)
+            run.status = change.status
+
+    def _end(self, ended: SweepEnded) -> Iterator[str]:
+        self._known_runs.reload()
+        for run in self._known_runs.trials().values():
+            if run.status == "RUNNING":
+                yield from self._log(run.run_id, tags={Tag.OUTCOME: Outcome.STOPPED.value, Tag.REASON: NOT_ENDED})
+                self._tracker.set_status(run.run_id, "KILLED", ended.time_ms)
+        parent = self._known_runs.require_parent()
+        self._tracker.set_status(parent.run_id, STATUS_OF_SWEEP.get(ended.status, "FAILED"), ended.time_ms)
+
+    def _log(
+        self,
+        run_id: str,
+        *,
+        points: Sequence[Point] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Iterator[str]:
+        """Log all at once; where the store refuses, one by one, so that one bad value costs no other."""
+        params, tags = params or {}, tags or {}
+        try:
+            self._tracker.log(run_id, points=points, params=params, tags=tags)
+        except Refused:
+            self._require_presence(run_id)
+            log = partial(self._tracker.log, run_id)
+            yield from _refusals(partial(log, points=[point], params={}, tags={}) for point in points)
+            yield from _refusals(partial(log, points=[], params={key: params[key]}, tags={}) for key in params)
+            yield from _refusals(partial(log, points=[], params={}, tags={key: tags[key]}) for key in tags)
+
+    def _require_presence(self, run_id: str) -> None:
+        self._known_runs.reload()
+        if run_id not in self._known_runs.run_ids():
+            raise Vanished(f"the store no longer has run {run_id}; the sweep is sent again, from its start")
+
+    def _log_file(self, run_id: str, trial_id: str, path: str) -> Iterator[str]:
+        try:
+            with trial_file(self._folder.trial(trial_id), path) as (file, target):
+                self._tracker.log_file(run_id, file, target)
+        except Refused as refusal:
+            yield str(refusal)
+
+
+def _refusals(calls: Iterable[Callable[[], None]]) -> Iterator[str]:
+    for call in calls:
+        try:
+            call()
+        except Refused as refusal:
+            yield str(refusal)
