@@ -1,0 +1,194 @@
+"""Intervals, tests and sample sizes. Pure functions of numbers; `scipy.special` is all they load.
+
+A sample is what the seeds of one cell gave. Errors are percentages, differences are percentage points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Protocol
+
+from scipy import special
+
+LEVEL = 0.95
+"""Confidence of every interval in a report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The mean of a sample with Student's t interval. What cannot be known is None."""
+
+    n: int
+    mean: float | None = None
+    sd: float | None = None
+    """Sample standard deviation; None below two values."""
+    low: float | None = None
+    high: float | None = None
+
+
+def estimate(values: Sequence[float], *, floor: float = -math.inf, ceiling: float = math.inf) -> Estimate:
+    """The mean and its 95 % t interval, cut at the quantity's own limits: an error below 0 % does not exist."""
+    if not values:
+        return Estimate(n=0)
+    if len(values) == 1:
+        return Estimate(n=1, mean=values[0])
+    mean, sd = fmean(values), stdev(values)
+    half = t_quantile(len(values) - 1, LEVEL) * sd / math.sqrt(len(values))
+    return Estimate(n=len(values), mean=mean, sd=sd, low=max(mean - half, floor), high=min(mean + half, ceiling))
+
+
+def estimate_pct(values: Sequence[float]) -> Estimate:
+    """As `estimate`, for percentages."""
+    return estimate(values, floor=0.0, ceiling=100.0)
+
+
+def t_quantile(df: float, level: float) -> float:
+    """Half-width, in standard errors, of the two-sided interval."""
+    return float(special.stdtrit(df, (1 + level) / 2))
+
+
+class Difference(Protocol):
+    """Second mean minus first, with what is known of its uncertainty."""
+
+    @property
+    def value(self) -> float: ...
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Two-sided confidence interval."""
+        ...
+
+    def p_above(self, threshold: float) -> float:
+        """One-sided p value against "the true difference is at most `threshold`"."""
+        ...
+
+    def p_below(self, threshold: float) -> float:
+        """One-sided p value against "the true difference is at least `threshold`"."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WelchDifference:
+    """Welch's: two means whose variances need not be equal (Welch 1947; degrees of freedom after Satterthwaite)."""
+
+    value: float
+    standard_error: float
+    df: float
+
+    def interval(self, level: float) -> tuple[float, float]:
+        half = t_quantile(self.df, level) * self.standard_error
+        return self.value - half, self.value + half
+
+    def p_above(self, threshold: float) -> float:
+        return float(special.stdtr(self.df, (threshold - self.value) / self.standard_error))
+
+    def p_below(self, threshold: float) -> float:
+        return float(special.stdtr(self.df, (self.value - threshold) / self.standard_error))
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> WelchDifference | None:
+    """Second mean minus first; None below two values a side, or where neither side varies."""
+    if min(len(first), len(second)) < 2 or not (varies(first) or varies(second)):
+        return None
+    variance_1, variance_2 = stdev(first) ** 2 / len(first), stdev(second) ** 2 / len(second)
+    df = (variance_1 + variance_2) ** 2 / (variance_1**2 / (len(first) - 1) + variance_2**2 / (len(second) - 1))
+    return WelchDifference(value=fmean(second) - fmean(first), standard_error=math.sqrt(variance_1 + variance_2), df=df)
+
+
+def varies(values: Sequence[float]) -> bool:
+    """Whether the values differ by more than rounding."""
+    return max(values) - min(values) > 1e-9 * max(1.0, abs(max(values)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountDifference:
+    """Two error rates, each one exact count of images: for seeds that all gave the very same error.
+
+    Equal values leave Welch's interval no width, which would claim certainty from a handful of seeds. The floor under
+    the uncertainty is then that of one network's count: each rate gets the exact (Clopper-Pearson) interval of `wrong`
+    out of `images`, and the two are joined by the method of variance estimates recovery (Newcombe 1998). Seeds are not
+    pooled: agreeing to the image, they say nothing about how much further ones would differ, so they add no images.
+    """
+
+    wrong_1: int
+    images_1: int
+    wrong_2: int
+    images_2: int
+
+    @property
+    def value(self) -> float:
+        return 100 * (self.wrong_2 / self.images_2 - self.wrong_1 / self.images_1)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        rate_1, rate_2 = 100 * self.wrong_1 / self.images_1, 100 * self.wrong_2 / self.images_2
+        low_1, high_1 = clopper_pearson_pct(self.wrong_1, self.images_1, level)
+        low_2, high_2 = clopper_pearson_pct(self.wrong_2, self.images_2, level)
+        below = math.hypot(rate_2 - low_2, high_1 - rate_1)
+        above = math.hypot(high_2 - rate_2, rate_1 - low_1)
+        return self.value - below, self.value + above
+
+    def p_above(self, threshold: float) -> float:
+        if self.value <= threshold:
+            return 1 - self.p_below(threshold) if self.value < threshold else 0.5
+        return _smallest_alpha(lambda alpha: self.interval(1 - 2 * alpha)[0] > threshold)
+
+    def p_below(self, threshold: float) -> float:
+        if self.value >= threshold:
+            return 1 - self.p_above(threshold) if self.value > threshold else 0.5
+        return _smallest_alpha(lambda alpha: self.interval(1 - 2 * alpha)[1] < threshold)
+
+
+def _smallest_alpha(excludes: Callable[[float], bool]) -> float:
+    """The one-sided level at which an interval begins to exclude a threshold: its p value, by bisection."""
+    low, high = 0.0, 0.5
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if excludes(middle) else (middle, high)
+    return high
+
+
+def clopper_pearson_pct(wrong: int, images: int, level: float) -> tuple[float, float]:
+    """Exact binomial interval of a rate, in percent."""
+    tail = (1 - level) / 2
+    low = float(special.betaincinv(wrong, images - wrong + 1, tail)) if wrong > 0 else 0.0
+    high = float(special.betaincinv(wrong + 1, images - wrong, 1 - tail)) if wrong < images else 1.0
+    return 100 * low, 100 * high
+
+
+def required_seeds(
+    distance: float, sd_1: float, sd_2: float, *, alpha: float, power: float = 0.8, most: int = 1000
+) -> int | None:
+    """Seeds a cell with which a two-sided Welch test would tell `distance` from zero, taking both spreads as seen.
+
+    None where no number up to `most` would do: no distance, or no spread to reckon with.
+    """
+    if distance == 0 or (sd_1 == 0 and sd_2 == 0):
+        return None
+    low, high = 1, most
+    if _power(distance, sd_1, sd_2, n=most, alpha=alpha) < power:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = _power(distance, sd_1, sd_2, n=middle, alpha=alpha) >= power
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def _power(distance: float, sd_1: float, sd_2: float, *, n: int, alpha: float) -> float:
+    """Chance of a verdict in the right direction with n seeds a cell: the noncentral t distribution's upper tail."""
+    variance_1, variance_2 = sd_1**2, sd_2**2
+    df = (n - 1) * (variance_1 + variance_2) ** 2 / (variance_1**2 + variance_2**2)
+    noncentrality = abs(distance) * math.sqrt(n / (variance_1 + variance_2))
+    return 1 - float(special.nctdtr(df, noncentrality, t_quantile(df, 1 - alpha)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p values in the order given (Holm 1979): below alpha exactly where the step-down procedure rejects."""
+    count, largest = len(p_values), 0.0
+    adjusted = [0.0] * count
+    for rank, index in enumerate(sorted(range(count), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (count - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
