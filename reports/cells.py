@@ -1,0 +1,213 @@
+"""Trials grouped into cells, and cells into series: what every table, figure and claim of a report starts from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.schema import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.tracking.results import SweepResults
+
+TRAIN_ERROR = "final/train_error_pct"
+TEST_ERROR = "final/val_error_pct"
+IMAGES = {TRAIN_ERROR: "final/train_images", TEST_ERROR: "final/val_images"}
+"""Where the number of images behind an error stands."""
+
+SETTING_PREFIXES = ("model.", "dataset.", "recipe.", "scale.")
+SHORTCUT_ORDER = ("plain", "A", "B", "C")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One row of the sweep's list."""
+
+    trial_id: str
+    seed: int | None
+    outcome: str
+    row: dict[str, Any]
+
+    @property
+    def is_result(self) -> bool:
+        """Finished or diverged. A divergent trial counts with the error it ended with."""
+        return self.outcome in (Outcome.FINISHED, Outcome.DIVERGED)
+
+    def number(self, key: str) -> float | None:
+        """A metric or numeric param, None where there is none."""
+        return as_number(self.row.get(key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """All trials that differ by nothing but the seed."""
+
+    cell_id: str
+    label: str
+    depth: int | None
+    shortcut: str | None
+    variant: str
+    """The other settings that this sweep varies, such as `width 32`; empty where it varies none."""
+    trials: tuple[Trial, ...]
+
+    @property
+    def results(self) -> tuple[Trial, ...]:
+        """Trials that have one."""
+        return tuple(trial for trial in self.trials if trial.is_result)
+
+    def values(self, key: str) -> tuple[float, ...]:
+        """What the results hold of a metric, in the order of the seeds."""
+        return tuple(value for trial in self.results if (value := trial.number(key)) is not None)
+
+    def unknown(self, key: str) -> int:
+        """Results that lack the metric: a net that diverged before it was evaluated."""
+        return len(self.results) - len(self.values(key))
+
+    def constant(self, key: str) -> float | None:
+        """A value that all trials of the cell share; None where they disagree or have none."""
+        found = {value for trial in self.trials if (value := trial.number(key)) is not None}
+        return found.pop() if len(found) == 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Cells alike in all but depth, shallowest first: one line in a figure."""
+
+    shortcut: str
+    variant: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """`A`, or `A, width 32` where the sweep varies more than depth and shortcut."""
+        return f"{self.shortcut}, {self.variant}" if self.variant else self.shortcut
+
+
+def cells_of(results: SweepResults) -> tuple[Cell, ...]:
+    """Every cell of the sweep, in the order of its list of trials."""
+    rows = results.trials.to_dict("records")
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(str(row["cell_id"]), []).append({str(key): value for key, value in row.items()})
+    varied = varied_settings(results.trials)
+    return tuple(_cell(cell_id, members, varied) for cell_id, members in grouped.items())
+
+
+def ordered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """By shortcut and depth, as a reader looks for them; what has neither comes last, as it was listed."""
+    return tuple(sorted(cells, key=lambda cell: (shortcut_rank(cell.shortcut or "~"), cell.depth or 0)))
+
+
+def series_of(cells: Sequence[Cell]) -> tuple[Series, ...]:
+    """The cells that have a depth and a shortcut, plain first, then the papers' A, B, C, then all others by name.
+
+    A shortcut makes one series where each depth comes once, even if a setting changes with depth (the paper warms
+    up its 110 layers only); where a depth comes twice, it makes one series for each variant.
+    """
+    grouped: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.depth is not None and cell.shortcut is not None:
+            grouped.setdefault(cell.shortcut, []).append(cell)
+    return tuple(
+        one
+        for shortcut in sorted(grouped, key=shortcut_rank)
+        for one in _series_of_shortcut(shortcut, grouped[shortcut])
+    )
+
+
+def _series_of_shortcut(shortcut: str, cells: Sequence[Cell]) -> list[Series]:
+    if len({cell.depth for cell in cells}) == len(cells):
+        return [Series(shortcut=shortcut, variant="", cells=_by_depth(cells))]
+    variants = sorted({cell.variant for cell in cells})
+    return [
+        Series(shortcut=shortcut, variant=name, cells=_by_depth([cell for cell in cells if cell.variant == name]))
+        for name in variants
+    ]
+
+
+def _by_depth(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    return tuple(sorted(cells, key=lambda cell: cell.depth or 0))
+
+
+def shortcut_rank(shortcut: str) -> tuple[int, str]:
+    """Sorts shortcuts as the papers list them."""
+    known = shortcut in SHORTCUT_ORDER
+    return (SHORTCUT_ORDER.index(shortcut) if known else len(SHORTCUT_ORDER), shortcut)
+
+
+def settings_columns(trials: pd.DataFrame) -> list[str]:
+    """The params that say what was trained and how, seed left out."""
+    return [str(column) for column in trials.columns if str(column).startswith(SETTING_PREFIXES)]
+
+
+def varied_settings(trials: pd.DataFrame) -> list[str]:
+    """Settings with more than one value in the sweep, depth and shortcut left out: the matrix's other axes."""
+    columns = [column for column in settings_columns(trials) if column not in ("model.depth", "model.shortcut")]
+    return [column for column in columns if len(distinct(trials[column])) > 1]
+
+
+def distinct(column: pd.Series[Any]) -> list[Any]:
+    """The values present, in order of appearance."""
+    return [value for value in column.drop_duplicates() if not is_missing(value)]
+
+
+def is_missing(value: object) -> bool:
+    """None, NaN, NaT or pandas.NA: nothing equals itself there, or the comparison has no answer."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except TypeError:
+        return True
+
+
+def as_number(value: object) -> float | None:
+    """A finite number, None for anything else."""
+    if isinstance(value, bool) or is_missing(value):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def as_text(value: Hashable) -> str:
+    """Empty for what is missing; whole numbers without a decimal point, since NaN makes pandas hold them as floats."""
+    if is_missing(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _cell(cell_id: str, rows: list[dict[str, Any]], varied: Sequence[str]) -> Cell:
+    depth = as_number(_first(rows, "model.depth"))
+    shortcut = as_text(_first(rows, "model.shortcut"))
+    parts = [f"{name.split('.', 1)[1]} {as_text(_first(rows, name))}" for name in varied]
+    return Cell(
+        cell_id=cell_id,
+        label=as_text(_first(rows, "label")) or cell_id,
+        depth=None if depth is None else int(depth),
+        shortcut=shortcut or None,
+        variant=", ".join(parts),
+        trials=tuple(_trial(row) for row in rows),
+    )
+
+
+def _trial(row: dict[str, Any]) -> Trial:
+    seed = as_number(row.get("seed"))
+    return Trial(
+        trial_id=as_text(row.get("trial_id")),
+        seed=None if seed is None else int(seed),
+        outcome=as_text(row.get("outcome")) or "missing",
+        row=row,
+    )
+
+
+def _first(rows: Sequence[dict[str, Any]], key: str) -> Any:
+    return next((row[key] for row in rows if not is_missing(row.get(key))), None)

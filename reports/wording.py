@@ -1,0 +1,147 @@
+"""How numbers and verdicts read: one place, no locale, a dash for what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from reports.statistics import Estimate
+from reports.verdicts import Comparison, Verdict
+
+DASH = "—"
+MINUS = "\N{MINUS SIGN}"
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """A fixed number of decimals, with a real minus sign, and never a negative zero."""
+    if value is None:
+        return DASH
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """As `decimal`, with a plus sign where it is positive."""
+    text = decimal(value, digits)
+    return f"+{text}" if value is not None and float(f"{value:.{digits}f}") > 0 else text
+
+
+def whole(value: float | None) -> str:
+    """A count with thin groups: 1,727,962."""
+    return DASH if value is None else f"{value:,.0f}".replace("-", MINUS)
+
+
+def millions(value: float | None) -> str:
+    """In millions, three digits that matter: 40.6 M, 0.272 M."""
+    if value is None:
+        return DASH
+    return f"{value / 1e6:,.{2 if value >= 1e7 else 3}f}"
+
+
+def rate(value: float | None) -> str:
+    """Images per second: decimals only where they matter."""
+    return DASH if value is None else f"{value:,.{1 if value < 100 else 0}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """12.3 s, 4 min 05 s, 3 h 20 min."""
+    if seconds is None:
+        return DASH
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def moment(milliseconds: int | None) -> str:
+    """A moment in UTC, to the second."""
+    if milliseconds is None:
+        return DASH
+    when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds))
+    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """[1.23, 4.56], or nothing."""
+    return "" if low is None or high is None else f"[{decimal(low, digits)}, {decimal(high, digits)}]"
+
+
+def with_interval(estimate: Estimate, digits: int = 2) -> str:
+    """Mean and interval, as far as they are known."""
+    return f"{decimal(estimate.mean, digits)} {interval(estimate.low, estimate.high, digits)}".rstrip()
+
+
+def counted(number: int, noun: str) -> str:
+    """1 trial, 2 trials."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """A, B and C."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def depths(comparison: Comparison) -> str:
+    """`8 → 44`, the depths compared."""
+    return f"{_depth(comparison.first.depth)} → {_depth(comparison.second.depth)}"
+
+
+def effect(comparison: Comparison) -> str:
+    """The difference in points with its interval and n: `+35.90 points [30.10, 41.70], n = 3 + 3`."""
+    if comparison.effect is None:
+        return DASH
+    points = f"{signed(comparison.effect)} points {interval(comparison.low, comparison.high)}".rstrip()
+    return f"{points}, {sample_sizes(comparison)}"
+
+
+def sample_sizes(comparison: Comparison) -> str:
+    """`n = 3 + 3`, the seeds on each side."""
+    return f"n = {comparison.first.estimate.n} + {comparison.second.estimate.n}"
+
+
+def trend(comparison: Comparison) -> str:
+    """The means along depth and how often they rise: `0.19 → 3.20 → 22.41: rises at 2 of 2 steps`."""
+    means = [side.estimate.mean for side in comparison.trend]
+    if len(means) < 3 or any(mean is None for mean in means):
+        return ""
+    known = [mean for mean in means if mean is not None]
+    rises = sum(after > before for before, after in pairwise(known))
+    return f"{' → '.join(decimal(mean) for mean in known)} %: rises at {rises} of {len(known) - 1} steps"
+
+
+def worst(verdict: Verdict) -> Comparison | None:
+    """The comparison that stands for a verdict in one line: the largest difference."""
+    measured = [comparison for comparison in verdict.comparisons if comparison.effect is not None]
+    return max(measured, key=lambda comparison: comparison.effect or 0.0, default=None)
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """Statement, verdict, effect with interval, n: in one line."""
+    return f"{verdict.claim.brief}: {verdict.ruling}{line_after_ruling(verdict)}"
+
+
+def line_after_ruling(verdict: Verdict) -> str:
+    """What a line says behind the ruling: the largest difference, then the reason."""
+    shown = worst(verdict)
+    which = f"{shown.label} " if shown is not None and len(verdict.comparisons) > 1 else ""
+    measured = "" if shown is None else f", {which}{effect(shown)}"
+    return f"{measured}; {verdict.reason}" if verdict.reason else measured
+
+
+def verdict_detail(verdict: Verdict) -> str:
+    """What stands behind a ruling, in a few words: the largest difference, then the reason."""
+    shown = worst(verdict)
+    parts = []
+    if shown is not None:
+        among = f", largest of {len(verdict.comparisons)}" if len(verdict.comparisons) > 1 else ""
+        parts.append(f"{shown.label} {depths(shown)}{among}: {effect(shown)}")
+    return "; ".join([*parts, verdict.reason] if verdict.reason else parts)
+
+
+def _depth(depth: int | None) -> str:
+    return DASH if depth is None else str(depth)
