@@ -1,0 +1,159 @@
+"""The report's data for other programs: CSV and JSON, whole numbers and full precision, the same bytes everywhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from harness.schema import METRICS
+from reports.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, Cell, is_missing
+from reports.statistics import Estimate, estimate, estimate_pct
+from reports.tables import SPEED, device_of, hardware_values
+from reports.verdicts import Comparison, Side, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.tracking.results import SweepResults
+
+CLAIMS_VERSION = 1
+"""Of the layout of `claims.json`."""
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}")
+LEADING = ("trial_id", "cell_id", "label", "seed", "outcome", "reason", "attempt", "run_id")
+
+
+def trials_csv(trials: pd.DataFrame) -> str:
+    """One line a trial, every column that MLflow has: identity first, then params, metrics and tags by name."""
+    names = [str(column) for column in trials.columns]
+    columns = [name for name in LEADING if name in names] + sorted(name for name in names if name not in LEADING)
+    rows = trials.to_dict("records")
+    return _csv(columns, ([row[column] for column in columns] for row in rows))
+
+
+def cells_csv(cells: Sequence[Cell]) -> str:
+    """One line a cell: n, mean, standard deviation and 95 % interval of errors and speed."""
+    measured: dict[str, Callable[[Cell], Estimate]] = {
+        "train_error_pct": lambda cell: estimate_pct(cell.values(TRAIN_ERROR)),
+        "test_error_pct": lambda cell: estimate_pct(cell.values(TEST_ERROR)),
+        "images_per_s": lambda cell: estimate(hardware_values(cell, SPEED), floor=0.0),
+        "memory_peak_gib": lambda cell: estimate(hardware_values(cell, "device/memory_peak_gib"), floor=0.0),
+        "total_s": lambda cell: estimate(hardware_values(cell, "time/total_s"), floor=0.0),
+    }
+    parts = ("n", "mean", "sd", "low", "high")
+    fixed = ["cell_id", "label", "depth", "shortcut", "variant", "seeds_planned", "params", "macs", "devices"]
+    columns = fixed + [f"{name}_{part}" for name in measured for part in parts]
+    rows = (
+        [*_identity(cell), *(getattr(summary(cell), part) for summary in measured.values() for part in parts)]
+        for cell in cells
+    )
+    return _csv(columns, rows)
+
+
+def _identity(cell: Cell) -> list[Any]:
+    devices = sorted({device_of(trial) for trial in cell.results})
+    return [
+        cell.cell_id,
+        cell.label,
+        cell.depth,
+        cell.shortcut,
+        cell.variant,
+        len(cell.trials),
+        cell.constant("model/params"),
+        cell.constant("model/macs"),
+        "; ".join(devices),
+    ]
+
+
+def claims_json(results: SweepResults, verdicts: Sequence[Verdict]) -> str:
+    """Every verdict with all that it rests on."""
+    document = {
+        "version": CLAIMS_VERSION,
+        "sweep": {
+            "name": results.name,
+            "experiment": results.experiment,
+            "sweep_id": results.sweep_id,
+            "run_id": results.run_id,
+            "status": results.status,
+        },
+        "claims": [_verdict(verdict) for verdict in verdicts],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    claim = verdict.claim
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "source": claim.source,
+        "metric": claim.metric,
+        "unit": METRICS[claim.metric].unit,
+        "images": IMAGES[claim.metric],
+        "contrast": claim.contrast,
+        "kind": claim.kind,
+        "margin": claim.margin,
+        "alpha": claim.alpha,
+        "verdict": str(verdict.ruling),
+        "reason": verdict.reason,
+        "p_value": verdict.p_value,
+        "p_holm": verdict.p_holm,
+        "seeds_needed": verdict.seeds_needed,
+        "comparisons": [_comparison(comparison) for comparison in verdict.comparisons],
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "label": comparison.label,
+        "difference": comparison.effect,
+        "low": comparison.low,
+        "high": comparison.high,
+        "method": comparison.method or None,
+        "p_for": comparison.p_for,
+        "p_against": comparison.p_against,
+        "seeds_needed": comparison.seeds_needed,
+        "note": comparison.note,
+        "first": _side(comparison.first),
+        "second": _side(comparison.second),
+        "trend": [_side(side) for side in comparison.trend],
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    estimates: Mapping[str, Any] = asdict(side.estimate)
+    return {
+        "label": side.label,
+        "depth": side.depth,
+        "values": list(side.values),
+        "planned": side.planned,
+        "diverged": side.diverged,
+        **estimates,
+    }
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow([cell_text(column) for column in columns])
+    writer.writerows([cell_text(value) for value in row] for row in rows)
+    return written.getvalue()
+
+
+def cell_text(value: object) -> str:
+    """A number in full, nothing for what is missing, and text that no spreadsheet takes for a formula.
+
+    A text that begins like a formula gets an apostrophe before it, as spreadsheets themselves mark text.
+    """
+    if is_missing(value):
+        return ""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(float(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

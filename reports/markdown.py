@@ -1,0 +1,63 @@
+"""The report as Markdown that GitHub renders. Every value is escaped on its way into the template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from reports.tables import Table
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>&~$:@])")
+LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
+
+
+class Ready(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """The whole document."""
+    environment = jinja2.Environment(  # noqa: S701 - HTML's escapes are not Markdown's: `finalize` escapes instead
+        loader=jinja2.PackageLoader("reports"),
+        finalize=finalize,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["table"] = table
+    return environment.get_template("report.md.j2").render(context)
+
+
+def finalize(value: object) -> str:
+    """What a template's `{{ }}` becomes."""
+    return value if isinstance(value, Ready) else escape(str(value))
+
+
+def escape(text: str) -> str:
+    """Text as itself: no markup, no HTML, no mention, no line break, and no cell border."""
+    joined = LINE_BREAKS.sub(" ", text)
+    return "".join(_entity(character) if character in "<>&@|`*_[]\\$~#" else character for character in joined)
+
+
+def _entity(character: str) -> str:
+    return f"&#{ord(character)};"
+
+
+def table(value: Table) -> Ready:
+    """A table with its caption above and its note below."""
+    head = [escape(column.title) for column in value.columns]
+    rule = ["---:" if column.numeric else "---" for column in value.columns]
+    lines = [f"**{escape(value.caption)}**", "", _line(head), _line(rule)]
+    lines += [_line([escape(cell) for cell in row]) for row in value.rows]
+    lines += ["", escape(value.note)] if value.note else []
+    return Ready("\n".join(lines))
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,75 @@
+"""Colours: one meaning each through all figures, told apart by readers with any colour vision, on light and dark paper.
+
+Shortcuts are hues (Okabe and Ito 2008); depths are steps of lightness in one other hue, strongest for the deepest.
+Figures are drawn in the light colours; `DARK` and `dark_depths` say what a page shows instead on a dark background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+INK, MUTED, GRID, PAPER = "#1f2328", "#57606a", "#d8dee4", "#ffffff"
+
+SHORTCUT_COLOURS = {"plain": "#d55e00", "A": "#0072b2", "B": "#009e73", "C": "#b8860b"}
+FURTHER_COLOURS = ("#56b4e9", "#7a7a7a")
+MARKERS = {"plain": "o", "A": "s", "B": "^", "C": "D"}
+FURTHER_MARKERS = ("v", "P", "X")
+
+DARK = {
+    INK: "#e6edf3",
+    MUTED: "#9aa4af",
+    GRID: "#343b44",
+    PAPER: "#12161c",
+    "#d55e00": "#ff8a3d",
+    "#0072b2": "#58b0f0",
+    "#009e73": "#2fc99a",
+    "#b8860b": "#e5b83b",
+    "#56b4e9": "#9ad7ff",
+    "#7a7a7a": "#a5a5a5",
+}
+
+LIGHT_DEPTHS = ((231, 135, 190), (190, 50, 140), (70, 10, 90))
+"""Shallowest, middle, deepest."""
+DARK_DEPTHS = ((150, 70, 130), (214, 100, 180), (255, 205, 240))
+
+
+def shortcut_colour(shortcut: str, others: Sequence[str]) -> str:
+    """The colour of a shortcut; `others` are this sweep's shortcuts without a fixed one."""
+    if shortcut in SHORTCUT_COLOURS:
+        return SHORTCUT_COLOURS[shortcut]
+    return FURTHER_COLOURS[list(others).index(shortcut) % len(FURTHER_COLOURS)]
+
+
+def shortcut_marker(shortcut: str, others: Sequence[str]) -> str:
+    """The marker of a shortcut, so that colour is never alone in telling."""
+    if shortcut in MARKERS:
+        return MARKERS[shortcut]
+    return FURTHER_MARKERS[list(others).index(shortcut) % len(FURTHER_MARKERS)]
+
+
+def depth_colours(depths: Sequence[int]) -> dict[int, str]:
+    """A light-paper colour for each depth of a sweep."""
+    return _ramp(depths, LIGHT_DEPTHS)
+
+
+def dark_colours(depths: Sequence[int]) -> dict[str, str]:
+    """Every light-paper colour of a report and what takes its place on a dark page."""
+    light, dark = _ramp(depths, LIGHT_DEPTHS), _ramp(depths, DARK_DEPTHS)
+    return DARK | {light[depth]: dark[depth] for depth in light}
+
+
+def _ramp(depths: Sequence[int], anchors: Sequence[tuple[int, int, int]]) -> dict[int, str]:
+    ordered = sorted(set(depths))
+    last = max(len(ordered) - 1, 1)
+    return {depth: _hex(_between(anchors, step / last)) for step, depth in enumerate(ordered)}
+
+
+def _between(anchors: Sequence[tuple[int, int, int]], at: float) -> list[float]:
+    position = at * (len(anchors) - 1)
+    index = min(int(position), len(anchors) - 2)
+    share = position - index
+    return [low + share * (high - low) for low, high in zip(anchors[index], anchors[index + 1], strict=True)]
+
+
+def _hex(channels: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(channel):02x}" for channel in channels)

@@ -1,0 +1,137 @@
+"""The report of one sweep, written to a folder: a page, Markdown, CSV, JSON and figures.
+
+All of it comes from `SweepResults`: no clock, no locale, no place on this machine. The same runs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from harness.errors import StorageError
+from reports import exports, markdown, provenance, tables, wording
+from reports.cells import cells_of, ordered, series_of
+from reports.figures import draw_figures
+from reports.palette import dark_colours
+from reports.verdicts import judge
+
+if TYPE_CHECKING:
+    from harness.tracking.results import SweepResults
+
+PAGE = "index.html"
+
+
+def write_report(results: SweepResults, out: Path) -> Path:
+    """Write the report of a sweep into a folder, which is made if need be; gives the path of its page.
+
+    Files of an earlier report are replaced, each as a whole; other files in the folder stay.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    files = report_files(results)
+    try:
+        _write_whole(files, out)
+    except OSError as error:
+        raise StorageError(
+            f"the report cannot be written to {out}: {error.strerror or error}. Name a folder that can be written"
+        ) from error
+    return out / PAGE
+
+
+def report_files(results: SweepResults) -> dict[str, str]:
+    """Every file of a report, by its path in the report's folder."""
+    context = _context(results)
+    cells, figures = context["cells"], context["figures"]
+    return {
+        PAGE: _page(context),
+        "report.md": markdown.render(context),
+        "cells.csv": exports.cells_csv(cells),
+        "trials.csv": exports.trials_csv(results.trials),
+        "claims.json": exports.claims_json(results, context["verdicts"]),
+        **{f"figures/{figure.name}.svg": figure.file for figure in figures},
+    }
+
+
+def _context(results: SweepResults) -> dict[str, Any]:
+    """What the page and the Markdown say, in the order they say it."""
+    cells = ordered(cells_of(results))
+    series = series_of(cells)
+    trials = [trial for cell in cells for trial in cell.trials]
+    done = sum(trial.is_result for trial in trials)
+    return {
+        "results": results,
+        "cells": cells,
+        "depths": [cell.depth for one in series for cell in one.cells],
+        "done": done,
+        "planned": len(trials),
+        "partial": _partial(results, done, len(trials)),
+        "verdicts": judge(results),
+        "figures": draw_figures(series, results.curves),
+        "errors": tables.error_table(series),
+        "cell_table": tables.cells_table(cells),
+        "complexity": tables.complexity_table(cells, results.plan),
+        "outcomes": tables.outcome_table(trials),
+        "missing": tables.missing_table(cells),
+        "trials": tables.trials_table(cells),
+        "facts": provenance.facts_table(results, cells),
+        "machines": provenance.machine_table(trials),
+        "settings": provenance.settings_table(results.trials),
+        "environment": provenance.environment_table(results),
+        "comparisons_table": tables.comparisons_table,
+        "wording": wording,
+    }
+
+
+def _partial(results: SweepResults, done: int, planned: int) -> str:
+    """What a reader must know first of a sweep that is not whole; empty for one that is."""
+    if results.status == "finished" and done == planned:
+        return ""
+    return (
+        f"{done} of {wording.counted(planned, 'trial')} have a result; the sweep is {results.status}. "
+        "Means, intervals and verdicts rest on those alone, and will change with more."
+    )
+
+
+def _page(context: Mapping[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    css = environment.get_template("style.css.j2").render(dark=dark_colours(context["depths"]))
+    figures = [(figure, [Markup(panel) for panel in figure.panels]) for figure in context["figures"]]  # noqa: S704
+    return environment.get_template("index.html.j2").render(
+        {**context, "css": Markup(css), "css_hash": _csp_hash(css), "drawn": figures}  # noqa: S704 - our own style sheet
+    )
+
+
+def _csp_hash(content: str) -> str:
+    """What a content security policy calls an inline element that it allows."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+def _write_whole(files: Mapping[str, str], out: Path) -> None:
+    """Every file beside its place first, then each renamed into it: no reader ever sees half a file."""
+    out.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
+    try:
+        for name, content in files.items():
+            (staging / name).parent.mkdir(exist_ok=True)
+            (staging / name).write_bytes(content.encode())
+        for name in files:
+            (out / name).parent.mkdir(exist_ok=True)
+            (staging / name).replace(out / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

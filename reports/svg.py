@@ -1,0 +1,82 @@
+"""Matplotlib's SVG made fit for a page: no inline style (a strict content security policy forbids it), no metadata, no
+identifiers that two figures could share, a title and a description for screen readers.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+REFERENCE = re.compile(r"url\(#([^)]+)\)")
+
+
+def tidy(text: str, *, name: str, title: str, description: str) -> str:
+    """One `<svg>` element, without the XML declaration; its identifiers begin with `name`."""
+    ET.register_namespace("", SVG)
+    root = ET.fromstring(text)  # noqa: S314 - matplotlib wrote it a moment ago
+    _drop(root, f"{{{SVG}}}metadata", f"{{{SVG}}}style")
+    for element in root.iter():
+        _style_to_attributes(element)
+        _plain_links(element)
+    _prefix_identifiers(root, name)
+    _describe(root, name, title, description)
+    root.set("stroke-linejoin", "round")
+    root.set("stroke-linecap", "butt")
+    return ET.tostring(root, encoding="unicode").strip() + "\n"
+
+
+def _drop(root: ET.Element, *tags: str) -> None:
+    for parent in list(root.iter()):
+        for child in [child for child in parent if child.tag in tags]:
+            parent.remove(child)
+
+
+def _style_to_attributes(element: ET.Element) -> None:
+    """Every property that matplotlib writes has an attribute of the same name, the font shorthand excepted."""
+    for declaration in filter(None, element.attrib.pop("style", "").split(";")):
+        key, _, value = declaration.strip().partition(":")
+        if key == "font":
+            _font_to_attributes(element, value.strip())
+        elif key:
+            element.set(key.strip(), value.strip())
+
+
+def _font_to_attributes(element: ET.Element, shorthand: str) -> None:
+    """`bold 9px 'DejaVu Sans'` to its parts; the page's own font takes over."""
+    before, size, _ = re.split(r"\b([\d.]+px)\b", shorthand, maxsplit=1)
+    element.set("font-size", size)
+    if before.strip():
+        element.set("font-weight" if before.strip() in {"bold", "600", "700"} else "font-style", before.strip())
+
+
+def _plain_links(element: ET.Element) -> None:
+    link = element.attrib.pop(f"{{{XLINK}}}href", None)
+    if link is not None:
+        element.set("href", link)
+
+
+def _prefix_identifiers(root: ET.Element, name: str) -> None:
+    """Keeps the identifiers that something refers to, under the figure's name."""
+    used = {match for element in root.iter() for value in element.attrib.values() for match in REFERENCE.findall(value)}
+    used |= {value[1:] for element in root.iter() if (value := element.get("href", "")).startswith("#")}
+    for element in root.iter():
+        identifier = element.attrib.pop("id", None)
+        if identifier in used:
+            element.set("id", f"{name}-{identifier}")
+        for key, value in element.attrib.items():
+            if key == "href" and value.startswith("#"):
+                element.set(key, f"#{name}-{value[1:]}")
+            elif "url(#" in value:
+                element.set(key, REFERENCE.sub(rf"url(#{name}-\1)", value))
+
+
+def _describe(root: ET.Element, name: str, title: str, description: str) -> None:
+    for position, (tag, content) in enumerate((("title", title), ("desc", description))):
+        element = ET.Element(f"{{{SVG}}}{tag}", {"id": f"{name}-{tag}"})
+        element.text = content
+        root.insert(position, element)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{name}-title {name}-desc")
+    root.set("font-family", "DejaVu Sans, Verdana, system-ui, sans-serif")

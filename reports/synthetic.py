@@ -1,0 +1,178 @@
+"""A sweep that nobody ran: planted errors and curves in the shape that MLflow gives, for tests and previews.
+
+Its numbers come from closed forms and a checksum in place of noise, so they are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from harness.schema import Outcome
+from harness.tracking.results import SweepResults
+
+EPOCHS = 12
+TRAIN_IMAGES, TEST_IMAGES = 1437, 360
+STARTED_MS = 1_760_000_000_000
+
+PlantedError = Callable[[str, int, int], float]
+"""Shortcut, depth and seed to a final training error in percent."""
+
+
+def degrading(shortcut: str, depth: int, seed: int) -> float:
+    """Plain nets get worse with depth, residual ones fit the training set but for an image or two."""
+    jitter = noise("error", shortcut, depth, seed)
+    if shortcut == "plain":
+        return max(0.0, 0.9 * (depth - 8) + (0.3 + 0.1 * (depth - 8)) * (jitter + 1))
+    return 100 * int(1.6 * (jitter + 0.6)) / TRAIN_IMAGES if jitter > 0 else 0.0
+
+
+def noise(*parts: object) -> float:
+    """A number in [-1, 1) that its arguments decide."""
+    return zlib.crc32("/".join(map(str, parts)).encode()) / 2**31 - 1
+
+
+def synthetic_sweep(
+    *,
+    depths: Sequence[int] = (8, 20, 32, 44),
+    shortcuts: Sequence[str] = ("plain", "A", "B"),
+    seeds: Sequence[int] = (0, 1, 2),
+    error: PlantedError = degrading,
+    outcomes: Mapping[tuple[str, int, int], str] | None = None,
+    reasons: Mapping[tuple[str, int, int], str] | None = None,
+    status: str = "finished",
+    name: str = "digits-20251009-085320",
+    claims: Sequence[str] | None = ("plain-degrades-with-depth", "residual-does-not-degrade"),
+    epochs: int = EPOCHS,
+) -> SweepResults:
+    """One sweep over depth, shortcut and seed; `outcomes` says which trials did not simply finish."""
+    outcomes, reasons = outcomes or {}, reasons or {}
+    keys = [(shortcut, depth, seed) for depth in depths for shortcut in shortcuts for seed in seeds]
+    rows = [_row(*key, error(*key), outcomes.get(key, Outcome.FINISHED), reasons.get(key, "")) for key in keys]
+    points = [point for key, row in zip(keys, rows, strict=True) for point in _curves(key, row, error(*key), epochs)]
+    return SweepResults(
+        sweep_id="5eed5eed5eed5eed",
+        name=name,
+        experiment="digits",
+        run_id="0123456789abcdef0123456789abcdef",
+        status=status,
+        description="The degradation of plain networks and its cure, on 1,797 handwritten digits.",
+        workload_text="name: digits\ndataset: digits\n",
+        plan=_plan(shortcuts, depths, claims),
+        environment={"python": "3.11.9", "platform": "Linux", "git.commit": "0" * 40, "git.dirty": False},
+        started_ms=STARTED_MS,
+        ended_ms=STARTED_MS + 150_000 if status == "finished" else None,
+        trials=pd.DataFrame(rows),
+        curves=pd.DataFrame(points, columns=["trial_id", "key", "epoch", "value"]),
+    )
+
+
+def params_of(shortcut: str, depth: int) -> int:
+    """About what such a network on 8x8 images has."""
+    return 97 * depth * depth + 75_000 + (2_752 if shortcut == "B" else 0)
+
+
+def macs_of(shortcut: str, depth: int) -> int:
+    """About what such a network on 8x8 images costs."""
+    return 147_456 * depth + (16_384 if shortcut == "B" else 0)
+
+
+def _plan(shortcuts: Sequence[str], depths: Sequence[int], claims: Sequence[str] | None) -> dict[str, Any]:
+    audit = [
+        {
+            "cell_id": f"cell-{label_of(shortcut, depth)}",
+            "label": label_of(shortcut, depth),
+            "params": params_of(shortcut, depth),
+            "macs": macs_of(shortcut, depth),
+            "published_params": None,
+            "published_macs": None,
+            "source": None,
+            "convention": None,
+            "within": None,
+        }
+        for depth in depths
+        for shortcut in shortcuts
+    ]
+    return {"audit": audit} if claims is None else {"audit": audit, "claims": list(claims)}
+
+
+def label_of(shortcut: str, depth: int) -> str:
+    """As the harness labels a cell."""
+    return f"plain-{depth}" if shortcut == "plain" else f"resnet-{depth}-{shortcut}"
+
+
+def _row(shortcut: str, depth: int, seed: int, error_pct: float, outcome: str, reason: str) -> dict[str, Any]:
+    label = label_of(shortcut, depth)
+    row: dict[str, Any] = {
+        "trial_id": f"{zlib.crc32(f'{label}/{seed}'.encode()):08x}" * 2,
+        "cell_id": f"cell-{label}",
+        "label": label,
+        "seed": seed,
+        "run_id": None if outcome == "missing" else f"{zlib.crc32(f'run/{label}/{seed}'.encode()):08x}" * 4,
+        "outcome": str(outcome),
+        "reason": reason,
+        "attempt": None if outcome == "missing" else 1,
+        "model.name": "resnet_cifar",
+        "model.depth": depth,
+        "model.shortcut": shortcut,
+        "model.width": 16,
+        "dataset.name": "digits",
+        "dataset.fingerprint": "d161750d161750d1",
+        "recipe.epochs": EPOCHS,
+        "recipe.batch_size": 64,
+        "recipe.lr": 0.1,
+        "recipe.schedule": "linear",
+        "scale.workers": 1,
+        "scale.device": "cpu",
+    }
+    if outcome in (Outcome.FINISHED, Outcome.DIVERGED):
+        row |= _metrics(shortcut, depth, seed, error_pct) | _tags()
+    return row
+
+
+def _metrics(shortcut: str, depth: int, seed: int, error_pct: float) -> dict[str, float]:
+    speed = 60_000 / depth * (1 + 0.03 * noise("speed", shortcut, depth, seed))
+    return {
+        "final/train_error_pct": error_pct,
+        "final/val_error_pct": test_error(shortcut, depth, seed, error_pct),
+        "final/train_images": TRAIN_IMAGES,
+        "final/val_images": TEST_IMAGES,
+        "model/params": params_of(shortcut, depth),
+        "model/macs": macs_of(shortcut, depth),
+        "speed/images_per_s": speed,
+        "time/total_s": EPOCHS * TRAIN_IMAGES / speed + 0.4,
+        "device/memory_peak_gib": 0.02 * depth,
+    }
+
+
+def _tags() -> dict[str, str]:
+    return {
+        "device.name": "AMD EPYC 7B13",
+        "device.count": "1",
+        "version.python": "3.11.9",
+        "version.torch": "2.9.1",
+        "version.ray": "2.60.0",
+        "git.commit": "0" * 40,
+    }
+
+
+def test_error(shortcut: str, depth: int, seed: int, error_pct: float) -> float:
+    """Somewhat above the training error, in whole images."""
+    wanted = error_pct + 2.2 - 0.02 * depth + 0.6 * noise("test", shortcut, depth, seed)
+    return 100 * round(wanted / 100 * TEST_IMAGES) / TEST_IMAGES
+
+
+def _curves(
+    key: tuple[str, int, int], row: Mapping[str, Any], error_pct: float, epochs: int
+) -> list[tuple[str, str, int, float]]:
+    if "final/train_error_pct" not in row:
+        return []
+    last = epochs // 2 if row["outcome"] == Outcome.DIVERGED else epochs
+    return [
+        (row["trial_id"], name, epoch, max(0.0, end + (90 - end) * 0.62**epoch + 1.5 * noise(*key, name, epoch)))
+        for name, end in (("train/error_pct", error_pct), ("val/error_pct", row["final/val_error_pct"]))
+        for epoch in range(1, last + 1)
+    ]

@@ -1,0 +1,289 @@
+"""The tables of a report, as text ready to be shown: HTML, Markdown and the terminal render the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from harness.schema import Outcome
+from reports import wording
+from reports.cells import (
+    TEST_ERROR,
+    TRAIN_ERROR,
+    Cell,
+    Series,
+    Trial,
+    as_number,
+    as_text,
+)
+from reports.statistics import Estimate, estimate, estimate_pct
+from reports.verdicts import Verdict
+
+SPEED = "speed/images_per_s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A heading; numbers are aligned to the right."""
+
+    title: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table. The first entry of each row names the row."""
+
+    name: str
+    """Its anchor."""
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+class AuditRow(TypedDict, total=False):
+    """One cell of `SweepResults.plan["audit"]`. A missing key means what None means: not known, or not published."""
+
+    cell_id: str
+    label: str
+    params: int | None
+    """Counted in the network that was built."""
+    macs: int | None
+    """Multiply-accumulates of one forward pass of one image, as counted."""
+    published_params: float | None
+    published_macs: float | None
+    source: str | None
+    """Where the published figures stand: paper, then table or section."""
+    convention: str | None
+    """What the published figures count, where that needs saying: "the paper prints MACs as FLOPs"."""
+    within: bool | None
+    """Whether counted and published agree as closely as the published figure is printed."""
+
+
+def error_table(series: Sequence[Series]) -> Table:
+    """Training and test error by depth, one pair of columns a series."""
+    depths = sorted({cell.depth for one in series for cell in one.cells if cell.depth is not None})
+    by_depth = {(one.name, cell.depth): cell for one in series for cell in one.cells}
+    columns = [Column(title=f"{one.name}, {split}", numeric=True) for split in ("training", "test") for one in series]
+    rows = [
+        (str(depth), *(_error(by_depth.get((one.name, depth)), metric) for metric in _ERRORS for one in series))
+        for depth in depths
+    ]
+    return Table(
+        name="errors",
+        caption="Final error in percent by depth and shortcut: mean over seeds and 95 % t interval, cut at 0 and 100 %",
+        columns=(Column(title="Depth", numeric=True), *columns),
+        rows=tuple(rows),
+        note=_seeds_note([cell for one in series for cell in one.cells]),
+    )
+
+
+_ERRORS = (TRAIN_ERROR, TEST_ERROR)
+
+
+def _error(cell: Cell | None, metric: str) -> str:
+    return wording.DASH if cell is None else wording.with_interval(estimate_pct(cell.values(metric)))
+
+
+def _seeds_note(cells: Sequence[Cell]) -> str:
+    """How many seeds stand behind each mean, where one number says it; else the table of cells does."""
+    counts = sorted({len(cell.values(TRAIN_ERROR)) for cell in cells})
+    if len(counts) == 1:
+        return f"n = {wording.counted(counts[0], 'seed')} in every cell."
+    return f"n is from {counts[0]} to {counts[-1]} seeds; the table of cells has each." if counts else ""
+
+
+def cells_table(cells: Sequence[Cell]) -> Table:
+    """One row a cell: errors, speed, memory and time, with their n."""
+    columns = (
+        Column(title="Cell"),
+        Column(title="Seeds with a result", numeric=True),
+        Column(title="Training error, %", numeric=True),
+        Column(title="Test error, %", numeric=True),
+        Column(title="Images/s", numeric=True),
+        Column(title="Peak memory, GiB", numeric=True),
+        Column(title="Time a trial", numeric=True),
+    )
+    return Table(
+        name="cells",
+        caption="Every cell: mean over seeds and 95 % t interval",
+        columns=columns,
+        rows=tuple(_cell_row(cell) for cell in cells),
+        note="Speed, memory and time are given only where all trials of a cell ran on the same kind of device.",
+    )
+
+
+def _cell_row(cell: Cell) -> tuple[str, ...]:
+    speed, memory, time = (
+        estimate(hardware_values(cell, key)) for key in (SPEED, "device/memory_peak_gib", "time/total_s")
+    )
+    return (
+        cell.label,
+        f"{len(cell.results)} of {len(cell.trials)}",
+        wording.with_interval(estimate_pct(cell.values(TRAIN_ERROR))),
+        wording.with_interval(estimate_pct(cell.values(TEST_ERROR))),
+        _rate_with_interval(speed),
+        wording.decimal(memory.mean),
+        wording.duration(time.mean),
+    )
+
+
+def hardware_values(cell: Cell, key: str) -> tuple[float, ...]:
+    """A metric that depends on the hardware, of finished trials; none where a cell's trials ran on different kinds."""
+    finished = [trial for trial in cell.trials if trial.outcome == Outcome.FINISHED]
+    if len({device_of(trial) for trial in finished}) != 1:
+        return ()
+    return tuple(value for trial in finished if (value := trial.number(key)) is not None)
+
+
+def device_of(trial: Trial) -> str:
+    """`2 x NVIDIA H200`, or a dash where the trial does not say."""
+    name, count = as_text(trial.row.get("device.name")), as_number(trial.row.get("device.count"))
+    if not name:
+        return wording.DASH
+    return f"{int(count)} x {name}" if count else name
+
+
+def _rate_with_interval(speed: Estimate) -> str:
+    if speed.low is None or speed.high is None:
+        return wording.rate(speed.mean)
+    return f"{wording.rate(speed.mean)} [{wording.rate(max(0.0, speed.low))}, {wording.rate(speed.high)}]"
+
+
+def complexity_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
+    """Parameters and MACs as counted, beside the published ones where there are any."""
+    audit = {str(row.get("cell_id")): row for row in plan.get("audit") or ()}
+    rows = [_audit_row(cell, audit.get(cell.cell_id, {})) for cell in cells]
+    published = any(row.get("published_params") or row.get("published_macs") for row in audit.values())
+    columns = ["Cell", "Parameters", "MACs, millions", "published: parameters", "MACs, millions", "agrees", "source"]
+    shown = len(columns) if published else 3
+    return Table(
+        name="complexity",
+        caption="Complexity: counted in the networks that ran"
+        + (", beside the published figures" if published else ""),
+        columns=tuple(Column(title=title, numeric=1 <= place <= 4) for place, title in enumerate(columns[:shown])),
+        rows=tuple(row[:shown] for row in rows),
+        note="A MAC is one multiply-accumulate, two FLOPs; one forward pass of one image."
+        + ("" if published else " No figures are published for these networks on images of this size."),
+    )
+
+
+def _audit_row(cell: Cell, row: Mapping[str, Any]) -> tuple[str, ...]:
+    def figure(key: str, measured: str = "") -> float | None:
+        found = as_number(row.get(key))
+        return cell.constant(measured) if found is None and measured else found
+
+    within = row.get("within")
+    source = "; ".join(as_text(row.get(key)) for key in ("source", "convention") if as_text(row.get(key)))
+    return (
+        cell.label,
+        wording.whole(figure("params", "model/params")),
+        wording.millions(figure("macs", "model/macs")),
+        wording.whole(figure("published_params")),
+        wording.millions(figure("published_macs")),
+        wording.DASH if within is None else ("yes" if within else "no"),
+        source or wording.DASH,
+    )
+
+
+def outcome_table(trials: Sequence[Trial]) -> Table:
+    """How many trials ended how."""
+    counts: dict[str, int] = {}
+    for trial in trials:
+        counts[trial.outcome] = counts.get(trial.outcome, 0) + 1
+    order = [*map(str, Outcome), "running", "missing"]
+    known = [name for name in order if name in counts] + sorted(set(counts) - set(order))
+    return Table(
+        name="outcomes",
+        caption="Outcomes",
+        columns=(Column(title="Outcome"), Column(title="Trials", numeric=True), Column(title="Meaning")),
+        rows=tuple((name.replace("_", " "), str(counts[name]), MEANINGS.get(name, "")) for name in known),
+    )
+
+
+MEANINGS = {
+    "finished": "a result",
+    "diverged": "a result: the loss left the numbers, or the error stayed near chance",
+    "failed": "no result: an error ended it",
+    "out_of_memory": "no result: the device's memory did not suffice",
+    "timed_out": "no result: it ran past its limit",
+    "infeasible": "no result: the cluster can never run it",
+    "stopped": "no result: the sweep was stopped",
+    "running": "no result yet",
+    "missing": "no result: it never started",
+}
+
+
+def trials_table(cells: Sequence[Cell]) -> Table:
+    """Every trial: outcome, attempt, reason, time and speed."""
+    titles = ("Trial", "Outcome", "Attempt", "Training error, %", "Test error, %", "Images/s", "Time")
+    columns = [Column(title=title, numeric=place >= 2) for place, title in enumerate(titles)]
+    return Table(
+        name="trials",
+        caption="Every trial",
+        columns=(*columns, Column(title="Device"), Column(title="Reason"), Column(title="MLflow run")),
+        rows=tuple(_trial_row(cell, trial) for cell in cells for trial in cell.trials),
+    )
+
+
+def missing_table(cells: Sequence[Cell]) -> Table:
+    """The trials without a result, and why."""
+    absent = [(cell, trial) for cell in cells for trial in cell.trials if not trial.is_result]
+    return Table(
+        name="missing",
+        caption="Trials without a result",
+        columns=(Column(title="Trial"), Column(title="Outcome"), Column(title="Reason")),
+        rows=tuple(
+            (trial_name(cell, trial), trial.outcome.replace("_", " "), _reason(trial)) for cell, trial in absent
+        ),
+    )
+
+
+def _trial_row(cell: Cell, trial: Trial) -> tuple[str, ...]:
+    attempt = trial.number("attempt")
+    return (
+        trial_name(cell, trial),
+        trial.outcome.replace("_", " "),
+        wording.DASH if attempt is None else str(int(attempt)),
+        wording.decimal(trial.number(TRAIN_ERROR)),
+        wording.decimal(trial.number(TEST_ERROR)),
+        wording.rate(trial.number(SPEED)),
+        wording.duration(trial.number("time/total_s")),
+        device_of(trial),
+        _reason(trial),
+        as_text(trial.row.get("run_id"))[:8] or wording.DASH,
+    )
+
+
+def trial_name(cell: Cell, trial: Trial) -> str:
+    """As MLflow names its run: `resnet-20-A seed 0`."""
+    return f"{cell.label} seed {wording.DASH if trial.seed is None else trial.seed}"
+
+
+def _reason(trial: Trial) -> str:
+    return as_text(trial.row.get("reason")) or wording.DASH
+
+
+def comparisons_table(verdict: Verdict) -> Table:
+    """What stands behind one verdict: each comparison with its means, its interval and its n."""
+    titles = ("Series", "Depths", "Mean at first, %", "Mean at second, %", "Difference, points", "n", "Method")
+    rows = [
+        (
+            one.label,
+            wording.depths(one),
+            wording.decimal(one.first.estimate.mean),
+            wording.decimal(one.second.estimate.mean),
+            f"{wording.signed(one.effect)} {wording.interval(one.low, one.high)}".rstrip(),
+            f"{one.first.estimate.n} + {one.second.estimate.n}",
+            one.method or one.note,
+        )
+        for one in verdict.comparisons
+    ]
+    return Table(
+        name=verdict.claim.id,
+        caption="Deepest against shallowest, in training error",
+        columns=tuple(Column(title=title, numeric=1 <= place <= 5) for place, title in enumerate(titles)),
+        rows=tuple(rows),
+    )
