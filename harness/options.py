@@ -32,3 +32,5 @@ class RunOptions:
     """Print the outcome as JSON on stdout."""
     report: bool
     """Write the report at the end."""
+    collective_timeout_s: float = 300.0
+    """How long the workers of a group wait for each other before the group is given up."""

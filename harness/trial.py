@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from harness.schema import PROTOCOL
@@ -44,12 +45,12 @@ class Trial:
     label: str
     """What tells this cell from the others of its sweep, for people: `resnet-20-A`. Not part of the id."""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hexadecimal digits, from all that decides the result."""
         return _digest(self.settings())
 
-    @property
+    @cached_property
     def cell_id(self) -> str:
         """As `id`, the seed left out."""
         return _digest({key: value for key, value in self.settings().items() if key != "seed"})

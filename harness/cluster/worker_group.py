@@ -1,0 +1,164 @@
+"""A warm worker group: one `TorchTrainer` whose loop leases trials until there are none."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from ray.train.v2.api.config import FailureConfig
+
+from harness.cluster.actor import Actor, ask
+from harness.cluster.network import BoundTorchConfig
+from harness.cluster.queue import Lease, LeaseLost, Shape
+from harness.events import Event, TrialEnded
+from harness.launch.leases import Worker, run_leases
+
+RESTARTS_A_FIT = 3
+"""Times Ray Train may lose the workers in one `fit` before it gives up; the sweep then looks whether a trial ended."""
+
+PLACEMENT_TRIES = 5
+"""Times Ray Train waits its start-up time-out (60 s) for a placement group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSettings:
+    """What every group of a sweep is told."""
+
+    folder: Path
+    """The sweep's."""
+    collective_timeout_s: float = 300.0
+    """How long ranks wait for each other before the group is given up."""
+    trial_timeout_s: float | None = None
+    checkpoint_every_steps: int | None = None
+    one_trial: bool = False
+    """A fresh group for every trial (`isolation: process`)."""
+
+
+class QueueProxy:
+    """The queue's actor as `harness.launch.leases.QueuePort`.
+
+    Events are sent without waiting, each checked when the next one goes out, so that a recorder which fails is noticed
+    and a slow one costs training nothing.
+    """
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+        self._sent: Any = None
+
+    def lease(self, group: str, shape: Shape) -> Lease | None:
+        """The next trial."""
+        lease: Lease | None = ask(self._actor.lease, group, shape)
+        return lease
+
+    def emit(self, group: str, event: Event) -> None:
+        """Send an event on its way, after the one before has arrived."""
+        self._settle()
+        self._sent = self._actor.emit.remote(group, event)
+
+    def end(self, group: str, ended: TrialEnded) -> None:
+        """Record how an attempt ended; it is durable on return.
+
+        Raises:
+            LeaseLost: the group no longer holds the trial.
+        """
+        self._settle()
+        try:
+            ask(self._actor.end, group, ended)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, LeaseLost):
+                raise error.cause from error
+            raise
+
+    def _settle(self) -> None:
+        if self._sent is not None:
+            wait: Any = ray.get
+            wait(self._sent)
+            self._sent = None
+
+
+class StopPoll(AbstractContextManager["StopPoll"]):
+    """Asks the queue twice a second whether the sweep is stopping, so that the training loop need not."""
+
+    def __init__(self, actor: Actor, every_s: float = 0.5) -> None:
+        self._actor, self._every_s = actor, every_s
+        self._stopping, self._left = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._poll, daemon=True)
+
+    def __enter__(self) -> StopPoll:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left.set()
+
+    def requested(self) -> bool:
+        """Whether the sweep is stopping, or its driver is gone."""
+        return self._stopping.is_set()
+
+    def _poll(self) -> None:
+        while not self._left.wait(self._every_s) and not self._stopping.is_set():
+            try:
+                stopping = ask(self._actor.is_stopping)
+            except ray.exceptions.RayError:
+                stopping = True
+            if stopping:
+                self._stopping.set()
+
+
+def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None:
+    """Start a worker group and let it run trials until the queue has none of this shape.
+
+    Raises:
+        ray.train.TrainingFailedError: the group was lost more often than `RESTARTS_A_FIT`, or could not be placed.
+    """
+    gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
+    trainer = ray.train.torch.TorchTrainer(
+        _worker_loop,
+        train_loop_config={"group": group, "shape": shape, "queue": queue, "settings": settings},
+        torch_config=BoundTorchConfig(timeout_s=int(settings.collective_timeout_s)),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=shape.workers,
+            use_gpu=shape.device == "cuda",
+            resources_per_worker={"CPU": shape.cpus_per_worker, **gpus},
+        ),
+        run_config=ray.train.RunConfig(
+            # A name used twice would silently resume the run before.
+            name=f"{group}-{uuid.uuid4().hex[:8]}",
+            storage_path=str(settings.folder.resolve() / "logs" / "ray-train"),
+            failure_config=FailureConfig(max_failures=RESTARTS_A_FIT, controller_failure_limit=PLACEMENT_TRIES),
+        ),
+    )
+    trainer.fit()
+
+
+def _worker_loop(config: dict[str, Any]) -> None:
+    """What Ray Train runs on every worker; again from the top after it restarted the group."""
+    shape, queue, settings = config["shape"], config["queue"], config["settings"]
+    rank = ray.train.get_context().get_world_rank()
+    if shape.device == "cpu":
+        torch.set_num_threads(shape.cpus_per_worker)
+    if rank == 0:
+        ask(queue.join, config["group"])
+    with StopPoll(queue) as poll:
+        worker = Worker(
+            group=config["group"],
+            shape=shape,
+            rank=rank,
+            device=ray.train.torch.get_device(),
+            folder=settings.folder,
+            stop_requested=poll.requested,
+            checkpoint_every_steps=settings.checkpoint_every_steps,
+            trial_timeout_s=settings.trial_timeout_s,
+        )
+        run_leases(QueueProxy(queue), worker, one_trial=settings.one_trial)

@@ -1,0 +1,1 @@
+"""`harness run`: from a workload file to a report, over a launcher (Ray, or this process)."""

@@ -1,0 +1,193 @@
+"""`harness run`, whole: plan, what is done already, the launcher, MLflow, the report, the exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from harness.cluster.queue import Snapshot, TrialQueue
+from harness.errors import ExitCode
+from harness.events import SweepEnded, SweepStarted, TrialEnded
+from harness.launch.environment import describe_driver
+from harness.launch.lock import held
+from harness.launch.progress import Progress, outcome_counts
+from harness.launch.stop import StopSignal
+from harness.launch.sweep import IN_OUTBOX, Sweep, prepare_sweep
+from harness.launch.tracking import Tracking, open_tracking
+from harness.options import RunOptions
+from harness.schema import Outcome
+from harness.tracking import outbox as outboxes
+
+if TYPE_CHECKING:
+    from harness.launch import inline
+
+Show = Callable[[Snapshot], None]
+Launcher = Callable[[Sweep, Show, StopSignal], None]
+Ends = Mapping[str, TrialEnded]
+"""Trial id -> how it ended, of this execution and of earlier ones that the outbox knows."""
+
+
+def run_sweep_command(options: RunOptions) -> ExitCode:
+    """Run a workload to its end and report on it.
+
+    Progress and messages go to stderr; the summary, or with `--json` the outcome, to stdout.
+
+    Raises:
+        HarnessError: see `harness.errors`; nothing that was measured before is lost.
+    """
+    if options.launcher == "ray":
+        return _lead(options, _on_ray)
+    from harness.launch import inline  # imports torch
+
+    with inline.processes(options.collective_timeout_s) as among:
+        if among.rank:
+            inline.follow(among)
+            return ExitCode.OK
+        return _lead(options, lambda sweep, show, stop: _inline(sweep, among, show, stop))
+
+
+def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
+    tracking = open_tracking(options)
+    sweep = prepare_sweep(options, tracking.finished)
+    sweep.folder.make()
+    say = Console(stderr=True, highlight=False, soft_wrap=True)
+    with held(sweep.folder.lock):
+        ends, code = _execute(sweep, launcher, tracking, say)
+    say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
+    if options.report and tracking.available:
+        _report(sweep, say)
+    _say_next(sweep, tracking, code, say)
+    if options.json:
+        sys.stdout.write(json.dumps(_outcome(sweep, ends, code)) + "\n")
+    return code
+
+
+def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode]:
+    """Run what has no result, every event on its way to MLflow. The sweep's lock is held."""
+    say.print(
+        f"{sweep.name}: {len(sweep.trials)} trials, {len(sweep.to_run)} to run, files in {sweep.folder.root}",
+        markup=False,
+    )
+    sweep.outbox.append(_started(sweep))
+    with tracking.recording(sweep) as waiting, StopSignal() as stop:
+        try:
+            if sweep.to_run:
+                with Progress({trial.id: trial.name for trial in sweep.trials}, say, waiting) as progress:
+                    launcher(sweep, progress.show, stop)
+        finally:
+            ends = outboxes.state(sweep.outbox)
+            code = _exit_code(sweep, ends, stop)
+            sweep.outbox.append(SweepEnded(status=_status(code)))
+    return ends, code
+
+
+def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
+    from harness.cluster.sweep import run_on_cluster  # imports Ray
+    from harness.cluster.worker_group import GroupSettings
+
+    workload = sweep.workload
+    settings = GroupSettings(
+        folder=sweep.folder.root,
+        collective_timeout_s=sweep.options.collective_timeout_s,
+        trial_timeout_s=workload.trial_timeout_s,
+        one_trial=workload.isolation == "process",
+    )
+    run_on_cluster(
+        sweep.jobs, settings, address=sweep.options.address, max_attempts=workload.max_attempts, show=show, stop=stop
+    )
+
+
+def _inline(sweep: Sweep, among: inline.Processes, show: Show, stop: StopSignal) -> None:
+    from harness.launch import inline
+
+    jobs = sweep.jobs(inline.has_gpus())
+    orders = inline.Orders(
+        folder=sweep.folder.root,
+        shapes=tuple(dict.fromkeys(job.shape for job in jobs)),
+        trial_timeout_s=sweep.workload.trial_timeout_s,
+    )
+    queue = TrialQueue(jobs, sweep.outbox.append, sweep.workload.max_attempts)
+    inline.lead(queue, orders, among, show, stop)
+
+
+def _started(sweep: Sweep) -> SweepStarted:
+    return SweepStarted(
+        sweep_id=sweep.id,
+        name=sweep.name,
+        experiment=sweep.options.experiment,
+        description=sweep.workload.description,
+        workload_text=sweep.workload.text,
+        trials=tuple(trial.record() for trial in sweep.trials),
+        reused={trial_id: run for trial_id, run in sweep.done.items() if run != IN_OUTBOX},
+        plan=sweep.plan.record(),
+        environment=describe_driver(),
+    )
+
+
+def _exit_code(sweep: Sweep, ends: Ends, stop: StopSignal) -> ExitCode:
+    """0 when every trial has a result, by this execution or an earlier one."""
+    lacking = [ends.get(trial.id) for trial in sweep.trials if not _has_result(sweep, ends, trial.id)]
+    if not lacking:
+        return ExitCode.OK
+    if stop.exit_code is not None:
+        return stop.exit_code
+    if all(end is not None and end.outcome is Outcome.INFEASIBLE for end in lacking) and len(lacking) == len(
+        sweep.to_run
+    ):
+        return ExitCode.INFEASIBLE
+    return ExitCode.FAILED
+
+
+def _has_result(sweep: Sweep, ends: Ends, trial_id: str) -> bool:
+    return trial_id in sweep.done or (trial_id in ends and ends[trial_id].outcome.is_result)
+
+
+def _status(code: ExitCode) -> str:
+    if code in (ExitCode.STOPPED, ExitCode.INTERRUPTED):
+        return "stopped"
+    return "finished" if code is ExitCode.OK else "failed"
+
+
+def _report(sweep: Sweep, say: Console) -> None:
+    """Made from MLflow alone, as `harness report` makes it."""
+    from harness.tracking.results import load_sweep, log_report
+    from reports.render import write_report
+    from reports.terminal import print_summary
+    from reports.verdicts import judge
+
+    uri = sweep.options.tracking_uri
+    results = load_sweep(uri, sweep.id)
+    page = write_report(results, sweep.options.out / sweep.name)
+    log_report(uri, results.run_id, page.parent)
+    console = say if sweep.options.json else Console()
+    print_summary(results, judge(results), console)
+    say.print(f"Report: {page}", markup=False)
+
+
+def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, say: Console) -> None:
+    if tracking.available:
+        say.print("MLflow: harness ui", markup=False)
+    else:
+        say.print(f"MLflow is not installed here; where it is: harness sync {sweep.options.storage}", markup=False)
+    if code is not ExitCode.OK:
+        say.print("The same command again runs only what has no result.", markup=False)
+
+
+def _outcome(sweep: Sweep, ends: Ends, code: ExitCode) -> dict[str, object]:
+    return {
+        "sweep": sweep.name,
+        "sweep_id": sweep.id,
+        "exit_code": int(code),
+        "outcomes": {trial.id: _outcome_of(sweep, ends, trial.id) for trial in sweep.trials},
+        "report": str(sweep.options.out / sweep.name / "index.html") if sweep.options.report else None,
+    }
+
+
+def _outcome_of(sweep: Sweep, ends: Ends, trial_id: str) -> str:
+    if trial_id in ends:
+        return ends[trial_id].outcome.value
+    return "reused" if trial_id in sweep.done else "missing"

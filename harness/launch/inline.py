@@ -1,0 +1,176 @@
+"""Trials in this process, without Ray: for a debugger, a machine without Ray, or several processes under `torchrun`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed
+
+from harness.cluster.queue import Lease, Shape, Snapshot, TrialQueue
+from harness.events import Event, TrialEnded
+from harness.launch.leases import Worker, run_leases
+from harness.launch.stop import StopSignal
+from harness.schema import Outcome
+
+GROUP = "inline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """This process's place among those that torchrun started; alone elsewhere."""
+
+    rank: int = 0
+    world_size: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """What every process must know to run the sweep's leases."""
+
+    folder: Path
+    """The sweep's."""
+    shapes: tuple[Shape, ...]
+    trial_timeout_s: float | None
+
+
+class ShownQueue:
+    """A queue in this process that shows its state after every change."""
+
+    def __init__(self, queue: TrialQueue, show: Callable[[Snapshot], None]) -> None:
+        self._queue, self._show, self._seen = queue, show, 0
+
+    def lease(self, group: str, shape: Shape) -> Lease | None:
+        """The next trial."""
+        lease = self._queue.lease(group, shape)
+        self.show()
+        return lease
+
+    def emit(self, group: str, event: Event) -> None:
+        """Record what happened."""
+        self._queue.emit(group, event)
+        self.show()
+
+    def end(self, group: str, ended: TrialEnded) -> None:
+        """Record how an attempt ended."""
+        self._queue.end(group, ended)
+        self.show()
+
+    def show(self) -> None:
+        """Show what is new."""
+        snapshot = self._queue.snapshot(self._seen)
+        self._seen = snapshot.ended_count
+        self._show(snapshot)
+
+
+@contextmanager
+def processes(timeout_s: float) -> Iterator[Processes]:
+    """Join torchrun's process group where torchrun started us.
+
+    Args:
+        timeout_s: how long the processes wait for each other.
+    """
+    if not torch.distributed.is_torchelastic_launched():
+        yield Processes()
+        return
+    backend = "nccl" if has_gpus() else "gloo"
+    torch.distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    try:
+        yield Processes(rank=torch.distributed.get_rank(), world_size=torch.distributed.get_world_size())
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def has_gpus() -> bool:
+    """Whether this process sees a GPU."""
+    return torch.cuda.is_available()
+
+
+def lead(
+    queue: TrialQueue, orders: Orders, among: Processes, show: Callable[[Snapshot], None], stop: StopSignal
+) -> None:
+    """Run every trial whose shape these processes have; the others are infeasible here.
+
+    Args:
+        queue: all trials of the sweep that have no result.
+        orders: shared with the other processes.
+        among: this process is rank 0 of them.
+        show: called with each new state of the queue.
+        stop: asked after every step.
+    """
+    _share(orders, among)
+    shown = ShownQueue(queue, show)
+    for shape in orders.shapes:
+        if (reason := _obstacle(shape, among)) is not None:
+            queue.give_up(shape, Outcome.INFEASIBLE, reason)
+    _run(shown, orders, among, _stop_asker(queue, stop))
+    if stop.is_set():
+        queue.abandon("stopped")
+    shown.show()
+
+
+def follow(among: Processes) -> None:
+    """Run what rank 0 leases, beside it. Everything else is rank 0's."""
+    orders = _share(None, among)
+    nothing = ShownQueue(TrialQueue((), lambda _event: None), lambda _snapshot: None)
+    _run(nothing, orders, among, lambda: False)
+
+
+def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Callable[[], bool]) -> None:
+    for shape in orders.shapes:
+        if _obstacle(shape, among) is not None:
+            continue
+        if shape.device == "cpu":
+            torch.set_num_threads(shape.cpus_per_worker)
+        worker = Worker(
+            group=GROUP,
+            shape=shape,
+            rank=among.rank,
+            device=_device(shape),
+            folder=orders.folder,
+            stop_requested=stop_requested,
+            trial_timeout_s=orders.trial_timeout_s,
+        )
+        run_leases(queue, worker)
+
+
+def _share(orders: Orders | None, among: Processes) -> Orders:
+    """Rank 0's orders, on every rank."""
+    box = [orders]
+    if among.world_size > 1:
+        torch.distributed.broadcast_object_list(box, src=0, device=torch.device("cuda") if has_gpus() else None)
+    assert box[0] is not None
+    return box[0]
+
+
+def _device(shape: Shape) -> torch.device:
+    if shape.device == "cpu":
+        return torch.device("cpu")
+    device = torch.device("cuda", torch.distributed.get_node_local_rank(fallback_rank=0))
+    torch.cuda.set_device(device)
+    return device
+
+
+def _stop_asker(queue: TrialQueue, stop: StopSignal) -> Callable[[], bool]:
+    def requested() -> bool:
+        if stop.is_set():
+            queue.stop()
+        return stop.is_set()
+
+    return requested
+
+
+def _obstacle(shape: Shape, among: Processes) -> str | None:
+    """Why these processes cannot run this shape; None if they can."""
+    if shape.workers != among.world_size:
+        return (
+            f"the trial wants {shape.workers} workers and this launcher has {among.world_size}; "
+            f"start it with torchrun --nproc-per-node {shape.workers}, or use --launcher ray"
+        )
+    if shape.device == "cuda" and not has_gpus():
+        return "the trial wants a GPU and this process sees none; set scale.device to auto or cpu"
+    return None

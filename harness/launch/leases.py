@@ -1,0 +1,124 @@
+"""The loop of every worker, whatever started it: lease a trial, run it, say how it ended, lease the next.
+
+Rank 0 alone talks to the queue; the process group broadcasts what it leased.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.distributed
+
+from harness.cluster.queue import Lease, LeaseLost, Shape
+from harness.engine.context import TrialContext
+from harness.engine.run import attempt_trial
+from harness.errors import HarnessError, Stopped
+from harness.events import Event, TrialEnded
+from harness.schema import Outcome
+from harness.storage import SweepFolder
+
+
+class QueuePort(Protocol):
+    """What the loop needs of a queue: `TrialQueue` itself, or a proxy of the actor that holds it."""
+
+    def lease(self, group: str, shape: Shape) -> Lease | None:
+        """The next trial, None when the group should end."""
+        ...
+
+    def emit(self, group: str, event: Event) -> None:
+        """Record what happened."""
+        ...
+
+    def end(self, group: str, ended: TrialEnded) -> None:
+        """Record how an attempt ended."""
+        ...
+
+
+class GroupBroken(HarnessError):
+    """This worker group cannot go on, because one of its ranks left a collective or its device is in doubt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One process of a worker group."""
+
+    group: str
+    shape: Shape
+    rank: int
+    device: torch.device
+    folder: Path
+    """The sweep's."""
+    stop_requested: Callable[[], bool]
+    """Asked on rank 0 only."""
+    checkpoint_every_steps: int | None = None
+    trial_timeout_s: float | None = None
+
+
+def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> None:
+    """Run trials until the queue has none of this shape.
+
+    Raises:
+        GroupBroken: a trial failed in a way that leaves the group unfit. The queue knows of the trial already.
+    """
+    while (lease := _share(worker, _lease(queue, worker))) is not None:
+        ended = _attempt(queue, worker, lease)
+        _deliver(queue, worker, ended)
+        if _breaks_group(worker, ended):
+            raise GroupBroken(f"{lease.trial.name}: {ended.reason}")
+        if one_trial:
+            return
+
+
+def _lease(queue: QueuePort, worker: Worker) -> Lease | None:
+    return queue.lease(worker.group, worker.shape) if worker.rank == 0 else None
+
+
+def _share(worker: Worker, lease: Lease | None) -> Lease | None:
+    """Rank 0's lease, on every rank."""
+    if worker.shape.workers == 1:
+        return lease
+    box = [lease]
+    torch.distributed.broadcast_object_list(box, src=0, device=worker.device)
+    return box[0]
+
+
+def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
+    context = TrialContext(
+        folder=SweepFolder(worker.folder).trial(lease.trial.id),
+        attempt=lease.attempt,
+        rank=worker.rank,
+        world_size=worker.shape.workers,
+        device=worker.device,
+        emit=lambda event: queue.emit(worker.group, event),
+        stop_requested=worker.stop_requested,
+        checkpoint_every_steps=worker.checkpoint_every_steps,
+        timeout_s=worker.trial_timeout_s,
+    )
+    try:
+        return attempt_trial(lease.trial, context)
+    except Stopped as stopped:
+        return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=Outcome.STOPPED, reason=str(stopped))
+    finally:
+        gc.collect()
+
+
+def _deliver(queue: QueuePort, worker: Worker, ended: TrialEnded) -> None:
+    """Rank 0 speaks for the group; a rank that failed alone speaks for itself, since the others may hang."""
+    if worker.rank == 0 or ended.outcome is Outcome.FAILED or ended.outcome is Outcome.OUT_OF_MEMORY:
+        with contextlib.suppress(LeaseLost):
+            queue.end(worker.group, ended)
+
+
+def _breaks_group(worker: Worker, ended: TrialEnded) -> bool:
+    """After a failure other ranks may wait in a collective for ever, and a CUDA context may be beyond use."""
+    alone_on_cpu = worker.shape.workers == 1 and worker.device.type == "cpu"
+    failed = ended.outcome is Outcome.FAILED
+    return (failed and not alone_on_cpu) or (
+        ended.outcome in (Outcome.OUT_OF_MEMORY, Outcome.TIMED_OUT) and worker.shape.workers > 1
+    )

@@ -1,0 +1,126 @@
+"""What a running sweep shows on stderr: one live display on a terminal, one plain line per ended trial elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.cluster.queue import Running, Snapshot
+from harness.events import TrialEnded
+from harness.schema import Outcome
+
+RUNNING_LINES = 8
+"""Running trials that the display lists; of the others it says how many."""
+
+
+@dataclass
+class Progress:
+    """The display of one sweep; `show` takes each new state of its queue.
+
+    Args:
+        names: trial id -> what the terminal calls it.
+        waiting_for_mlflow: how many events the tracking server has not got yet.
+    """
+
+    names: Mapping[str, str]
+    console: Console
+    waiting_for_mlflow: Callable[[], int]
+    _start_s: float = field(default_factory=time.monotonic, init=False)
+    _failed: int = field(default=0, init=False)
+    _ended: int = field(default=0, init=False)
+    _live: Live | None = field(default=None, init=False)
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Bring the display up to date."""
+        for ended in snapshot.ended:
+            self._show_ended(ended, snapshot.total)
+        if self._live:
+            self._live.update(self._picture(snapshot))
+
+    def _show_ended(self, ended: TrialEnded, total: int) -> None:
+        self._ended += 1
+        self._failed += not ended.outcome.is_result
+        if self._live is None or not ended.outcome.is_result:
+            self.console.print(self._line(ended, total), markup=False, highlight=False, soft_wrap=True)
+
+    def _line(self, ended: TrialEnded, total: int) -> str:
+        what = _error_text(ended.results) if ended.outcome.is_result else ended.reason
+        outcome = ended.outcome.value.replace("_", " ")
+        name = self.names.get(ended.trial_id, ended.trial_id)
+        return f"[{self._ended:>{len(str(total))}}/{total}] {name}: {outcome}{', ' * bool(what)}{what}"
+
+    def _picture(self, snapshot: Snapshot) -> Group:
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=snapshot.cost_total or 1, completed=snapshot.cost_done, width=24), self._counts(snapshot)
+        )
+        lines = [_running_line(running) for running in snapshot.running[:RUNNING_LINES]]
+        more = len(snapshot.running) - RUNNING_LINES
+        return Group(head, *lines, *([Text(f"  and {more} more", style="dim")] if more > 0 else []))
+
+    def _counts(self, snapshot: Snapshot) -> Text:
+        parts = [
+            f"{snapshot.ended_count}/{snapshot.total} done",
+            f"{len(snapshot.running)} running" if snapshot.running or snapshot.ended_count else "starting workers",
+            f"{self._failed} failed" if self._failed else "",
+            time_left(snapshot, time.monotonic() - self._start_s),
+            f"{late} events wait for MLflow" if (late := self.waiting_for_mlflow()) > 1000 else "",
+        ]
+        return Text(", ".join(part for part in parts if part))
+
+
+def time_left(snapshot: Snapshot, elapsed_s: float) -> str:
+    """How long the rest will take at the rate so far, counting the epochs of running trials; empty before any ended."""
+    if not snapshot.cost_done:
+        return ""
+    left_s = elapsed_s * (snapshot.cost_total - snapshot.cost_done) / snapshot.cost_done
+    return f"{duration(left_s)} left"
+
+
+def duration(seconds: float) -> str:
+    """5 s, 3 min 20 s, 2 h 10 min, 3 d 4 h."""
+    whole = round(seconds)
+    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller_size} {smaller}"
+    return f"{whole} s"
+
+
+def outcome_counts(ended: Iterable[TrialEnded]) -> str:
+    """34 finished, 2 diverged: the outcomes that occurred, in the schema's order."""
+    counts = Counter(one.outcome for one in ended)
+    return ", ".join(f"{count} {outcome.value.replace('_', ' ')}" for outcome in Outcome if (count := counts[outcome]))
+
+
+def _running_line(running: Running) -> Text:
+    return Text(f"  {running.label:<32.32} epoch {running.epoch}/{running.epochs}  {running.group}", style="dim")
+
+
+def _error_text(results: Mapping[str, float]) -> str:
+    parts = [
+        f"{name} error {results[key]:.2f} %"
+        for name, key in (("training", "final/train_error_pct"), ("test", "final/val_error_pct"))
+        if key in results
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM, as a question that loops can ask."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+
+from harness.errors import ExitCode
+
+SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.STOPPED}
+
+
+class StopSignal:
+    """While entered, the first signal asks for a clean stop and the second of its kind ends the process at once."""
+
+    def __init__(self) -> None:
+        self.exit_code: ExitCode | None = None
+        self._event = threading.Event()
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> StopSignal:
+        self.listen()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def listen(self) -> None:
+        """Take the signals, again where a library took them meanwhile (`ray.init` does)."""
+        for number in SIGNALS:
+            before = signal.signal(number, self._on_signal)
+            self._before.setdefault(number, before)
+
+    def is_set(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep, but not past a signal."""
+        return self._event.wait(timeout_s)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        code = SIGNALS[signal.Signals(number)]
+        if self._event.is_set():
+            os._exit(code)
+        self.exit_code = code
+        self._event.set()

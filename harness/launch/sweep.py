@@ -1,0 +1,107 @@
+"""One execution of a workload: what it will run, where it keeps its files, and what earlier executions left."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.cluster.queue import Job, Shape
+from harness.matrix import expand, sweep_id, sweep_name
+from harness.options import RunOptions
+from harness.plan import Plan, check_audit, make_plan, order
+from harness.storage import SweepFolder
+from harness.tracking import outbox as outboxes
+from harness.tracking.outbox import Outbox
+from harness.trial import Scale, Trial
+from harness.workload import Workload, fingerprints
+
+IN_OUTBOX = "outbox"
+"""Stands for the run of a trial whose result the outbox holds and MLflow, as far as we know, does not yet."""
+
+
+FinishedTrials = Callable[[Sequence[str]], Mapping[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One execution of a workload, ready to start."""
+
+    options: RunOptions
+    trials: tuple[Trial, ...]
+    id: str
+    name: str
+    done: Mapping[str, str]
+    """Trial id -> the MLflow run that holds its result, or `IN_OUTBOX`."""
+    plan: Plan
+
+    @property
+    def workload(self) -> Workload:
+        """What is executed."""
+        return self.options.workload
+
+    @cached_property
+    def folder(self) -> SweepFolder:
+        """Where it keeps its files."""
+        return SweepFolder(self.options.storage / self.name)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Its events."""
+        return Outbox(self.folder.outbox)
+
+    @cached_property
+    def to_run(self) -> tuple[Trial, ...]:
+        """What has no result yet, in the order in which it should start."""
+        return tuple(trial for trial in order(self.trials) if trial.id not in self.done)
+
+    def jobs(self, has_gpus: bool) -> list[Job]:
+        """`to_run` for the queue of a cluster with or without GPUs."""
+        before = outboxes.attempts(self.outbox)
+        costs = {trial.trial_id: float(trial.train_flops) for trial in self.plan.trials}
+        return [
+            Job(
+                trial=trial,
+                shape=shape_of(trial.scale, has_gpus),
+                cost=costs[trial.id],
+                attempts_before=before.get(trial.id, 0),
+            )
+            for trial in self.to_run
+        ]
+
+
+def prepare_sweep(options: RunOptions, finished: FinishedTrials) -> Sweep:
+    """Expand the workload, look up what is done, plan the rest and audit its networks.
+
+    Args:
+        options: of the command.
+        finished: asks the tracking server which of some trial ids have a result; trial id -> MLflow run id.
+
+    Raises:
+        WorkloadError: the data set or a network is not what the workload says.
+    """
+    workload = options.workload
+    trials = expand(workload, fingerprints(workload))
+    identity = sweep_id(workload.name, trials, nonce=uuid.uuid4().hex if options.fresh else "")
+    name = sweep_name(workload.name, identity)
+    done = {} if options.fresh else {**_in_outbox(options, name), **finished([trial.id for trial in trials])}
+    plan = make_plan(workload, trials, done)
+    check_audit(workload, plan)
+    return Sweep(options=options, trials=trials, id=identity, name=name, done=done, plan=plan)
+
+
+def _in_outbox(options: RunOptions, name: str) -> dict[str, str]:
+    ended = outboxes.state(Outbox(SweepFolder(options.storage / name).outbox))
+    return {trial_id: IN_OUTBOX for trial_id, end in ended.items() if end.outcome.is_result}
+
+
+def shape_of(scale: Scale, has_gpus: bool) -> Shape:
+    """What a worker group for this scale takes of a cluster with or without GPUs."""
+    device = ("cuda" if has_gpus else "cpu") if scale.device == "auto" else scale.device
+    return Shape(
+        workers=scale.workers,
+        device=device,
+        cpus_per_worker=scale.cpus_per_worker,
+        gpus_per_worker=scale.gpus_per_worker if device == "cuda" else 0.0,
+    )

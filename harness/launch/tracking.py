@@ -1,0 +1,89 @@
+"""MLflow as a launch needs it: there from the start, or knowingly left for later."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from harness.launch.sweep import IN_OUTBOX, Sweep
+from harness.options import RunOptions
+from harness.tracking.recorder import Recorder
+
+FLUSH_S = 60.0
+"""How long the end of a sweep waits for what MLflow has not got yet; the rest is `harness sync`'s."""
+
+
+class Tracking(Protocol):
+    """What a launch asks of the tracking server."""
+
+    available: bool
+    """Whether reports can be made."""
+
+    def finished(self, trial_ids: Sequence[str]) -> Mapping[str, str]:
+        """Trial id -> run id, of those that have a result."""
+        ...
+
+    def recording(self, sweep: Sweep) -> contextlib.AbstractContextManager[Callable[[], int]]:
+        """Forward the sweep's events while the context lasts; gives a function that counts those that wait."""
+        ...
+
+
+class NoTracking:
+    """MLflow is not installed here: events stay in the outbox until `harness sync` sends them from elsewhere."""
+
+    available = False
+
+    def finished(self, trial_ids: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002
+        """Nothing is known."""
+        return {}
+
+    @contextlib.contextmanager
+    def recording(self, sweep: Sweep) -> Iterator[Callable[[], int]]:  # noqa: ARG002
+        """Nothing is sent."""
+        yield lambda: 0
+
+
+class MlflowTracking:
+    """The server (or database) at the command's tracking URI."""
+
+    available = True
+
+    def __init__(self, options: RunOptions) -> None:
+        from harness.tracking.prepare import prepare
+
+        self._options = options
+        # Here, once, before any worker exists: two processes creating one SQLite database race.
+        prepare(options.tracking_uri, options.experiment)
+
+    def finished(self, trial_ids: Sequence[str]) -> Mapping[str, str]:
+        """Trial id -> run id, of those that have a result."""
+        from harness.tracking.results import finished_trials
+
+        return finished_trials(self._options.tracking_uri, self._options.experiment, trial_ids)
+
+    @contextlib.contextmanager
+    def recording(self, sweep: Sweep) -> Iterator[Callable[[], int]]:
+        """Forward the sweep's events in the background, the last ones on leaving."""
+        recorder = Recorder(sweep.outbox, sweep.folder.cursor, self._options.tracking_uri, sweep.folder)
+        if IN_OUTBOX in sweep.done.values():
+            # The outbox holds results that this store does not: it was emptied, or replaced. Sending twice is harmless.
+            recorder.rewind()
+        recorder.run_in_background()
+        try:
+            yield lambda: recorder.progress().waiting
+        finally:
+            recorder.close(FLUSH_S)
+
+
+def open_tracking(options: RunOptions) -> Tracking:
+    """The tracking server, checked.
+
+    Raises:
+        TrackingUnreachable: it does not answer; nothing has started yet.
+        UsageError: the tracking URI cannot be used.
+    """
+    if options.launcher == "inline" and importlib.util.find_spec("mlflow") is None:
+        return NoTracking()
+    return MlflowTracking(options)

@@ -1,0 +1,46 @@
+"""Which shapes fit on which nodes."""
+
+from __future__ import annotations
+
+from harness.cluster.preflight import NodeRoom, obstacle, place
+from harness.cluster.queue import Shape
+
+
+def cpus(workers: int, each: int = 1) -> Shape:
+    return Shape(workers=workers, device="cpu", cpus_per_worker=each, gpus_per_worker=0.0)
+
+
+def gpus(workers: int, share: float = 1.0) -> Shape:
+    return Shape(workers=workers, device="cuda", cpus_per_worker=1, gpus_per_worker=share)
+
+
+def test_workers_spill_over_to_a_second_node_and_leave_what_is_left() -> None:
+    nodes = [NodeRoom(cpus=16, gpus=4), NodeRoom(cpus=16, gpus=8)]
+    rest = place(gpus(10), nodes)
+    assert rest is not None
+    assert [(node.cpus, node.gpus) for node in rest] == [(14, 2), (8, 0)]
+
+
+def test_a_group_that_does_not_fit_says_how_much_there_is() -> None:
+    reason = obstacle(cpus(4), [NodeRoom(cpus=2, gpus=0)])
+    assert reason is not None
+    for word in ("4 workers", "2 CPUs", "1 node", "room for 2", "scale.workers"):
+        assert word in reason
+
+
+def test_cpus_of_two_nodes_do_not_add_up_for_one_worker() -> None:
+    assert place(cpus(1, each=3), [NodeRoom(cpus=2, gpus=0), NodeRoom(cpus=2, gpus=0)]) is None
+
+
+def test_quarters_of_a_gpu_hold_four_workers_and_not_five() -> None:
+    node = [NodeRoom(cpus=16, gpus=1)]
+    assert obstacle(gpus(4, 0.25), node) is None
+    assert obstacle(gpus(5, 0.25), node) is not None
+
+
+def test_tenths_of_a_gpu_are_not_lost_to_rounding() -> None:
+    assert obstacle(gpus(10, 0.1), [NodeRoom(cpus=16, gpus=1)]) is None
+
+
+def test_a_gpu_trial_does_not_fit_where_there_are_only_cpus() -> None:
+    assert obstacle(gpus(1), [NodeRoom(cpus=64, gpus=0)]) is not None

@@ -1,0 +1,188 @@
+"""The queue alone, with trials that nobody runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.cluster.queue import Job, Lease, LeaseLost, Shape, TrialQueue
+from harness.events import EpochEnded, Event, TrialEnded
+from harness.schema import Outcome
+from harness.trial import Scale, Trial
+from models import MODELS
+from workloads.datasets import DATASETS
+from workloads.recipes import RECIPES
+
+ONE = Shape(workers=1, device="cpu", cpus_per_worker=1, gpus_per_worker=0.0)
+TWO = replace(ONE, workers=2)
+
+
+def a_trial(depth: int = 8, seed: int = 0) -> Trial:
+    return Trial(
+        model=MODELS["resnet_cifar"](depth=depth),
+        dataset=DATASETS["digits"](),
+        recipe=RECIPES["quick"],
+        scale=Scale(),
+        seed=seed,
+        fingerprint="f",
+        label=f"resnet-{depth}",
+    )
+
+
+def jobs(*trials: Trial, shape: Shape = ONE) -> list[Job]:
+    return [Job(trial=trial, shape=shape, cost=float(trial.model.depth)) for trial in trials]  # type: ignore[attr-defined]
+
+
+def a_queue(*trials: Trial, max_attempts: int = 3) -> tuple[TrialQueue, list[Event]]:
+    record: list[Event] = []
+    return TrialQueue(jobs(*trials), record.append, max_attempts), record
+
+
+def finished(lease: Lease) -> TrialEnded:
+    return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=Outcome.FINISHED)
+
+
+def failed(lease: Lease, reason: str = "boom") -> TrialEnded:
+    return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=Outcome.FAILED, reason=reason)
+
+
+def leased(queue: TrialQueue, group: str = "g", shape: Shape = ONE) -> Lease:
+    lease = queue.lease(group, shape)
+    assert lease is not None
+    return lease
+
+
+def test_trials_start_in_the_given_order_and_each_once() -> None:
+    trials = [a_trial(depth) for depth in (44, 32, 20, 8)]
+    queue, _ = a_queue(*trials)
+    order = []
+    while (lease := queue.lease("g", ONE)) is not None:
+        order.append(lease.trial)
+        queue.end("g", finished(lease))
+    assert order == trials
+    assert queue.snapshot().done
+
+
+def test_a_group_stays_with_the_cell_it_has_just_run() -> None:
+    same, other, same_again = a_trial(44, seed=0), a_trial(32, seed=0), a_trial(44, seed=1)
+    queue, _ = a_queue(same, other, same_again)
+    queue.end("g", finished(leased(queue)))
+    assert leased(queue).trial == same_again
+    assert leased(queue, "another group").trial == other
+
+
+def test_a_group_gets_trials_of_its_shape_alone() -> None:
+    wide = a_trial(8)
+    queue = TrialQueue([*jobs(a_trial(20)), *jobs(wide, shape=TWO)], lambda event: None)
+    assert leased(queue, "wide", TWO).trial == wide
+    assert queue.lease("wide", TWO) is None
+    assert queue.waiting() == {ONE: 1}
+
+
+def test_a_restarted_group_puts_its_trial_back_at_the_front_with_the_next_attempt() -> None:
+    queue, record = a_queue(a_trial(44), a_trial(32))
+    lost = leased(queue)
+    queue.join("g")
+    again = leased(queue)
+    assert (again.trial, again.attempt) == (lost.trial, 2)
+    (ended,) = record
+    assert isinstance(ended, TrialEnded)
+    assert (ended.outcome, ended.final, ended.attempt) == (Outcome.FAILED, False, 1)
+
+
+def test_a_trial_that_kills_its_group_each_time_fails_for_good_and_the_others_go_on() -> None:
+    poison, healthy = a_trial(44), a_trial(32)
+    queue, record = a_queue(poison, healthy, max_attempts=3)
+    for _ in range(3):
+        assert leased(queue).trial == poison
+        queue.join("g")
+    assert leased(queue).trial == healthy
+    last = record[-1]
+    assert isinstance(last, TrialEnded)
+    assert (last.trial_id, last.attempt, last.final, last.outcome) == (poison.id, 3, True, Outcome.FAILED)
+    assert "died" in last.reason
+
+
+def test_out_of_memory_is_an_answer_and_not_tried_again() -> None:
+    queue, _ = a_queue(a_trial())
+    queue.end("g", replace(finished(leased(queue)), outcome=Outcome.OUT_OF_MEMORY, reason="needs 80 GiB"))
+    assert queue.lease("g", ONE) is None
+    assert queue.snapshot().ended[0].outcome is Outcome.OUT_OF_MEMORY
+
+
+def test_a_group_given_up_for_dead_can_neither_write_nor_end_its_old_trial() -> None:
+    queue, record = a_queue(a_trial())
+    lost = leased(queue, "zombie")
+    queue.join("zombie")
+    leased(queue, "heir")
+    before = list(record)
+    queue.emit("zombie", EpochEnded(trial_id=lost.trial.id, attempt=1, epoch=1, values={}))
+    assert record == before
+    with pytest.raises(LeaseLost):
+        queue.end("zombie", finished(lost))
+
+
+def test_attempts_of_earlier_executions_count_for_the_number_and_not_against_the_limit() -> None:
+    job = replace(jobs(a_trial())[0], attempts_before=5)
+    queue = TrialQueue([job], lambda event: None, max_attempts=2)
+    first = leased(queue)
+    queue.end("g", failed(first))
+    second = leased(queue)
+    assert (first.attempt, second.attempt) == (6, 7)
+    queue.end("g", failed(second))
+    assert queue.lease("g", ONE) is None
+
+
+def test_stopping_leases_nothing_more_and_abandoning_ends_what_runs_as_stopped() -> None:
+    queue, record = a_queue(a_trial(44), a_trial(32))
+    running = leased(queue)
+    queue.stop()
+    assert queue.lease("g", ONE) is None
+    queue.abandon("no checkpoint in time")
+    last = record[-1]
+    assert isinstance(last, TrialEnded)
+    assert (last.trial_id, last.outcome) == (running.trial.id, Outcome.STOPPED)
+    assert queue.snapshot().waiting == 1
+
+
+def test_a_shape_that_no_group_can_run_ends_with_the_reason_and_leaves_the_others() -> None:
+    queue = TrialQueue([*jobs(a_trial(20)), *jobs(a_trial(8), shape=TWO)], lambda event: None)
+    queue.give_up(TWO, Outcome.INFEASIBLE, "one node has 1 CPU")
+    snapshot = queue.snapshot()
+    assert [(ended.outcome, ended.reason) for ended in snapshot.ended] == [(Outcome.INFEASIBLE, "one node has 1 CPU")]
+    assert queue.waiting() == {ONE: 1}
+
+
+def test_a_snapshot_counts_cost_and_epochs_and_leaves_out_what_was_seen() -> None:
+    queue, _ = a_queue(a_trial(44), a_trial(32), a_trial(8))
+    queue.end("g", finished(leased(queue)))
+    running = leased(queue)
+    queue.emit("g", EpochEnded(trial_id=running.trial.id, attempt=1, epoch=7, values={}))
+    snapshot = queue.snapshot(1)
+    assert (snapshot.total, snapshot.waiting, snapshot.ended_count, snapshot.ended) == (3, 1, 1, ())
+    assert (snapshot.cost_done, snapshot.cost_total) == (44.0, 84.0)
+    assert [(one.epoch, one.epochs) for one in snapshot.running] == [(7, 12)]
+
+
+def test_a_thousand_trials_pass_exactly_once_through_groups_that_die_at_random() -> None:
+    import random
+
+    dice = random.Random(5)
+    trials = [a_trial(depth, seed) for seed in range(250) for depth in (44, 32, 20, 8)]
+    queue, record = a_queue(*trials, max_attempts=1000)
+    groups = [f"g{number}" for number in range(7)]
+    held: dict[str, Lease] = {}
+    while not queue.snapshot(len(trials)).done:
+        group = dice.choice(groups)
+        if group not in held:
+            lease = queue.lease(group, ONE)
+            if lease is not None:
+                held[group] = lease
+        elif dice.random() < 0.2:
+            del held[group]
+            queue.join(group)
+        else:
+            queue.end(group, finished(held.pop(group)))
+    final = [event.trial_id for event in record if isinstance(event, TrialEnded) and event.final]
+    assert sorted(final) == sorted(trial.id for trial in trials)
