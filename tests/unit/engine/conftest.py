@@ -1,0 +1,91 @@
+"""A tiny trial on real digits, and a context that keeps the events."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.engine import TrialContext
+from harness.events import EpochEnded
+from harness.trial import Scale, Trial
+from models import MODELS
+from workloads.datasets import DATASETS
+from workloads.recipes import Recipe
+
+RECIPE = Recipe(epochs=2, batch_size=96, lr=0.05, warmup_fraction=0.25)
+
+
+def tiny_trial(*, depth=8, shortcut="A", width=4, seed=0, workers=1, **recipe) -> Trial:
+    digits = DATASETS["digits"]()
+    return Trial(
+        model=MODELS["resnet_cifar"](depth=depth, shortcut=shortcut, width=width),
+        dataset=digits,
+        recipe=dataclasses.replace(RECIPE, **recipe),
+        scale=Scale(workers=workers, device="cpu"),
+        seed=seed,
+        fingerprint=digits.fingerprint(),
+        label="tiny",
+    )
+
+
+class Recording:
+    """A context for one worker, and all that the engine sent through it."""
+
+    def __init__(self, folder: Path, **settings) -> None:
+        self.events = []
+        self.stop_after = None
+        self.asked = 0
+        self.context = TrialContext(
+            folder=folder,
+            attempt=1,
+            rank=0,
+            world_size=1,
+            device=torch.device("cpu"),
+            emit=self.events.append,
+            stop_requested=self._stop_requested,
+            **{"checkpoint_interval_s": 0.0, **settings},
+        )
+
+    def _stop_requested(self) -> bool:
+        """Asked once after every step but an epoch's last, and once after every epoch but the last."""
+        self.asked += 1
+        return self.stop_after is not None and self.asked >= self.stop_after
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        return sorted((self.context.folder / "checkpoints").glob("*"))
+
+    def curves(self) -> list[tuple[int, dict[str, float]]]:
+        """Every point of the series that do not measure time."""
+        return [
+            (event.epoch, {key: value for key, value in event.values.items() if is_timeless(key)})
+            for event in self.events
+            if isinstance(event, EpochEnded)
+        ]
+
+
+def is_timeless(key: str) -> bool:
+    return not key.startswith(("time/", "throughput/", "speed/"))
+
+
+def timeless_results(ended) -> dict[str, float]:
+    """A trial's results without those that measure time."""
+    return {key: value for key, value in ended.results.items() if is_timeless(key)}
+
+
+@pytest.fixture
+def make_trial():
+    return tiny_trial
+
+
+@pytest.fixture
+def timeless():
+    return timeless_results
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Makes a recording in a folder of its own."""
+    count = iter(range(1000))
+    return lambda **settings: Recording(tmp_path / str(next(count)), **settings)

@@ -1,0 +1,16 @@
+"""Runs one tiny trial in a process of its own and prints what it gave: beside a warm process it must be the same."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from conftest import Recording, timeless_results, tiny_trial
+
+from harness.engine import run_trial
+
+recorded = Recording(Path(tempfile.mkdtemp()))
+ended = run_trial(tiny_trial(seed=5), recorded.context)
+print(json.dumps({"results": timeless_results(ended), "curves": recorded.curves()}))

@@ -1,0 +1,139 @@
+"""An interrupted trial goes on as if nothing had happened: the same curves and the same numbers, to the last bit."""
+
+import dataclasses
+
+import pytest
+
+from harness.engine import run_trial
+from harness.engine.checkpoint import KEPT, CheckpointFolder
+from harness.errors import Stopped
+from harness.events import TrialStarted
+from harness.schema import Outcome
+
+STEPS_PER_EPOCH = 15
+"""1,442 images in batches of 96."""
+
+
+@pytest.fixture
+def undisturbed(recording, make_trial):
+    """One uninterrupted run to compare with: its recording and its end."""
+
+    def run(**recipe):
+        whole = recording()
+        return whole, run_trial(make_trial(**recipe), whole.context)
+
+    return run
+
+
+def stop(recorded, trial, after):
+    recorded.stop_after = after
+    with pytest.raises(Stopped):
+        run_trial(trial, recorded.context)
+    recorded.stop_after = None
+
+
+def step_columns(recorded):
+    """steps.csv without the columns that measure time."""
+    lines = (recorded.context.folder / "steps.csv").read_text().splitlines()
+    return [[line.split(",")[i] for i in (0, 1, 3, 4)] for line in lines]
+
+
+@pytest.mark.parametrize("augmentation", ["none", "crop-flip"])
+@pytest.mark.parametrize(
+    ("after", "place"),
+    [(1, (0, 1)), (7, (0, 7)), (STEPS_PER_EPOCH, (1, 0)), (STEPS_PER_EPOCH + 4, (1, 4))],
+    ids=["first step", "middle of an epoch", "end of an epoch", "middle of the next"],
+)
+def test_a_stopped_trial_resumes_bit_for_bit(recording, make_trial, undisturbed, timeless, augmentation, after, place):
+    trial = make_trial(augmentation=augmentation)
+    whole, expected = undisturbed(augmentation=augmentation)
+    part = recording()
+    stop(part, trial, after)
+    assert part.checkpoints[-1].name == "{:06d}-{:08d}.checkpoint".format(*place)
+
+    ended = run_trial(trial, part.context)
+
+    started = [event for event in part.events if isinstance(event, TrialStarted)]
+    assert [event.resumed_epoch for event in started] == [None, place[0] + place[1] / STEPS_PER_EPOCH]
+    assert part.curves() == whole.curves()
+    assert timeless(ended) == timeless(expected)
+    assert step_columns(part) == step_columns(whole)
+
+
+def test_a_trial_stopped_again_and_again_still_ends_with_the_same_numbers(recording, make_trial, undisturbed, timeless):
+    whole, expected = undisturbed()
+    part = recording()
+    for _ in range(3):
+        part.asked = 0
+        stop(part, make_trial(), 9)
+    assert timeless(run_trial(make_trial(), part.context)) == timeless(expected)
+    assert part.curves() == whole.curves()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-100], lambda content: content[:900] + b"?" + content[901:]]
+)
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(
+    recording, make_trial, undisturbed, timeless, damage, caplog
+):
+    _, expected = undisturbed()
+    part = recording(checkpoint_every_steps=4)
+    stop(part, make_trial(), 10)
+    newest = part.checkpoints[-1]
+    newest.write_bytes(damage(newest.read_bytes()))
+
+    ended = run_trial(make_trial(), part.context)
+
+    resumed = [event.resumed_epoch for event in part.events if isinstance(event, TrialStarted)]
+    assert resumed == [None, 8 / STEPS_PER_EPOCH]
+    assert f"{newest} is passed over: truncated or altered" in caplog.text
+    assert timeless(ended) == timeless(expected)
+
+
+def test_a_trial_whose_checkpoints_are_all_damaged_starts_afresh(recording, make_trial, undisturbed, timeless):
+    _, expected = undisturbed()
+    part = recording(checkpoint_every_steps=4)
+    stop(part, make_trial(), 10)
+    for path in part.checkpoints:
+        path.write_bytes(b"")
+    assert timeless(run_trial(make_trial(), part.context)) == timeless(expected)
+
+
+def test_another_trials_checkpoint_is_not_taken_up(recording, make_trial, undisturbed, timeless):
+    """As when a setting was changed and the folder copied: the weights would be the wrong ones."""
+    _, expected = undisturbed(lr=0.02)
+    part = recording()
+    stop(part, make_trial(), 10)
+    assert timeless(run_trial(make_trial(lr=0.02), part.context)) == timeless(expected)
+
+
+def test_the_two_newest_are_kept_while_a_trial_runs_and_none_after_it_ended(recording, make_trial):
+    part = recording(checkpoint_every_steps=3)
+    stop(part, make_trial(), 14)
+    assert KEPT == 2
+    assert [path.name for path in part.checkpoints] == [
+        "000000-00000012.checkpoint",
+        "000000-00000014.checkpoint",
+    ]
+    assert run_trial(make_trial(), part.context).outcome is Outcome.FINISHED
+    assert part.checkpoints == []
+    assert (part.context.folder / "steps.csv").exists()
+
+
+def test_epochs_that_end_soon_after_a_checkpoint_write_none(recording, make_trial):
+    part = recording(checkpoint_interval_s=3600.0)
+    part.stop_after = 2 * STEPS_PER_EPOCH + 1
+    with pytest.raises(Stopped):
+        run_trial(make_trial(epochs=3), part.context)
+    assert [path.name for path in part.checkpoints] == ["000002-00000001.checkpoint"]
+
+
+def test_a_checkpoint_counts_the_time_of_earlier_attempts(recording, make_trial):
+    part = recording()
+    stop(part, make_trial(), 10)
+    checkpoint = CheckpointFolder(part.context.folder / "checkpoints").read(trial_id=make_trial().id, world_size=1)
+    late = dataclasses.replace(checkpoint, total_s=checkpoint.total_s + 1000, evaluate_s=500.0)
+    CheckpointFolder(part.context.folder / "checkpoints").write(late)
+    ended = run_trial(make_trial(), part.context)
+    assert ended.results["time/total_s"] > 1000
+    assert 500 < ended.results["time/evaluate_s"] < 1000

@@ -1,0 +1,215 @@
+"""One attempt at a trial: what it emits, how it ends, and that nothing leaks into the next."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+import harness.engine.run
+from harness.engine import attempt_trial, run_trial
+from harness.errors import Stopped
+from harness.events import ArtifactWritten, EpochEnded, TrialStarted
+from harness.schema import METRICS, Outcome
+from workloads.datasets.digits import Digits
+from workloads.datasets.spec import mixed_seed
+
+HERE = Path(__file__).parent
+
+
+def test_losses_and_final_numbers_equal_a_plain_pytorch_loop_to_the_last_bit(recording, make_trial):
+    trial = make_trial()
+    data = Digits().load(torch.device("cpu"))
+    torch.manual_seed(trial.seed)
+    net = trial.model.build(in_channels=1, num_classes=10, image_size=8)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    losses = []
+    for epoch in range(2):
+        generator = torch.Generator().manual_seed(mixed_seed(trial.seed, epoch))
+        order = torch.randperm(1442, generator=generator)
+        for first in range(0, 15 * 96, 96):
+            step = len(losses)
+            warmup, steps = 8, 30  # a quarter of 30 is 7.5, and Python rounds it to the even 8
+            optimizer.param_groups[0]["lr"] = 0.05 * min((step + 1) / warmup, (steps - step) / (steps - warmup))
+            batch = order[first : first + 96]
+            loss = functional.cross_entropy(net(data.train_images[batch]), data.train_labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    net.eval()
+    with torch.no_grad():
+        errors = int((net(data.test_images).argmax(1) != data.test_labels).sum())
+
+    recorded = recording()
+    ended = run_trial(trial, recorded.context)
+
+    steps_file = (recorded.context.folder / "steps.csv").read_text().splitlines()
+    assert [float(row["loss"]) for row in csv.DictReader(steps_file)] == losses
+    assert ended.results["final/val_error_pct"] == 100 * errors / 355
+
+
+def test_a_warm_process_gives_the_numbers_of_a_fresh_one(recording, make_trial, timeless):
+    trial = make_trial(seed=5)
+    fresh = json.loads(
+        subprocess.run(
+            [sys.executable, HERE / "fresh_process.py"], capture_output=True, text=True, check=True, cwd=HERE.parents[2]
+        ).stdout
+    )
+    for other in (make_trial(depth=14, shortcut="plain"), make_trial(seed=1, augmentation="crop-flip")):
+        torch.set_num_threads(2)
+        torch.rand(7)
+        run_trial(other, recording().context)
+    recorded = recording()
+    assert timeless(run_trial(trial, recorded.context)) == fresh["results"]
+    assert [list(point) for point in recorded.curves()] == fresh["curves"]
+
+
+def test_events_come_in_order_and_the_end_is_the_callers_to_send(recording, make_trial):
+    recorded = recording()
+    ended = run_trial(make_trial(), recorded.context)
+    assert [type(event) for event in recorded.events] == [TrialStarted, EpochEnded, EpochEnded, ArtifactWritten]
+    assert [event.epoch for event in recorded.events[1:3]] == [1, 2]
+    assert {(event.trial_id, event.attempt) for event in [*recorded.events, ended]} == {(make_trial().id, 1)}
+
+
+def test_every_name_that_is_written_is_in_the_schema(recording, make_trial):
+    recorded = recording()
+    ended = run_trial(make_trial(), recorded.context)
+    for event in recorded.events[1:3]:
+        assert set(event.values) == {key for key, metric in METRICS.items() if metric.series}
+    unknown_here = {"speed/mfu_pct", "device/memory_peak_gib"}
+    assert set(ended.results) == {key for key, metric in METRICS.items() if not metric.series} - unknown_here
+
+
+def test_the_results_hold_the_published_counts_and_agree_with_the_steps(recording, make_trial):
+    recorded = recording()
+    results = run_trial(make_trial(width=16), recorded.context).results
+    steps = list(csv.DictReader((recorded.context.folder / "steps.csv").read_text().splitlines()))
+    timed = [float(step["seconds"]) for step in steps if step["warm"] == "1"]
+    # ResNet-8 on one channel of 8x8 pixels, counted by hand: stem, three stages of one unit, classifier.
+    macs = 9 * 16 * 64 + 2 * 9 * 16 * 16 * 64 + (9 * 16 * 32 + 9 * 32 * 32) * 16 + (9 * 32 * 64 + 9 * 64 * 64) * 4 + 640
+    assert (results["model/macs"], results["final/train_images"], results["final/val_images"]) == (macs, 1442, 355)
+    assert [(step["step"], step["epoch"]) for step in steps][13:17] == [
+        ("14", "1"),
+        ("15", "1"),
+        ("16", "2"),
+        ("17", "2"),
+    ]
+    assert [step["warm"] for step in steps] == ["0"] * 10 + ["1"] * 20
+    assert results["speed/steps_timed"] == 20
+    assert results["speed/images_per_s"] == pytest.approx(20 * 96 / sum(timed))
+    assert results["speed/images_per_s_low"] <= results["speed/images_per_s"] <= results["speed/images_per_s_high"]
+    assert recorded.events[2].values["time/train_s"] == pytest.approx(sum(float(step["seconds"]) for step in steps))
+
+
+def test_an_epochs_loss_and_error_are_those_of_its_steps(recording, make_trial):
+    recorded = recording()
+    run_trial(make_trial(), recorded.context)
+    steps = list(csv.DictReader((recorded.context.folder / "steps.csv").read_text().splitlines()))
+    for event in recorded.events[1:3]:
+        mine = [step for step in steps if int(step["epoch"]) == event.epoch]
+        assert event.values["train/loss"] == pytest.approx(math.fsum(float(step["loss"]) for step in mine) / 15)
+        assert event.values["train/error_pct"] == pytest.approx(sum(int(step["errors"]) for step in mine) / 1440 * 100)
+
+
+def test_a_loss_that_is_not_finite_ends_training_at_once_and_is_a_result(recording, make_trial):
+    recorded = recording()
+    ended = run_trial(make_trial(lr=1e30, epochs=50, shortcut="plain"), recorded.context)
+    epochs = [event for event in recorded.events if isinstance(event, EpochEnded)]
+    steps = (recorded.context.folder / "steps.csv").read_text().splitlines()[1:]
+    assert ended.outcome is Outcome.DIVERGED
+    assert ended.reason == f"training loss not finite in epoch 1, step {len(steps)} of 15"
+    assert [event.epoch for event in epochs] == [1]
+    assert "train/loss" not in epochs[0].values
+    assert (ended.results["final/train_error_pct"], ended.results["final/val_error_pct"]) == (100, 100)
+    assert "final/train_loss" not in ended.results
+
+
+def test_a_network_that_ends_at_chance_has_diverged(recording, make_trial):
+    """With a learning rate of one in a billion the network stays as it was drawn: it knows nothing."""
+    ended = run_trial(make_trial(lr=1e-9, epochs=1, seed=3), recording().context)
+    assert ended.outcome is Outcome.DIVERGED
+    assert "no better than always answering the commonest class" in ended.reason
+    assert ended.results["final/train_error_pct"] > 88
+
+
+def test_a_trial_out_of_time_says_where_and_keeps_a_checkpoint(recording, make_trial):
+    recorded = recording(timeout_s=0.0)
+    ended = run_trial(make_trial(), recorded.context)
+    assert (ended.outcome, ended.reason) == (Outcome.TIMED_OUT, "out of time after 0 of 2 epochs and 1 steps")
+    assert len(recorded.checkpoints) == 1
+
+
+def test_a_stop_passes_through_an_attempt(recording, make_trial):
+    recorded = recording()
+    recorded.stop_after = 3
+    with pytest.raises(Stopped, match="stopped after 0 of 2 epochs and 3 steps"):
+        attempt_trial(make_trial(), recorded.context)
+    assert len(recorded.checkpoints) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory.\n Tried"), Outcome.OUT_OF_MEMORY, "OutOfMemoryError: CUDA out of"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
+            Outcome.OUT_OF_MEMORY,
+            "RuntimeError: [enforce fail",
+        ),
+        (ZeroDivisionError("one\nline"), Outcome.FAILED, "ZeroDivisionError: one line"),
+    ],
+)
+def test_what_goes_wrong_becomes_an_outcome_with_one_line_and_a_trace(
+    recording, make_trial, monkeypatch, error, outcome, reason
+):
+    def fail(*_args, **_settings):
+        raise error
+
+    monkeypatch.setattr(harness.engine.run, "Training", fail)
+    recorded = recording()
+    ended = attempt_trial(make_trial(), recorded.context)
+    assert ended.outcome is outcome
+    assert ended.reason.startswith(reason)
+    assert "\n" not in ended.reason
+    assert [event.path for event in recorded.events] == ["trace.txt"]
+    assert type(error).__name__ in (recorded.context.folder / "trace.txt").read_text()
+
+
+def test_memory_that_does_not_exist_is_out_of_memory_and_not_a_failure(recording, make_trial, monkeypatch):
+    monkeypatch.setattr(harness.engine.run, "Training", lambda *_args, **_settings: torch.empty(2**60))
+    assert attempt_trial(make_trial(), recording().context).outcome is Outcome.OUT_OF_MEMORY
+
+
+def test_a_batch_larger_than_the_data_set_fails_with_the_reason(recording, make_trial):
+    ended = attempt_trial(make_trial(batch_size=2000), recording().context)
+    assert ended.outcome is Outcome.FAILED
+    assert ended.reason == "ValueError: batch_size is 2000, but there are only 1442 training images"
+
+
+def test_the_tags_say_what_the_trial_ran_on(recording, make_trial):
+    recorded = recording()
+    run_trial(make_trial(epochs=1), recorded.context)
+    tags = recorded.events[0].tags
+    assert tags["device.count"] == "1"
+    assert tags["device.name"]
+    assert tags["version.torch"] == torch.__version__
+    assert "version.cuda" not in tags
+
+
+@pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"channels_last": True}])
+def test_other_precisions_and_layouts_train_too(recording, make_trial, settings):
+    ended = run_trial(make_trial(**settings), recording().context)
+    assert ended.outcome is Outcome.FINISHED
+    assert ended.results["final/train_error_pct"] < 60
+
+
+def test_the_engine_imports_no_orchestrator_no_tracker_and_no_frames():
+    code = "import sys, harness.engine; print(sorted({'ray', 'mlflow', 'pandas', 'sklearn'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
