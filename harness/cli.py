@@ -1,0 +1,297 @@
+"""The command line: thin. It reads flags and environment, calls one function, turns what it raises into a message.
+
+Data goes to stdout, messages to stderr. A flag beats the environment, which beats the file, which beats the default.
+Each command imports what it needs when it runs, so that `harness --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli_list import Listed
+from harness.cli_output import OutputClosed, emit, emit_json, note
+from harness.errors import ExitCode, HarnessError, UsageError
+
+if TYPE_CHECKING:
+    from harness.workload import Workload
+
+app = typer.Typer(
+    name="harness",
+    help="Train and time a matrix of residual networks, record it in MLflow, and report which published claims hold.",
+    epilog="Exit codes: 0 every trial has a result, 1 some failed, 2 usage or workload file, 3 infeasible on this "
+    "cluster, 4 cluster or tracking server not reachable, 5 stopped, 130 interrupted.",
+    rich_markup_mode=None,  # rich would double the time that --help takes
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A workload file, or the name of one that `list workloads` shows.")
+]
+TrackingUri = Annotated[
+    str, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Where MLflow keeps runs: a server or a database.")
+]
+Experiment = Annotated[
+    str | None,
+    typer.Option(envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment; the workload's name if not given."),
+]
+Address = Annotated[
+    str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster; without one, a local Ray is started.")
+]
+Storage = Annotated[Path, typer.Option(help="Checkpoints and outboxes; every node must see it at this path.")]
+Out = Annotated[Path, typer.Option(help="Folder of the report.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+class Launcher(StrEnum):
+    """What starts trials."""
+
+    RAY = "ray"
+    INLINE = "inline"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        emit(f"resnet-harness {version('resnet-harness')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_version, help="Print the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; HARNESS_DEBUG=1 does too. May stand anywhere.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def plan(
+    file: File,
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    experiment: Experiment = None,
+    json: Json = False,
+) -> None:
+    """Show what a workload would run: its trials, their size and cost, and which have a result. Changes nothing."""
+    from harness.cli_plan import as_record, as_text, plan_sweep
+    from harness.plan import check_audit
+
+    workload = _load(file)
+    sweep, planned = plan_sweep(workload, _resolve(tracking_uri), experiment or workload.name)
+    if json:
+        emit_json(as_record(planned, sweep))
+    else:
+        emit(as_text(planned, sweep))
+    check_audit(workload, planned)
+
+
+@app.command()
+def run(
+    file: File,
+    storage: Storage = Path("runs"),
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    experiment: Experiment = None,
+    address: Address = None,
+    launcher: Annotated[Launcher, typer.Option(help="inline: in this process, without Ray.")] = Launcher.RAY,
+    out: Out = Path("out"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run every trial anew, also those with a result.")] = False,
+    json: Json = False,
+    max_attempts: Annotated[int | None, typer.Option(min=1, help="Tries of each trial, else as in the file.")] = None,
+    trial_timeout: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Longest time of one trial, else as in the file: 90s, 15m, 2h."),
+    ] = None,
+    collective_timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long the workers of a group wait for each other.")
+    ] = "5m",
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
+) -> None:
+    """Run what a workload asks for and has no result yet, then write the report."""
+    workload = _override(_load(file), max_attempts, _duration("--trial-timeout", trial_timeout))
+    collective_timeout_s = _duration("--collective-timeout", collective_timeout)
+    from harness.launch.command import run_sweep_command
+    from harness.options import RunOptions
+
+    options = RunOptions(
+        workload=workload,
+        storage=storage.absolute(),
+        tracking_uri=_resolve(tracking_uri),
+        experiment=experiment or workload.name,
+        address=address,
+        launcher="inline" if launcher is Launcher.INLINE else "ray",
+        out=out,
+        fresh=fresh,
+        json=json,
+        report=report,
+        collective_timeout_s=collective_timeout_s or 300.0,
+    )
+    raise typer.Exit(run_sweep_command(options))
+
+
+@app.command()
+def report(
+    sweep: Annotated[str | None, typer.Argument(help="Name or id, or its beginning; the newest if not given.")] = None,
+    out: Out = Path("out"),
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    log: Annotated[bool, typer.Option("--log/--no-log", help="Add the report to the sweep's MLflow run.")] = True,
+    json: Json = False,
+) -> None:
+    """Make the report of a sweep again, from what MLflow holds, in a folder of its name."""
+    from harness.cli_report import make_report
+
+    name, page = make_report(sweep, out, _resolve(tracking_uri), log=log, show=not json)
+    if json:
+        emit_json({"sweep": name, "report": str(page)})
+    else:
+        note(f"Report: {page}")
+
+
+@app.command("list")
+def list_(
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    json: Json = False,
+) -> None:
+    """Show what there is: models, datasets, recipes, workloads, sweeps, claims, published."""
+    from harness.cli_list import LISTS, as_text
+
+    records = LISTS[what](tracking_uri)
+    if json:
+        emit_json(records)
+    elif records:
+        emit(as_text(what, records))
+    else:
+        note(f"no {what.value} yet")
+
+
+@app.command()
+def sync(
+    storage: Annotated[Path, typer.Argument(help="The --storage of a run, or one sweep's folder in it.")] = Path(
+        "runs"
+    ),
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+) -> None:
+    """Send to MLflow what a crash or an outage left in the outboxes of a storage folder."""
+    from harness.cli_sync import sync_storage
+
+    raise typer.Exit(sync_storage(storage, _resolve(tracking_uri)))
+
+
+@app.command()
+def ui(
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000,
+) -> None:
+    """Open the store in MLflow's UI, on this machine only, until Ctrl-C."""
+    from harness.cli_ui import ui_of
+
+    page = ui_of(_resolve(tracking_uri), port)
+    emit(page.url)
+    if page.command:
+        note(f"MLflow's UI starts on {page.url}; Ctrl-C ends it")
+        os.execve(page.command[0], page.command, {**os.environ, **page.environment})  # noqa: S606  our own list
+
+
+@app.command()
+def doctor(
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    address: Address = None,
+    json: Json = False,
+) -> None:
+    """Show what a run would find here: versions, devices, a Ray cluster and its token, the tracking store."""
+    from harness.cli_doctor import as_text, diagnose, exit_code
+
+    checks = diagnose(tracking_uri, address, os.environ)
+    if json:
+        emit_json([dataclasses.asdict(check) for check in checks])
+    else:
+        emit(as_text(checks))
+    raise typer.Exit(exit_code(checks))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status. Whatever is raised becomes one message on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given or os.environ.get("HARNESS_DEBUG", "") not in ("", "0")
+    try:
+        return _run(argument for argument in given if argument != "--debug")
+    except HarnessError as error:
+        return _fail(str(error), error.exit_code, debug=debug)
+    except OutputClosed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python's own last flush would complain
+        return 128 + 13
+    except KeyboardInterrupt:
+        return _fail("interrupted", ExitCode.INTERRUPTED, debug=debug)
+    except Exception as error:  # noqa: BLE001  users get a message, never a library's traceback
+        hint = (
+            "" if debug else "\nThis is a fault of the harness or of a library. HARNESS_DEBUG=1 shows where it happened"
+        )
+        return _fail(f"{type(error).__name__}: {error}{hint}", ExitCode.FAILED, debug=debug)
+
+
+def _run(arguments: Iterable[str]) -> int:
+    try:
+        app(list(arguments), prog_name="harness")
+    except SystemExit as end:  # how typer returns
+        return int(end.code or 0)
+    raise AssertionError("typer always exits")
+
+
+def _fail(message: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    note(f"error: {message}")
+    return int(code)
+
+
+def _load(file: str) -> Workload:
+    """The workload, its claims checked."""
+    from harness.workload import check_claims, load_workload
+    from reports.claims import CLAIMS
+
+    workload = load_workload(file)
+    check_claims(workload, list(CLAIMS))
+    if workload.shipped:
+        note(f"{file} is not a file here: using the one that came with resnet-harness")
+    return workload
+
+
+def _override(workload: Workload, max_attempts: int | None, trial_timeout_s: float | None) -> Workload:
+    return dataclasses.replace(
+        workload,
+        max_attempts=max_attempts or workload.max_attempts,
+        trial_timeout_s=trial_timeout_s or workload.trial_timeout_s,
+    )
+
+
+def _duration(flag: str, text: str | None) -> float | None:
+    from harness.workload_fields import seconds
+
+    value = None if text is None else seconds(text)
+    if isinstance(value, str) or value == 0:
+        raise UsageError(f"{flag} is {text!r}; give a time above 0 such as 90s, 15m or 2h")
+    return value
+
+
+def _resolve(tracking_uri: str) -> str:
+    from harness.tracking.address import resolve
+
+    return resolve(tracking_uri)

@@ -1,0 +1,146 @@
+"""`harness list`: what there is, as records; a registry is a dict, and a list shows all of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from harness.cli_output import stanzas, table
+
+Records = list[dict[str, Any]]
+
+
+class Listed(StrEnum):
+    """What can be listed."""
+
+    MODELS = "models"
+    DATASETS = "datasets"
+    RECIPES = "recipes"
+    WORKLOADS = "workloads"
+    SWEEPS = "sweeps"
+    CLAIMS = "claims"
+    PUBLISHED = "published"
+
+
+def models(_: str) -> Records:
+    """Every model with its axes; those without a default must be given."""
+    from models import MODELS
+
+    return [{"model": name, "what": _summary(kind), "axes": _axes(kind)} for name, kind in MODELS.items()]
+
+
+def datasets(_: str) -> Records:
+    """Every data set with its sizes."""
+    from workloads.datasets import DATASETS
+
+    return [
+        {
+            "dataset": name,
+            "what": _summary(kind),
+            "channels": kind.channels,
+            "pixels": kind.image_size,
+            "classes": kind.classes,
+            "train": kind.train_images,
+            "test": kind.test_images,
+            "options": _axes(kind),
+        }
+        for name, kind in DATASETS.items()
+    ]
+
+
+def recipes(_: str) -> Records:
+    """Every recipe with all of its settings."""
+    from workloads.recipes import RECIPES
+
+    return [
+        {"recipe": name, "settings": " ".join(f"{key}={value}" for key, value in vars(recipe).items())}
+        for name, recipe in RECIPES.items()
+    ]
+
+
+def workloads(_: str) -> Records:
+    """The workload files that come with the package."""
+    from harness.workload import parse_workload
+    from harness.workload_file import shipped_workloads
+
+    loaded = {name: parse_workload(name, text) for name, text in shipped_workloads().items()}
+    return [{"workload": name, "description": workload.description} for name, workload in loaded.items()]
+
+
+def claims(_: str) -> Records:
+    """The published statements that a workload can check."""
+    from reports.claims import CLAIMS
+
+    return [{"claim": claim.id, "source": claim.source, "statement": claim.statement} for claim in CLAIMS.values()]
+
+
+def published(_: str) -> Records:
+    """Figures of the papers, one row for each count or error."""
+    from models.published import PUBLISHED
+
+    return [
+        {"network": entry.spec.label, "dataset": entry.dataset, **figure}
+        for entry in PUBLISHED
+        for figure in (*map(_count, entry.counts), *map(_error, entry.errors))
+    ]
+
+
+def sweeps(tracking_uri: str) -> Records:
+    """What the tracking store holds, the newest first."""
+    from harness.tracking.address import resolve, sqlite_path
+
+    uri = resolve(tracking_uri)
+    database = sqlite_path(uri)
+    if database is not None and not database.exists():
+        return []  # to ask would create it
+    from harness.tracking.results import list_sweeps
+
+    return [_sweep(found) for found in list_sweeps(uri).to_dict("records")]
+
+
+LISTS: Mapping[Listed, Callable[[str], Records]] = {
+    Listed.MODELS: models,
+    Listed.DATASETS: datasets,
+    Listed.RECIPES: recipes,
+    Listed.WORKLOADS: workloads,
+    Listed.SWEEPS: sweeps,
+    Listed.CLAIMS: claims,
+    Listed.PUBLISHED: published,
+}
+
+
+def as_text(what: Listed, records: Records) -> str:
+    """For people: a table where its rows fit a screen."""
+    if what in (Listed.SWEEPS, Listed.PUBLISHED):
+        return table(list(records[0]), [list(record.values()) for record in records])
+    return stanzas(records)
+
+
+def _axes(kind: type) -> str:
+    return ", ".join(_axis(field) for field in dataclasses.fields(kind) if field.init)
+
+
+def _axis(field: dataclasses.Field[Any]) -> str:
+    return field.name if field.default is dataclasses.MISSING else f"{field.name}={field.default}"
+
+
+def _summary(kind: type) -> str:
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def _count(figure: Any) -> dict[str, Any]:
+    value = f"{figure.value:,.0f}" if figure.step == 1 else f"{figure.value / 1e6:.10g} M"
+    return {"quantity": figure.quantity, "value": value, "protocol": figure.convention, "source": figure.source}
+
+
+def _error(figure: Any) -> dict[str, Any]:
+    protocol = f"{figure.statistic}, {figure.protocol}"
+    return {"quantity": figure.metric, "value": figure.printed, "protocol": protocol, "source": figure.source}
+
+
+def _sweep(found: Mapping[Hashable, Any]) -> dict[str, Any]:
+    started = datetime.fromtimestamp(found["started_ms"] / 1000).astimezone().isoformat(" ", "seconds")
+    return {"sweep": found["name"], "experiment": found["experiment"], "status": found["status"], "started": started}

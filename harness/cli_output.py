@@ -1,0 +1,88 @@
+"""How commands write: data to stdout, messages to stderr, numbers for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+DASH = "\N{EN DASH}"
+"""Stands for what is not known."""
+
+_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+class OutputClosed(Exception):
+    """Whoever read stdout has had enough, as `head` does."""
+
+
+def emit(text: str) -> None:
+    """Write data to stdout."""
+    try:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise OutputClosed from None
+
+
+def emit_json(value: Any) -> None:
+    """Write a value to stdout as JSON. NaN and infinity, which JSON lacks, are refused rather than written."""
+    emit(json.dumps(value, indent=2, allow_nan=False, default=str))
+
+
+def note(message: str) -> None:
+    """Write a message to stderr."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Aligned columns: numbers to the right, the rest to the left, a dash for None. No column is cut or wrapped."""
+    rows = [list(row) for row in rows]
+    numeric = [
+        any(isinstance(row[i], int | float) for row in rows) or header[i].startswith(" ") for i in range(len(header))
+    ]
+    cells = [[name.strip() for name in header], *([_text(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in cells
+    )
+
+
+def stanzas(records: Iterable[Mapping[str, Any]]) -> str:
+    """A paragraph each, for what is too long for a table: the first value, then the others as indented `key: value`."""
+    return "\n\n".join("\n".join(_stanza(record)) for record in records)
+
+
+def wrap(text: str, *, first: str, later: str) -> str:
+    """Text in lines of readable length, each behind its indent."""
+    return textwrap.fill(text, 110, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
+
+
+def si(value: float | None) -> str:
+    """Three digits and a prefix: 6071936 is `6.07 M`."""
+    if value is None:
+        return DASH
+    size, prefix = next(((size, prefix) for size, prefix in _PREFIXES if abs(value) >= 0.9995 * size), (1.0, ""))
+    scaled = value / size
+    digits = 2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0
+    return f"{scaled:.{digits}f} {prefix}".rstrip() if prefix else f"{value:.3g}"
+
+
+def _stanza(record: Mapping[str, Any]) -> Iterator[str]:
+    title, *others = record.items()
+    yield str(title[1])
+    for key, value in others:
+        yield wrap(_text(value), first=f"  {key}: ", later="    ")
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return DASH
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,47 @@
+"""`harness sync`: send to MLflow what the outboxes of a storage folder still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.cli_output import emit, note
+from harness.errors import ExitCode, StorageError, TrackingUnreachable
+from harness.launch.lock import held
+from harness.storage import SweepFolder
+from harness.tracking.outbox import Outbox
+from harness.tracking.recorder import Recorder
+
+
+def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
+    """Forward every outbox. FAILED where MLflow refused something for good.
+
+    Raises:
+        StorageError: the folder cannot be read, or holds no sweep.
+        UsageError: the tracking URI cannot be used, or a driver runs one of the sweeps and forwards it itself.
+        TrackingUnreachable: the store does not answer; what waits is kept.
+    """
+    folders = list(_sweeps(storage))
+    if not folders:
+        raise StorageError(f"storage folder {storage} holds no sweep; name the folder that `harness run --storage` had")
+    return max(_sync(folder, tracking_uri) for folder in folders)
+
+
+def _sweeps(storage: Path) -> Iterator[SweepFolder]:
+    """The sweeps in a storage folder; a sweep's own folder is as good."""
+    try:
+        paths = sorted(path for path in (storage, *storage.iterdir()) if (path / "outbox.jsonl").is_file())
+    except OSError as error:
+        raise StorageError(f"storage folder {storage} cannot be read: {error.strerror}") from error
+    return map(SweepFolder, paths)
+
+
+def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:
+    with held(folder.lock):
+        progress = Recorder(Outbox(folder.outbox), folder.cursor, tracking_uri, folder).forward()
+    for problem in progress.problems:
+        note(f"{folder.root.name}: refused for good: {problem}")
+    if progress.error is not None:
+        raise TrackingUnreachable(f"{progress.error}\n{progress.waiting:,} events of {folder.root.name} still wait")
+    emit(f"{folder.root.name}: all {progress.sent:,} events are in MLflow")
+    return ExitCode.FAILED if progress.problems else ExitCode.OK
