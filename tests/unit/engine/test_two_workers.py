@@ -1,0 +1,115 @@
+"""Two processes over gloo, beside one process that does the same by hand."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from harness.engine.evaluate import evaluate
+from harness.schema import Outcome
+from workloads.datasets.digits import Digits
+from workloads.datasets.spec import mixed_seed
+
+HERE = Path(__file__).parent
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What each of two workers found."""
+    folder = tmp_path_factory.mktemp("two_workers")
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, HERE / "two_workers.py", str(rank), folder],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for worker in workers:
+        output, _ = worker.communicate(timeout=300)
+        assert worker.returncode == 0, output
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in range(2)]
+
+
+def trained_by_hand(trial):
+    """One process: each half of the batch goes through the network by itself, and the two gradients are averaged."""
+    data = Digits().load(CPU)
+    torch.set_num_threads(1)
+    torch.manual_seed(trial.seed)
+    net = trial.model.build(in_channels=1, num_classes=10, image_size=8)
+    other_half = trial.model.build(in_channels=1, num_classes=10, image_size=8)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    steps = 2 * 15
+    for epoch in range(2):
+        order = torch.randperm(1442, generator=torch.Generator().manual_seed(mixed_seed(trial.seed, epoch)))
+        for i in range(15):
+            optimizer.param_groups[0]["lr"] = trial.recipe.lr_at(epoch * 15 + i, steps)
+            optimizer.zero_grad()
+            other_half.load_state_dict(net.state_dict())
+            other_half.zero_grad()
+            for half, place in ((net, 0), (other_half, 48)):
+                batch = order[i * 96 + place :][:48]
+                functional.cross_entropy(half(data.train_images[batch]), data.train_labels[batch]).backward()
+            for mine, other in zip(net.parameters(), other_half.parameters(), strict=True):
+                mine.grad = (mine.grad + other.grad) / 2
+            optimizer.step()
+    return net
+
+
+def test_weights_equal_those_of_one_process_that_averages_two_half_batches(ranks, make_trial):
+    expected = trained_by_hand(make_trial(workers=2)).state_dict()
+    for key, value in ranks[0]["weights"]["module"].items():
+        assert torch.allclose(value.double(), expected[key].double(), rtol=1e-4, atol=1e-5), key
+
+
+def test_both_ranks_hold_the_same_weights_and_statistics(ranks):
+    first, second = (rank["weights"]["module"] for rank in ranks)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_two_workers_count_what_one_worker_counts_on_the_same_weights(ranks, make_trial):
+    net = make_trial().model.build(in_channels=1, num_classes=10, image_size=8)
+    net.load_state_dict(ranks[0]["weights"]["module"])
+    alone = evaluate(
+        net,
+        Digits().load(CPU),
+        "train",
+        classes=10,
+        batch_size=96,
+        rank=0,
+        world_size=1,
+        autocast=torch.autocast("cpu", enabled=False),
+    )
+    for rank in ranks:
+        counts = rank["weights"]["counts"]
+        assert (counts["images"], counts["errors"], counts["commonest"]) == (1442, alone.errors, alone.commonest)
+        assert counts["loss"] == pytest.approx(alone.loss, rel=1e-6)
+
+
+def test_every_rank_gets_the_same_end_and_rank_0_alone_emits(ranks):
+    assert ranks[0]["ended"] == ranks[1]["ended"]
+    assert ranks[0]["ended"].outcome is Outcome.FINISHED
+    # Start, two epochs, an artifact; with a second start; and the epochs alone where training was called by itself.
+    assert ranks[0]["events"] == {"whole": 4, "part": 5, "weights": 2}
+    assert ranks[1]["events"] == {"whole": 0, "part": 0, "weights": 0}
+
+
+def test_a_request_that_one_rank_sees_stops_both_at_the_same_step(ranks):
+    assert {rank["part"]["reason"] for rank in ranks} == {"stopped after 0 of 2 epochs and 10 steps"}
+
+
+def test_two_workers_resume_bit_for_bit_in_the_middle_of_an_epoch(ranks):
+    for rank in ranks:
+        assert rank["part"]["results"] == {
+            key: value for key, value in rank["ended"].results.items() if key in rank["part"]["results"]
+        }
+    assert ranks[0]["part_curves"] == ranks[0]["whole_curves"]
+    assert len(ranks[0]["whole_curves"]) == 2

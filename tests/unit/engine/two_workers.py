@@ -1,0 +1,72 @@
+"""One of two worker processes: trains as the test asks and leaves what it got in a file.
+
+python two_workers.py RANK FOLDER
+"""
+
+import dataclasses
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+import torch
+import torch.distributed as dist
+from conftest import Recording, timeless_results, tiny_trial
+
+from harness.engine import TrialContext, run_trial
+from harness.engine.process import prepare_process
+from harness.engine.train import Training
+from harness.errors import Stopped
+from harness.trial import Trial
+
+
+def trained(trial: Trial, context: TrialContext) -> dict:
+    """Weights after all epochs, and what an evaluation of them counts."""
+    prepare_process(trial, context.device)
+    training = Training(trial, context, started=0.0)
+    training.train()
+    evaluation = training.evaluate("train")
+    return {"module": training.module.state_dict(), "counts": dataclasses.asdict(evaluation)}
+
+
+def stopped_and_resumed(recorded: Recording, trial: Trial) -> dict:
+    """Rank 1 alone sees the request, after its first look; both must stop, and then go on."""
+    recorded.stop_after = 1 if recorded.context.rank == 1 else None
+    try:
+        run_trial(trial, recorded.context)
+        reason = "not stopped"
+    except Stopped as stopped:
+        reason = str(stopped)
+    recorded.stop_after = None
+    return {"reason": reason, "results": timeless_results(run_trial(trial, recorded.context))}
+
+
+def main(rank: int, folder: Path) -> None:
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=120)
+    )
+    recordings = {}
+
+    def record(name: str, **settings) -> Recording:
+        recorded = Recording(folder / name, **settings)
+        recorded.context = dataclasses.replace(recorded.context, rank=rank, world_size=2)
+        recordings[name] = recorded
+        return recorded
+
+    trial = tiny_trial(workers=2)
+    whole, part = record("whole"), record("part", checkpoint_every_steps=4)
+    found = {
+        "weights": trained(trial, record("weights").context),
+        "ended": run_trial(trial, whole.context),
+        "part": stopped_and_resumed(part, trial),
+        "whole_curves": whole.curves(),
+        "part_curves": part.curves(),
+        "events": {name: len(recorded.events) for name, recorded in recordings.items()},
+    }
+    torch.save(found, folder / f"rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
