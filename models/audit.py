@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from models.published import CountFigure, Published
+from models.published import INPUTS, CountFigure, Published
 
 if TYPE_CHECKING:
     from models.complexity import Complexity
@@ -29,8 +29,20 @@ class AuditLine:
 
 
 def audit(complexity: Complexity, published: Published) -> list[AuditLine]:
-    """One line for each published count, each compared under its own source's convention."""
+    """One line for each published count, each compared under its own source's convention.
+
+    The complexity must be of the published cell's own input shape: see `published_complexity`.
+    """
     return [_line(_ours(complexity, figure), figure) for figure in published.counts]
+
+
+def published_complexity(published: Published) -> Complexity:
+    """Our count of a published cell, at the channels, classes and pixels that its figures are for."""
+    from models.complexity import count
+
+    in_channels, num_classes, image_size = INPUTS[published.dataset]
+    image_size = published.spec.image_size or image_size
+    return count(published.spec, in_channels=in_channels, num_classes=num_classes, image_size=image_size)
 
 
 def _ours(complexity: Complexity, figure: CountFigure) -> int:

@@ -1,8 +1,12 @@
-"""Checks of the values that a user writes on a model axis; each raises `ValueError` with a message to act on."""
+"""Checks of the values that a user writes on a model axis; each raises `ValueError` with a message to act on.
+
+A message begins with the axis that it is about, so that a reader of workload files can point at its line.
+"""
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection
 
 
@@ -10,13 +14,20 @@ def require_choice(axis: str, value: object, allowed: Collection[str]) -> None:
     """Refuse a value that is not one of the allowed names, and name the nearest one."""
     if isinstance(value, str) and value in allowed:
         return
-    raise ValueError(f"{axis} {value!r} is not known{nearest(value, allowed)}; allowed: {', '.join(allowed)}")
+    raise ValueError(f"{axis} {value!r} is not known{nearest_name(value, allowed)}; allowed: {', '.join(allowed)}")
 
 
-def nearest(value: object, allowed: Collection[str]) -> str:
+def nearest_name(value: object, allowed: Collection[str]) -> str:
     """The clause `, did you mean 'X'?` for the closest allowed name, or nothing where none is close."""
     close = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
     return f", did you mean {close[0]!r}?" if close else ""
+
+
+def nearest_numbers(value: int, allowed: Collection[int]) -> str:
+    """The largest allowed number below and the smallest above: `20, 26`."""
+    below = [number for number in allowed if number < value]
+    above = [number for number in allowed if number > value]
+    return ", ".join(str(number) for number in [*sorted(below)[-1:], *sorted(above)[:1]])
 
 
 def require_int(axis: str, value: object, *, at_least: int) -> None:
@@ -29,18 +40,6 @@ def require_int(axis: str, value: object, *, at_least: int) -> None:
 
 def as_float(axis: str, value: object) -> float:
     """The number as a float, so that 1 and 1.0 are one setting; refuses bool, text, NaN and infinity."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{axis} must be a finite number, got {value!r}")
-    return float(value)
-
-
-def require_depth(depth: object, *, step: int, extra: int = 2) -> None:
-    """Refuse a depth that is not step*n + extra with n >= 1, and name the nearest that are."""
-    require_int("depth", depth, at_least=1)
-    assert isinstance(depth, int)
-    n, rest = divmod(depth - extra, step)
-    if rest == 0 and n >= 1:
-        return
-    below = [step * n + extra] if n >= 1 else []
-    above = step * max(n + 1, 1) + extra
-    raise ValueError(f"depth {depth} is not {step}n+{extra}; nearest: {', '.join(map(str, [*below, above]))}")
+    return float(value) + 0.0  # -0.0 becomes 0.0

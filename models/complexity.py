@@ -85,7 +85,7 @@ def count(spec: ModelSpec, *, in_channels: int, num_classes: int, image_size: in
 
 @functools.cache
 def _count(spec: ModelSpec, in_channels: int, num_classes: int, image_size: int) -> Complexity:
-    with torch.device("meta"), torch.inference_mode(), ShapeMode():
+    with torch.inference_mode(), ShapeMode():
         net = spec.build(in_channels=in_channels, num_classes=num_classes, image_size=image_size).eval()
         images = torch.empty(1, in_channels, image_size, image_size)
         return summarize(tuple(measure(net, images)))

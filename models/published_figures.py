@@ -28,7 +28,7 @@ class CountFigure:
         """What is counted, in words."""
         if self.quantity == "macs":
             return "multiply-accumulates of convolutions, linear layers and attention"
-        return "without normalization's scale and shift" if self.without_norm else "all parameters"
+        return "parameters without normalization's scale and shift" if self.without_norm else "all parameters"
 
     def covers(self, ours: float) -> bool:
         """Whether `ours` prints as the published number, rounded or (papers do both) cut off at its last digit."""
@@ -59,6 +59,7 @@ class Published:
 
     spec: ModelSpec
     dataset: str
+    """cifar10, cifar100 or imagenet."""
     counts: tuple[CountFigure, ...] = ()
     errors: tuple[ErrorFigure, ...] = ()
 
@@ -95,7 +96,38 @@ def exact_params(value: int, source: str) -> CountFigure:
     return CountFigure(quantity="params", value=value, step=1, source=source)
 
 
-def printed_count(quantity: Quantity, printed: str, unit: float, source: str) -> CountFigure:
+def printed_count(
+    quantity: Quantity, printed: str, unit: float, source: str, *, without_norm: bool = False
+) -> CountFigure:
     """A count as printed, such as `0.27` in millions: its precision is its number of decimals."""
     decimals = len(printed.partition(".")[2])
-    return CountFigure(quantity=quantity, value=round(float(printed) * unit), step=unit / 10**decimals, source=source)
+    value = round(float(printed) * unit)
+    return CountFigure(
+        quantity=quantity, value=value, step=unit / 10**decimals, source=source, without_norm=without_norm
+    )
+
+
+def error(
+    metric: Metric, printed: str, *, source: str, statistic: str, protocol: str, std_pct: float | None = None
+) -> ErrorFigure:
+    """An error as printed. A text that is no number, such as `fail` or `>60`, has no value."""
+    value = float(printed) if printed.replace(".", "", 1).isdigit() else None
+    return ErrorFigure(
+        metric=metric,
+        value_pct=value,
+        printed=printed,
+        statistic=statistic,
+        protocol=protocol,
+        source=source,
+        std_pct=std_pct,
+    )
+
+
+def top1_top5(top1: str | None, top5: str | None, *, source: str, protocol: str) -> tuple[ErrorFigure, ...]:
+    """ImageNet's two errors of one run, either of which may be missing."""
+    printed: tuple[tuple[Metric, str | None], ...] = (("top1_error_pct", top1), ("top5_error_pct", top5))
+    return tuple(
+        error(metric, text, source=source, statistic="single run", protocol=protocol)
+        for metric, text in printed
+        if text is not None
+    )

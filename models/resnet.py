@@ -1,56 +1,64 @@
-"""The networks of both residual papers, assembled from stem, stages and classifier."""
+"""The networks of both residual papers, assembled from stem, stages, last activation and classifier."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from models.blocks import conv3x3, make_unit
-from models.resnet_spec import ResNetSpec
+from models.blocks import ORDERS, activations, conv3x3, dress, make_unit
+
+if TYPE_CHECKING:
+    from models.resnet_spec import ResNetSpec
 
 
 class ResNet(nn.Sequential):
-    """Stem, stages of units, global average pooling, classifier.
+    """Stem, stages of units, the last unit's extra activation, global average pooling, classifier.
 
     (batch, in_channels, h, w) -> (batch, num_classes) logits, for any h and w.
+
+    Where units begin with an activation, the stem's own takes the place of the first unit's, and an extra one follows
+    the last addition (He 2016, appendix).
     """
 
     def __init__(self, spec: ResNetSpec, *, in_channels: int, num_classes: int) -> None:
-        layers = OrderedDict[str, nn.Module](stem=small_image_stem(in_channels, spec.width))
+        features = spec.width * spec.expansion * 2 ** (len(spec.stage_depths) - 1)
+        layers = OrderedDict[str, nn.Module](stem=make_stem(spec, in_channels))
         layers.update(make_stages(spec))
-        layers.update(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten())
-        layers.update(fc=nn.Linear(spec.width * 2 ** (len(spec.stage_depths) - 1), num_classes))
+        layers.update(tail=dress(ORDERS[spec.activation].before, features))
+        layers.update(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(features, num_classes))
         super().__init__(layers)
         initialize(self)
 
 
-def small_image_stem(in_channels: int, width: int) -> nn.Sequential:
-    """3x3, BN, ReLU at full resolution (He 2015, section 4.2)."""
-    layers = OrderedDict[str, nn.Module](
-        conv=conv3x3(in_channels, width), bn=nn.BatchNorm2d(width), relu=nn.ReLU(inplace=True)
-    )
-    return nn.Sequential(layers)
+def make_stem(spec: ResNetSpec, in_channels: int) -> nn.Sequential:
+    """3x3, BN, ReLU at full resolution (He 2015, section 4.2), or 7x7/2, BN, ReLU, 3x3/2 max pooling (Table 1)."""
+    if spec.image_size is None:
+        return nn.Sequential(
+            OrderedDict(conv=conv3x3(in_channels, spec.width), **activations(("bn", "relu"), spec.width))
+        )
+    conv = nn.Conv2d(in_channels, spec.width, 7, stride=2, padding=3, bias=False)
+    pool = nn.MaxPool2d(3, stride=2, padding=1)
+    return nn.Sequential(OrderedDict(conv=conv, **activations(("bn", "relu"), spec.width), pool=pool))
 
 
 def make_stages(spec: ResNetSpec) -> OrderedDict[str, nn.Module]:
     """`stage1`, `stage2`, ...: each doubles the channels and, from the second on, halves the resolution."""
     stages = OrderedDict[str, nn.Module]()
     in_channels = spec.width
-    for i, units in enumerate(spec.stage_depths):
-        out_channels = spec.width * 2**i
-        stages[f"stage{i + 1}"] = nn.Sequential(
-            *(
-                make_unit(spec.shortcut, in_channels if j == 0 else out_channels, out_channels, 2 if i and not j else 1)
-                for j in range(units)
-            )
-        )
-        in_channels = out_channels
+    for stage, depth in enumerate(spec.stage_depths):
+        units = []
+        for i in range(depth):
+            stride = 2 if stage > 0 and i == 0 else 1
+            units.append(make_unit(spec, in_channels, stage, stride, first=stage == i == 0))
+            in_channels = spec.width * spec.expansion * 2**stage
+        stages[f"stage{stage + 1}"] = nn.Sequential(*units)
     return stages
 
 
 def initialize(net: nn.Module) -> None:
-    """He initialization: normal with variance 2/fan_out; zero classifier bias.
+    """He initialization of convolutions: normal with variance 2/fan_out; zero classifier bias.
 
     The initialization paper (arXiv 1502.01852, section 2.2) finds fan-in and fan-out equally good. Fan-out is what the
     authors' released training code (KaimingHe/resnet-1k-layers) and torchvision use.
@@ -58,5 +66,5 @@ def initialize(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)

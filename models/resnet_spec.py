@@ -1,21 +1,27 @@
-"""Specifications of the plain, residual and pre-activation networks: axes, what they allow, and how they are labelled.
+"""Specifications of the plain, residual and pre-activation networks: their axes, labels and stage tables.
 
-He 2015 is "Deep Residual Learning for Image Recognition" (arXiv 1512.03385), He 2016 is "Identity Mappings in Deep
-Residual Networks" (arXiv 1603.05027).
+He 2015 is "Deep Residual Learning for Image Recognition" (arXiv 1512.03385), He 2016 "Identity Mappings in Deep
+Residual Networks" (arXiv 1603.05027), Xie 2017 "Aggregated Residual Transformations" (arXiv 1611.05431), Hu 2018
+"Squeeze-and-Excitation Networks" (arXiv 1709.01507), Zagoruyko 2016 "Wide Residual Networks" (arXiv 1605.07146).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from models.checks import require_choice, require_depth, require_int
+from models.checks import nearest_numbers, require_choice, require_int
+from models.provenance import source_of
+from models.resnet_rules import FULL_PREACT, ORIGINAL, PREACT, check, normalize
 from models.spec import Family, ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
-SHORTCUTS = ("plain", "A", "B", "C")
+Block = Literal["single", "basic", "bottleneck"]
+EXPANSION = {"single": 1, "basic": 1, "bottleneck": 4}
+"""Output channels of a unit over the stage's nominal channels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,34 +29,105 @@ class ResNetSpec(ModelSpec):
     """What the CIFAR and the ImageNet form have in common."""
 
     depth: int
-    """Weighted layers on the main path: convolutions and the classifier. Projections on shortcuts do not count."""
+    """Weighted layers on the main path: convolutions and the classifier. Shortcuts, gates and squeezes do not count."""
     shortcut: str = "B"
-    """`plain` has none. `A` subsamples and pads with zero channels, `B` projects (1x1 convolution and batch norm) where
-    the shape changes, `C` projects everywhere (He 2015, section 3.3 and Table 3)."""
+    """`plain` has none. `A` subsamples and pads with zero channels; `B` projects (1x1 convolution, batch norm) where
+    the shape changes; `C` projects everywhere (He 2015, section 3.3 and Table 3). The ablations of He 2016, Table 1,
+    modify A's shortcut in every unit: `constant` scales it by `shortcut_scale` and the branch by `residual_scale`;
+    `exclusive_gate` and `shortcut_gate` gate it, from `gate_bias`; `dropout` drops it with `dropout_rate`; `conv1x1`
+    is that paper's name for C."""
+    activation: str = ORIGINAL
+    """Where batch norm and ReLU stand around the addition (He 2016, Figure 4): `original`, `bn_after_add`,
+    `relu_before_add`, `relu_only_preact`, `full_preact`."""
     width: int = 64
-    """Channels of the stem and of the first stage; each later stage doubles them."""
+    """Channels of the stem and nominal channels of the first stage; each later stage doubles them."""
+    cardinality: int = 1
+    """Groups of a bottleneck's 3x3 convolution (Xie 2017). More than one needs `group_width`."""
+    group_width: int | None = None
+    """Channels of each group of the first stage's 3x3 convolution; None is `width`. ResNeXt 32x4d has cardinality 32
+    and group width 4; the wide ResNet-50-2 has cardinality 1 and group width 128 (Zagoruyko 2016, Table 8)."""
+    se: int = 0
+    """Reduction ratio of squeeze-and-excitation at the end of each branch (Hu 2018, section 3: 16). 0 is none."""
+    stride_in: str | None = None
+    """Which convolution of a bottleneck halves the resolution: `1x1` (He 2015) or `3x3` (Xie 2017; torchvision calls it
+    v1.5). None becomes the one that the paper of this net has. Blocks without a 1x1 have it in their first 3x3."""
+    shortcut_scale: float | None = None
+    """Factor on the shortcut, for `constant` alone."""
+    residual_scale: float | None = None
+    """Factor on the branch, for `constant` alone."""
+    gate_bias: float | None = None
+    """Initial bias, for the two gates alone: -6 opens the shortcut and, with exclusive gates, shuts the branch."""
+    dropout_rate: float | None = None
+    """Share of the shortcut's elements dropped in training, for `dropout` alone. The rest grows to keep the mean."""
 
     native_width: ClassVar[int]
+    names_block: ClassVar[bool]
+    """Whether the label has to say which block it is, because the depth does not."""
 
     def __post_init__(self) -> None:
-        require_choice("shortcut", self.shortcut, SHORTCUTS)
-        require_int("width", self.width, at_least=1)
+        normalize(self)
+        check(self)
 
     @property
+    @abstractmethod
+    def unit(self) -> Block:
+        """The kind of unit: one 3x3 convolution, two, or 1x1, 3x3, 1x1."""
+
+    @property
+    @abstractmethod
     def stage_depths(self) -> tuple[int, ...]:
         """Units in each stage."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def check_depth(self) -> None:
+        """Refuse a depth that the form cannot have, and name the nearest that it can."""
+
+    @property
+    def expansion(self) -> int:
+        """Output channels of a unit over the stage's nominal channels."""
+        return EXPANSION[self.unit]
 
     @property
     def family(self) -> Family:
-        return "plain" if self.shortcut == "plain" else "residual"
+        if self.shortcut == "plain":
+            return "plain"
+        return "preact" if self.activation in PREACT else "residual"
 
     @property
     def label(self) -> str:
-        parts = ["plain", str(self.depth)] if self.shortcut == "plain" else ["resnet", str(self.depth), self.shortcut]
-        if self.width != self.native_width:
-            parts.append(f"w{self.width}")
-        return "-".join(parts)
+        prefix = "preresnet" if self.activation == FULL_PREACT else "resnet"
+        kind = ["plain", str(self.depth)] if self.family == "plain" else [prefix, str(self.depth), self.shortcut]
+        return "-".join([*kind, *self._label_extras()])
+
+    def _label_extras(self) -> list[str]:
+        """What differs from the plainest net of this depth and shortcut."""
+        numbers = [
+            ("s", self.shortcut_scale),
+            ("r", self.residual_scale),
+            ("b", self.gate_bias),
+            ("p", self.dropout_rate),
+        ]
+        grouped = self.cardinality > 1 or self.group_width is not None
+        extras = {
+            self.unit: self.names_block and self.unit != "basic",
+            self.activation: self.activation not in (ORIGINAL, FULL_PREACT),
+            **{f"{letter}{value:g}": True for letter, value in numbers if value is not None},
+            f"w{self.width}": self.width != self.native_width,
+            f"{self.cardinality}x{self.group_width}d": grouped,
+            f"se{self.se}": self.se > 0,
+            f"stride{self.stride_in}": self.unit == "bottleneck" and self.stride_in != self.paper_stride_in,
+        }
+        return [text for text, shown in extras.items() if shown]
+
+    @property
+    def paper_stride_in(self) -> str:
+        """Where the paper that defines this net halves the resolution."""
+        descends = self.cardinality > 1 or self.group_width is not None
+        return "3x3" if self.unit != "bottleneck" or descends else "1x1"
+
+    @property
+    def source(self) -> str | None:
+        return source_of(self)
 
     def build(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
         from models.resnet import ResNet
@@ -67,15 +144,69 @@ class ResNetCifar(ResNetSpec):
 
     name: ClassVar[str] = "resnet_cifar"
     native_width: ClassVar[int] = 16
+    names_block: ClassVar[bool] = True
+    layers_per_n: ClassVar[dict[str, int]] = {"single": 3, "basic": 6, "bottleneck": 9}
 
     shortcut: str = "A"
     width: int = 16
+    block: str = "basic"
+    """`basic` has depths 6n+2; `bottleneck` 9n+2 (He 2016: 164, 1001); `single` 3n+2 (its Table 3, "1layer")."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_depth(self.depth, step=6)
+    @property
+    def unit(self) -> Block:
+        return self.block  # type: ignore[return-value]  # checked by check_depth, which runs first
 
     @property
     def stage_depths(self) -> tuple[int, ...]:
-        n = (self.depth - 2) // 6
+        n = (self.depth - 2) // self.layers_per_n[self.block]
         return (n, n, n)
+
+    def check_depth(self) -> None:
+        require_choice("block", self.block, self.layers_per_n)
+        require_int("depth", self.depth, at_least=1)
+        step = self.layers_per_n[self.block]
+        if self.depth > 2 and (self.depth - 2) % step == 0:
+            return
+        nearest = nearest_numbers(self.depth, range(step + 2, max(self.depth, 2) + step + 1, step))
+        others = [
+            kind for kind, layers in self.layers_per_n.items() if self.depth > 2 and (self.depth - 2) % layers == 0
+        ]
+        hint = f"; block {' or '.join(others)} can have {self.depth}" if others else ""
+        raise ValueError(f"depth {self.depth} is not {step}n+2; nearest: {nearest}{hint}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResNetImageNet(ResNetSpec):
+    """The ImageNet form (He 2015, Table 1): 7x7 stride-2 stem, max pooling, four stages; 224 pixels."""
+
+    name: ClassVar[str] = "resnet_imagenet"
+    native_width: ClassVar[int] = 64
+    names_block: ClassVar[bool] = False
+    # He 2015, Table 1; 200 from He 2016, Table 5 and its released code.
+    stage_table: ClassVar[dict[int, tuple[Block, tuple[int, ...]]]] = {
+        18: ("basic", (2, 2, 2, 2)),
+        34: ("basic", (3, 4, 6, 3)),
+        50: ("bottleneck", (3, 4, 6, 3)),
+        101: ("bottleneck", (3, 4, 23, 3)),
+        152: ("bottleneck", (3, 8, 36, 3)),
+        200: ("bottleneck", (3, 24, 36, 3)),
+    }
+
+    @property
+    def unit(self) -> Block:
+        return self.stage_table[self.depth][0]
+
+    @property
+    def stage_depths(self) -> tuple[int, ...]:
+        return self.stage_table[self.depth][1]
+
+    @property
+    def image_size(self) -> int:
+        return 224
+
+    def check_depth(self) -> None:
+        require_int("depth", self.depth, at_least=1)
+        if self.depth not in self.stage_table:
+            nearest = nearest_numbers(self.depth, self.stage_table)
+            allowed = ", ".join(map(str, self.stage_table))
+            raise ValueError(f"depth {self.depth} is not in the stage table; nearest: {nearest}; allowed: {allowed}")

@@ -1,11 +1,18 @@
-"""The path around a residual branch: what carries the unit's input to the addition."""
+"""The path around a residual branch: what carries a unit's input to the addition."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.resnet_rules import GATES, PROJECTED_EVERYWHERE
+
+if TYPE_CHECKING:
+    from models.resnet_spec import ResNetSpec
 
 
 class ZeroPad(nn.Module):
@@ -27,17 +34,79 @@ class ZeroPad(nn.Module):
         return f"stride={self.stride}, extra_channels={self.extra_channels}"
 
 
-def projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    """Options B and C: a 1x1 convolution and batch norm (He 2015, equation 2)."""
-    conv = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
-    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(out_channels)))
+class Scale(nn.Module):
+    """Multiplication by a constant (He 2016, section 3.1)."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        return f"factor={self.factor:g}"
 
 
-def make_shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """The shortcut of one unit. A and B are the identity wherever the shape stays."""
-    same_shape = in_channels == out_channels and stride == 1
-    if kind == "C":
-        return projection(in_channels, out_channels, stride)
-    if same_shape:
-        return nn.Identity()
-    return {"A": ZeroPad, "B": projection}[kind](in_channels, out_channels, stride)
+class Gate(nn.Conv2d):
+    """g(x) = sigmoid(W x + b), W a 1x1 convolution, one gate for each output element (He 2016, equation 8).
+
+    In a unit that halves the resolution the convolution has the unit's stride, so that the gate has its output's shape.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, bias: float) -> None:
+        super().__init__(in_channels, out_channels, 1, stride=stride)
+        assert self.bias is not None
+        nn.init.constant_(self.bias, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(super().forward(x))
+
+
+class GatedShortcut(nn.Module):
+    """(1 - g(x)) * shortcut(x): shortcut-only gating (He 2016, Figure 2d)."""
+
+    def __init__(self, shortcut: nn.Module, gate: Gate) -> None:
+        super().__init__()
+        self.path = shortcut
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = (1 - self.gate(x)) * self.path(x)
+        return out
+
+
+def projects(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> bool:
+    """Whether the shortcut of such a unit is a 1x1 convolution."""
+    reshapes = in_channels != out_channels or stride != 1
+    return spec.shortcut in PROJECTED_EVERYWHERE or (spec.shortcut == "B" and reshapes)
+
+
+def projection(in_channels: int, out_channels: int, stride: int, *, norm: bool) -> nn.Module:
+    """Options B and C: a 1x1 convolution (He 2015, equation 2), and batch norm where the branch ends in one."""
+    layers = OrderedDict[str, nn.Module](conv=nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False))
+    if norm:
+        layers["bn"] = nn.BatchNorm2d(out_channels)
+    return nn.Sequential(layers)
+
+
+def unprojected(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """The identity, zero-padded where the shape changes, with what He 2016, Table 1, does to it."""
+    reshapes = in_channels != out_channels or stride != 1
+    path = ZeroPad(in_channels, out_channels, stride) if reshapes else nn.Identity()
+    if spec.shortcut == "constant":
+        assert spec.shortcut_scale is not None
+        return nn.Sequential(OrderedDict(path=path, scale=Scale(spec.shortcut_scale)))
+    if spec.shortcut == "dropout":
+        assert spec.dropout_rate is not None
+        return nn.Sequential(OrderedDict(path=path, dropout=nn.Dropout(spec.dropout_rate)))
+    if spec.shortcut == "shortcut_gate":
+        return GatedShortcut(path, make_gate(spec, in_channels, out_channels, stride))
+    return path
+
+
+def make_gate(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> Gate:
+    """The gate of one unit, for the two gated shortcuts."""
+    assert spec.shortcut in GATES
+    assert spec.gate_bias is not None
+    return Gate(in_channels, out_channels, stride, spec.gate_bias)

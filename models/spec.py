@@ -55,3 +55,13 @@ class ModelSpec(ABC):
     def axes(self) -> dict[str, Scalar]:
         """The resolved value of every axis, defaults included."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def axis_names(cls) -> tuple[str, ...]:
+        """The axes that a workload file may vary."""
+        return tuple(field.name for field in dataclasses.fields(cls))
+
+    @classmethod
+    def required_axes(cls) -> tuple[str, ...]:
+        """The axes that have no default."""
+        return tuple(field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING)
