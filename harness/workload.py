@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 from harness.trial import Scale
 from harness.workload_fields import Axes, FileFields, RecipeByName, axes_of, read
 from harness.workload_file import read_text
-from harness.workload_source import Mistakes, Place, parse, suggest
+from harness.workload_source import Mistakes, Place, parse, show, suggest
 from models import MODELS
 from models.spec import ModelSpec
 from workloads.datasets import DATASETS
@@ -179,9 +179,10 @@ def _scale(**settings: Any) -> Scale:
 def _known(name: object, registry: Mapping[str, _T], place: Place, what: str, mistakes: Mistakes) -> _T | None:
     if isinstance(name, str) and name in registry:
         return registry[name]
-    wrong = "must be one name, not a list; write one block for each" if isinstance(name, list) else ""
-    message = f"{mistakes.spell(place)} {wrong}" if wrong else f"unknown {what} {name!r}{suggest(name, list(registry))}"
-    mistakes.add(place, message)
+    if isinstance(name, list):
+        mistakes.add(place, f"{mistakes.spell(place)} must be one name, not a list; write one block for each")
+    else:
+        mistakes.add(place, f"unknown {what} {show(name)}{suggest(name, list(registry))}")
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
@@ -39,9 +40,9 @@ def _filled(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    repeated = [value for index, value in enumerate(values) if value in values[:index]]
-    if repeated:
-        raise ValueError(f"has {show(repeated[0])} more than once")
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ValueError(f"has {show(value)} more than once")
     return values
 
 

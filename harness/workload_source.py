@@ -19,6 +19,10 @@ Place = Sequence[str | int]
 _SHOWN = 12
 """Mistakes shown at once."""
 
+_BRIEFLY = reprlib.Repr()
+_BRIEFLY.maxlevel = 2
+_BRIEFLY.maxstring = 60
+
 
 class _Loader(yaml.SafeLoader):
     """Scalars as YAML 1.2 reads them: `1e-4` is a number, `010` is ten, `no` and `12:30` and a date are text."""
@@ -128,7 +132,7 @@ def parse(file: str, text: str) -> Source:
 
 def show(value: object) -> str:
     """A value from a file, short whatever it is."""
-    return "empty" if value is None else reprlib.repr(value)
+    return "empty" if value is None else _BRIEFLY.repr(value)
 
 
 def suggest(wrong: object, valid: Sequence[str]) -> str:
