@@ -145,7 +145,7 @@ def run_on_cluster(
         stop.listen()
         nodes = rooms()
         jobs = make_jobs(any(node.gpus for node in nodes))
-        queue = _queue_actor(jobs, SweepFolder(settings.folder).outbox, max_attempts)
+        queue = queue_actor(jobs, SweepFolder(settings.folder).outbox, max_attempts)
         try:
             _give_up_infeasible(queue, jobs, nodes)
             _drive(queue, Groups(queue, settings), show, stop)
@@ -153,7 +153,7 @@ def run_on_cluster(
             raise ClusterUnreachable(f"the cluster was lost: {_cause(error)}; run the same command to go on") from error
 
 
-def _queue_actor(jobs: Sequence[Job], outbox: Path, max_attempts: int) -> Actor:
+def queue_actor(jobs: Sequence[Job], outbox: Path, max_attempts: int) -> Actor:
     """On the driver's node: a node lost elsewhere never takes the queue with it."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(num_cpus=0)(OutboxQueue).options(scheduling_strategy=here)

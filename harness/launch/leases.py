@@ -105,7 +105,16 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
     except Stopped as stopped:
         return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=Outcome.STOPPED, reason=str(stopped))
     finally:
-        gc.collect()
+        _clear_memory()
+
+
+def _clear_memory() -> None:
+    """Free the trial's network, which cycles keep alive, before the next one needs its memory.
+
+    What survives is libraries and caches: frozen, so that the next collection need not walk them (half a second).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _deliver(queue: QueuePort, worker: Worker, ended: TrialEnded) -> None:

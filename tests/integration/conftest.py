@@ -1,0 +1,146 @@
+"""Running the real command in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.events import EpochEnded, Event, TrialEnded
+from harness.tracking.outbox import Outbox
+
+WORKLOAD = """\
+name: small
+description: Two depths, two kinds, two seeds.
+dataset: digits
+matrix:
+  - model: resnet_cifar
+    depth: [8, 14]
+    shortcut: [plain, A]
+    width: 8
+recipe: {name: quick, epochs: 4}
+seeds: 2
+claims: [plain-degrades-with-depth, residual-does-not-degrade]
+"""
+
+
+@dataclass
+class Bench:
+    """A folder in which commands run, and everything that they leave there."""
+
+    folder: Path
+    workload: str = WORKLOAD
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def write(self, text: str, name: str = "small.yaml") -> None:
+        (self.folder / name).write_text(text)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness", *arguments],
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=500)
+        assert process.returncode == expect, f"exit code {process.returncode}, not {expect}:\n{err}\n{out}"
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def events(self) -> list[Event]:
+        """Everything in the only outbox."""
+        outboxes = list(self.folder.glob("runs/*/outbox.jsonl"))
+        return [event for path in outboxes for event, _ in Outbox(path).read()]
+
+    def wait_for(self, what: Callable[[Event], bool], process: subprocess.Popen[str]) -> Event:
+        """The first event of a kind, while the process lives."""
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            found = next((event for event in self.events() if what(event)), None)
+            if found is not None:
+                return found
+            assert process.poll() is None, f"ended too early:\n{process.communicate()[1]}"
+            time.sleep(0.05)
+        raise AssertionError("waited 300 s in vain")
+
+    def ends(self) -> list[TrialEnded]:
+        return [event for event in self.events() if isinstance(event, TrialEnded)]
+
+    def final_numbers(self) -> dict[str, dict[str, float]]:
+        """Trial id -> what must not depend on how the trial came to its end."""
+        return {
+            ended.trial_id: {key: value for key, value in ended.results.items() if key.startswith("final/")}
+            for ended in self.ends()
+            if ended.final and ended.outcome.is_result
+        }
+
+    def curves(self) -> dict[tuple[str, int], tuple[float, float]]:
+        """(trial id, epoch) -> training loss and test error; an epoch that ran twice counts once, the later one."""
+        return {
+            (event.trial_id, event.epoch): (event.values["train/loss"], event.values["val/error_pct"])
+            for event in self.events()
+            if isinstance(event, EpochEnded)
+        }
+
+    def training_workers(self, driver: subprocess.Popen[str]) -> list[psutil.Process]:
+        """Ray Train's worker processes below a driver."""
+        found = []
+        for process in psutil.Process(driver.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "RayTrainWorker" in " ".join(process.cmdline()[:1]):
+                    found.append(process)
+        return found
+
+    def end_all(self) -> None:
+        """End what this bench started, and nothing else."""
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+
+
+def environment() -> dict[str, str]:
+    root = Path(__file__).parents[2]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
+    return {
+        **kept,
+        "PYTHONPATH": str(root),
+        "COLUMNS": "100",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",
+    }
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    made.write(WORKLOAD)
+    yield made
+    made.end_all()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """The small workload after one `harness run` that nothing disturbed. Read, never written."""
+    made = Bench(tmp_path_factory.mktemp("undisturbed"))
+    made.write(WORKLOAD)
+    (made.folder / "first.txt").write_text(made.run("run", "small.yaml").stdout)
+    yield made
+    made.end_all()

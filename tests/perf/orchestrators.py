@@ -1,0 +1,155 @@
+"""What it costs to start a trial: in a warm worker group, by a new `TorchTrainer.fit()`, and by `torchrun`.
+
+    python tests/perf/orchestrators.py [--rounds N]
+
+All in one run, in turn, on a Ray that is up already. Every figure is the time from the end of one thing to the start of
+the next trial's first step, and from the end of a trial to the end of the call around it: the trial's own time is left
+out. A warm group's figure holds what a lease costs in all: the end's record on disk, the queue, the next network and
+its data. `fit` and `torchrun` hold, besides, what they start and stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+import torch
+
+from harness.cluster.queue import Job, Shape
+from harness.cluster.session import connected
+from harness.cluster.sweep import queue_actor
+from harness.cluster.worker_group import GroupSettings, fit
+from harness.engine.context import TrialContext
+from harness.engine.process import processor_name
+from harness.engine.run import run_trial
+from harness.events import Event, TrialEnded, TrialStarted
+from harness.launch import inline
+from harness.storage import SweepFolder
+from harness.tracking.outbox import Outbox
+from harness.trial import Scale, Trial
+from models import MODELS
+from workloads.datasets import DATASETS
+from workloads.recipes import RECIPES
+
+SHAPE = Shape(workers=1, device="cpu", cpus_per_worker=1, gpus_per_worker=0.0)
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1")
+WARM_TRIALS = 3
+"""In each warm group; the first one's start belongs to `fit`, so that there are two warm starts a round."""
+
+
+def a_trial(seed: int) -> Trial:
+    return Trial(
+        model=MODELS["resnet_cifar"](depth=8, shortcut="A", width=8),
+        dataset=DATASETS["digits"](),
+        recipe=dataclasses.replace(RECIPES["quick"], epochs=1),
+        scale=Scale(),
+        seed=seed,
+        fingerprint="not used here",
+        label="resnet-8-A",
+    )
+
+
+def fit_events(trials: int, folder: Path) -> tuple[list[Event], float]:
+    """What happened in one `fit` that ran some trials, and the seconds that the call took."""
+    sweep = SweepFolder(folder)
+    sweep.make()
+    jobs = [Job(trial=a_trial(seed), shape=SHAPE, cost=1.0) for seed in range(trials)]
+    queue = queue_actor(jobs, sweep.outbox, 1)
+    began = time.monotonic()
+    fit("group", SHAPE, queue, GroupSettings(folder=folder))
+    return [event for event, _ in Outbox(sweep.outbox).read()], time.monotonic() - began
+
+
+def own_s(events: Sequence[Event]) -> float:
+    """From the first trial's start to the last one's end."""
+    started = next(event.time_ms for event in events if isinstance(event, TrialStarted))
+    return (events[-1].time_ms - started) / 1000
+
+
+def warm_starts_s(events: Sequence[Event]) -> list[float]:
+    """From each trial's end to the next one's start."""
+    return [
+        (after.time_ms - before.time_ms) / 1000
+        for before, after in itertools.pairwise(events)
+        if isinstance(before, TrialEnded) and isinstance(after, TrialStarted)
+    ]
+
+
+def torchrun_s(folder: Path) -> float:
+    """One trial by torchrun, without Ray: the call, less the trial."""
+    began = time.monotonic()
+    subprocess.run(
+        [*TORCHRUN, __file__, "--child", str(folder)],
+        check=True,
+        capture_output=True,
+    )
+    call_s = time.monotonic() - began
+    return call_s - own_s([event for event, _ in Outbox(folder / "outbox.jsonl").read()])
+
+
+def child(folder: Path) -> None:
+    """What torchrun starts."""
+    outbox = Outbox(folder / "outbox.jsonl")
+    with inline.processes(60.0) as among:
+        torch.set_num_threads(1)
+        context = TrialContext(
+            folder=folder,
+            attempt=1,
+            rank=among.rank,
+            world_size=among.world_size,
+            device=torch.device("cpu"),
+            emit=outbox.append,
+            stop_requested=lambda: False,
+        )
+        outbox.append(run_trial(a_trial(0), context))
+
+
+def summary(seconds: Sequence[float]) -> str:
+    middle = statistics.median(seconds)
+    unit, scale = ("ms", 1000) if middle < 1 else ("s", 1)
+    low, high = min(seconds) * scale, max(seconds) * scale
+    return f"{middle * scale:8.1f} {unit:2}  {low:8.1f} to {high:8.1f}  n = {len(seconds)}"
+
+
+def measure(rounds: int) -> None:
+    warm: list[float] = []
+    fits: list[float] = []
+    torchruns: list[float] = []
+    with tempfile.TemporaryDirectory() as scratch, connected(None):
+        for turn in range(rounds + 1):
+            events, call_s = fit_events(1, Path(scratch) / f"fit-{turn}")
+            group, _ = fit_events(WARM_TRIALS, Path(scratch) / f"warm-{turn}")
+            folder = Path(scratch) / f"torchrun-{turn}"
+            folder.mkdir()
+            run_s = torchrun_s(folder)
+            if turn:  # the first turn reads everything from disk for the first time
+                fits.append(call_s - own_s(events))
+                warm.extend(warm_starts_s(group))
+                torchruns.append(run_s)
+    print(f"Starting a trial, median and range, on {processor_name()}, torch {torch.__version__}")
+    for name, seconds in (("warm group", warm), ("TorchTrainer.fit()", fits), ("torchrun", torchruns)):
+        print(f"  {name:20} {summary(seconds)}")
+    print(f"  fit() / warm group: {statistics.median(fits) / statistics.median(warm):.0f}")
+    print(f"  torchrun / warm group: {statistics.median(torchruns) / statistics.median(warm):.0f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child)
+    else:
+        measure(arguments.rounds)
