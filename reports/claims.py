@@ -81,12 +81,12 @@ CONTRASTS: dict[str, Callable[[Sequence[Series]], list[Pair]]] = {
 
 KINDS: dict[str, Kind] = {
     "ordering": Kind(
-        rule="the second mean is above the first",
+        rule="the deepest one's mean is above the shallowest one's",
         p_for=lambda difference, margin: difference.p_above(margin),
         p_against=lambda difference, margin: difference.p_below(margin),
     ),
     "not worse": Kind(
-        rule="the second mean is not above the first by more than {margin:g} points",
+        rule="the deepest one's mean is not above the shallowest one's by more than {margin:g} points",
         p_for=lambda difference, margin: difference.p_below(margin),
         p_against=lambda difference, margin: difference.p_above(margin),
     ),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.schema import METRICS
 from reports.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, Cell, is_missing
-from reports.statistics import Estimate, estimate, estimate_pct
-from reports.tables import SPEED, device_of, hardware_values
+from reports.statistics import Estimate
+from reports.summaries import MEMORY, SPEED, TIME, device_of, error_of, hardware_of
 from reports.verdicts import Comparison, Side, Verdict
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def trials_csv(trials: pd.DataFrame) -> str:
 def cells_csv(cells: Sequence[Cell]) -> str:
     """One line a cell: n, mean, standard deviation and 95 % interval of errors and speed."""
     measured: dict[str, Callable[[Cell], Estimate]] = {
-        "train_error_pct": lambda cell: estimate_pct(cell.values(TRAIN_ERROR)),
-        "test_error_pct": lambda cell: estimate_pct(cell.values(TEST_ERROR)),
-        "images_per_s": lambda cell: estimate(hardware_values(cell, SPEED), floor=0.0),
-        "memory_peak_gib": lambda cell: estimate(hardware_values(cell, "device/memory_peak_gib"), floor=0.0),
-        "total_s": lambda cell: estimate(hardware_values(cell, "time/total_s"), floor=0.0),
+        "train_error_pct": lambda cell: error_of(cell, TRAIN_ERROR),
+        "test_error_pct": lambda cell: error_of(cell, TEST_ERROR),
+        "images_per_s": lambda cell: hardware_of(cell, SPEED),
+        "memory_peak_gib": lambda cell: hardware_of(cell, MEMORY),
+        "total_s": lambda cell: hardware_of(cell, TIME),
     }
     parts = ("n", "mean", "sd", "low", "high")
     fixed = ["cell_id", "label", "depth", "shortcut", "variant", "seeds_planned", "params", "macs", "devices"]
@@ -55,7 +55,7 @@ def cells_csv(cells: Sequence[Cell]) -> str:
 
 
 def _identity(cell: Cell) -> list[Any]:
-    devices = sorted({device_of(trial) for trial in cell.results})
+    devices = sorted({device for trial in cell.results if (device := device_of(trial))})
     return [
         cell.cell_id,
         cell.label,

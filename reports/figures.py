@@ -24,7 +24,7 @@ from reports.palette import (
     shortcut_colour,
     shortcut_marker,
 )
-from reports.statistics import estimate_pct
+from reports.summaries import error_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ def draw_figures(series: Sequence[Series], curves: pd.DataFrame) -> tuple[Figure
 
 def _error_by_depth(series: Sequence[Series]) -> Figure:
     metrics = (TRAIN_ERROR, TEST_ERROR)
-    estimates = [estimate_pct(cell.values(metric)) for metric in metrics for one in series for cell in one.cells]
+    estimates = [error_of(cell, metric) for metric in metrics for one in series for cell in one.cells]
     highest = max((estimate.high or estimate.mean or 0.0 for estimate in estimates), default=0.0)
     panels = [_depth_panel(series, metric, 1.06 * max(highest, 1.0)) for metric in metrics]
     return _figure(
@@ -151,18 +151,27 @@ def _depth_panel(series: Sequence[Series], metric: str, top: float) -> Panel:
 def _draw_series(axes: Axes, one: Series, metric: str, others: Sequence[str], place: float, dodge: float) -> None:
     colour, marker = shortcut_colour(one.shortcut, others), shortcut_marker(one.shortcut, others)
     shift = place * dodge
-    points = [(cell.depth or 0, cell.values(metric)) for cell in one.cells if cell.values(metric)]
-    if not points:
+    shown = [cell for cell in one.cells if cell.values(metric)]
+    if not shown:
         return
-    estimates = [estimate_pct(values) for _, values in points]
+    estimates = [error_of(cell, metric) for cell in shown]
     means = [estimate.mean or 0.0 for estimate in estimates]
     below = [_reach(estimate.mean, estimate.low) for estimate in estimates]
     above = [_reach(estimate.mean, estimate.high) for estimate in estimates]
     beside = shift + 0.5 * dodge
-    for depth, values in points:
-        axes.plot([depth + beside] * len(values), values, ".", color=colour, alpha=0.5, markersize=4, markeredgewidth=0)
+    for cell in shown:
+        values = cell.values(metric)
+        axes.plot(
+            [(cell.depth or 0) + beside] * len(values),
+            values,
+            ".",
+            color=colour,
+            alpha=0.5,
+            markersize=4,
+            markeredgewidth=0,
+        )
     axes.errorbar(
-        [depth + shift for depth, _ in points],
+        [(cell.depth or 0) + shift for cell in shown],
         means,
         yerr=[below, above],
         color=colour,
@@ -200,7 +209,7 @@ def _depth_axis(axes: Axes, series: Sequence[Series]) -> None:
 
 
 def _mean_text(cell: Cell, metric: str) -> str:
-    mean = estimate_pct(cell.values(metric)).mean
+    mean = error_of(cell, metric).mean
     return "not known" if mean is None else f"{mean:.2f} %"
 
 

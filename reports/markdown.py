@@ -10,7 +10,7 @@ import jinja2
 
 from reports.tables import Table
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>&~$:@])")
+SPECIAL = frozenset("<>&@|`*_[]\\$~#")
 LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
 
 
@@ -42,7 +42,7 @@ def finalize(value: object) -> str:
 def escape(text: str) -> str:
     """Text as itself: no markup, no HTML, no mention, no line break, and no cell border."""
     joined = LINE_BREAKS.sub(" ", text)
-    return "".join(_entity(character) if character in "<>&@|`*_[]\\$~#" else character for character in joined)
+    return "".join(_entity(character) if character in SPECIAL else character for character in joined)
 
 
 def _entity(character: str) -> str:
@@ -51,7 +51,7 @@ def _entity(character: str) -> str:
 
 def table(value: Table) -> Ready:
     """A table with its caption above and its note below."""
-    head = [escape(column.title) for column in value.columns]
+    head = [escape(f"{column.group}: {column.title}" if column.group else column.title) for column in value.columns]
     rule = ["---:" if column.numeric else "---" for column in value.columns]
     lines = [f"**{escape(value.caption)}**", "", _line(head), _line(rule)]
     lines += [_line([escape(cell) for cell in row]) for row in value.rows]

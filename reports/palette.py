@@ -11,7 +11,7 @@ from collections.abc import Sequence
 INK, MUTED, GRID, PAPER = "#1f2328", "#57606a", "#d8dee4", "#ffffff"
 
 SHORTCUT_COLOURS = {"plain": "#d55e00", "A": "#0072b2", "B": "#009e73", "C": "#b8860b"}
-FURTHER_COLOURS = ("#56b4e9", "#7a7a7a")
+FURTHER_COLOURS = ("#8a6d5b", "#7a7a7a")
 MARKERS = {"plain": "o", "A": "s", "B": "^", "C": "D"}
 FURTHER_MARKERS = ("v", "P", "X")
 
@@ -24,13 +24,13 @@ DARK = {
     "#0072b2": "#58b0f0",
     "#009e73": "#2fc99a",
     "#b8860b": "#e5b83b",
-    "#56b4e9": "#9ad7ff",
+    "#8a6d5b": "#cfae98",
     "#7a7a7a": "#a5a5a5",
 }
 
-LIGHT_DEPTHS = ((231, 135, 190), (190, 50, 140), (70, 10, 90))
+LIGHT_DEPTHS = ((221, 98, 168), (165, 30, 125), (60, 8, 84))
 """Shallowest, middle, deepest."""
-DARK_DEPTHS = ((150, 70, 130), (214, 100, 180), (255, 205, 240))
+DARK_DEPTHS = ((178, 84, 154), (224, 118, 194), (255, 214, 244))
 
 
 def shortcut_colour(shortcut: str, others: Sequence[str]) -> str:

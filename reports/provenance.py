@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from reports import wording
 from reports.cells import Cell, Trial, as_text, distinct, settings_columns
-from reports.tables import Column, Table, device_of
+from reports.summaries import device_of
+from reports.tables import Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +21,10 @@ PLACES = ("uri", "url", "path", "cwd", "dir", "storage", "address")
 
 def machine_table(trials: Sequence[Trial]) -> Table:
     """On which devices and with which versions the trials ran."""
-    ran = [trial for trial in trials if device_of(trial) != wording.DASH]
     groups: dict[tuple[str, str], int] = {}
-    for trial in ran:
-        key = (device_of(trial), _versions(trial))
-        groups[key] = groups.get(key, 0) + 1
+    for trial in trials:
+        if device := device_of(trial):
+            groups[device, _versions(trial)] = groups.get((device, _versions(trial)), 0) + 1
     return Table(
         name="machines",
         caption="What the trials ran on",

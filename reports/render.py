@@ -9,7 +9,7 @@ import base64
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from markupsafe import Markup
 
 from harness.errors import StorageError
 from reports import exports, markdown, provenance, tables, wording
-from reports.cells import cells_of, ordered, series_of
+from reports.cells import Cell, cells_of, ordered, series_of
 from reports.figures import draw_figures
 from reports.palette import dark_colours
+from reports.summaries import device_of
 from reports.verdicts import judge
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _context(results: SweepResults) -> dict[str, Any]:
         "depths": [cell.depth for one in series for cell in one.cells],
         "done": done,
         "planned": len(trials),
+        "headline": _headline(results, cells),
         "partial": _partial(results, done, len(trials)),
         "verdicts": judge(results),
         "figures": draw_figures(series, results.curves),
@@ -89,6 +91,15 @@ def _context(results: SweepResults) -> dict[str, Any]:
         "comparisons_table": tables.comparisons_table,
         "wording": wording,
     }
+
+
+def _headline(results: SweepResults, cells: Sequence[Cell]) -> str:
+    """What ran, on what and when, in one line."""
+    trials = [trial for cell in cells for trial in cell.trials]
+    devices = sorted({device for trial in trials if (device := device_of(trial))})
+    parts = [wording.counted(len(trials), "trial"), wording.counted(len(cells), "cell")]
+    parts += ([wording.listed(devices)] if devices else []) + [wording.moment(results.started_ms)]
+    return " · ".join(parts)
 
 
 def _partial(results: SweepResults, done: int, planned: int) -> str:

@@ -27,6 +27,8 @@ class Estimate:
     """Sample standard deviation; None below two values."""
     low: float | None = None
     high: float | None = None
+    exact: bool = False
+    """The interval is that of an exact count of images, for seeds that all gave the same error."""
 
 
 def estimate(values: Sequence[float], *, floor: float = -math.inf, ceiling: float = math.inf) -> Estimate:
@@ -40,8 +42,15 @@ def estimate(values: Sequence[float], *, floor: float = -math.inf, ceiling: floa
     return Estimate(n=len(values), mean=mean, sd=sd, low=max(mean - half, floor), high=min(mean + half, ceiling))
 
 
-def estimate_pct(values: Sequence[float]) -> Estimate:
-    """As `estimate`, for percentages."""
+def estimate_pct(values: Sequence[float], *, images: int | None = None) -> Estimate:
+    """As `estimate`, for errors in percent of a number of images.
+
+    Where all seeds agree, the t interval has no width; the exact interval of one network's count of images, which is as
+    sure as anything can be of one network, takes its place (see `CountDifference`).
+    """
+    if images and len(values) > 1 and not varies(values):
+        low, high = clopper_pearson_pct(round(values[0] * images / 100), images, LEVEL)
+        return Estimate(n=len(values), mean=values[0], sd=0.0, low=low, high=high, exact=True)
     return estimate(values, floor=0.0, ceiling=100.0)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypedDict
 
 from harness.schema import Outcome
@@ -17,10 +19,11 @@ from reports.cells import (
     as_number,
     as_text,
 )
-from reports.statistics import Estimate, estimate, estimate_pct
+from reports.statistics import Estimate
+from reports.summaries import MEMORY, SPEED, TIME, device_of, error_of, hardware_of
 from reports.verdicts import Verdict
 
-SPEED = "speed/images_per_s"
+SPLITS = {"Training error, %": TRAIN_ERROR, "Test error, %": TEST_ERROR}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,8 @@ class Column:
 
     title: str
     numeric: bool = False
+    group: str = ""
+    """A heading above, shared with the neighbours of the same group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,14 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Headings above the columns' own, and how many columns each spans; empty where no column has one."""
+        if not any(column.group for column in self.columns):
+            return []
+        runs = groupby(self.columns, key=lambda column: column.group)
+        return [(group, len(list(columns))) for group, columns in runs]
 
 
 class AuditRow(TypedDict, total=False):
@@ -66,33 +79,53 @@ def error_table(series: Sequence[Series]) -> Table:
     """Training and test error by depth, one pair of columns a series."""
     depths = sorted({cell.depth for one in series for cell in one.cells if cell.depth is not None})
     by_depth = {(one.name, cell.depth): cell for one in series for cell in one.cells}
-    columns = [Column(title=f"{one.name}, {split}", numeric=True) for split in ("training", "test") for one in series]
+    cells = [cell for one in series for cell in one.cells]
+    usual_n = _usual_n(cells)
+    columns = [Column(title=one.name, numeric=True, group=split) for split in SPLITS for one in series]
     rows = [
-        (str(depth), *(_error(by_depth.get((one.name, depth)), metric) for metric in _ERRORS for one in series))
+        (
+            str(depth),
+            *(_error(by_depth.get((one.name, depth)), metric, usual_n) for metric in SPLITS.values() for one in series),
+        )
         for depth in depths
     ]
     return Table(
         name="errors",
-        caption="Final error in percent by depth and shortcut: mean over seeds and 95 % t interval, cut at 0 and 100 %",
+        caption="Final error by depth and shortcut: mean over seeds, 95 % interval",
         columns=(Column(title="Depth", numeric=True), *columns),
         rows=tuple(rows),
-        note=_seeds_note([cell for one in series for cell in one.cells]),
+        note=_intervals_note(cells, usual_n),
     )
 
 
-_ERRORS = (TRAIN_ERROR, TEST_ERROR)
+def _error(cell: Cell | None, metric: str, usual_n: int) -> str:
+    if cell is None:
+        return wording.DASH
+    error = error_of(cell, metric)
+    return wording.with_interval(error) + ("" if error.n in (0, usual_n) else f", n = {error.n}")
 
 
-def _error(cell: Cell | None, metric: str) -> str:
-    return wording.DASH if cell is None else wording.with_interval(estimate_pct(cell.values(metric)))
+def _usual_n(cells: Sequence[Cell]) -> int:
+    """The number of seeds behind most means: said once, and only what differs is marked."""
+    counts = Counter(n for cell in cells for metric in SPLITS.values() if (n := error_of(cell, metric).n))
+    return max(counts, key=lambda n: (counts[n], n), default=0)
 
 
-def _seeds_note(cells: Sequence[Cell]) -> str:
-    """How many seeds stand behind each mean, where one number says it; else the table of cells does."""
-    counts = sorted({len(cell.values(TRAIN_ERROR)) for cell in cells})
-    if len(counts) == 1:
-        return f"n = {wording.counted(counts[0], 'seed')} in every cell."
-    return f"n is from {counts[0]} to {counts[-1]} seeds; the table of cells has each." if counts else ""
+def _intervals_note(cells: Sequence[Cell], usual_n: int) -> str:
+    """How to read the intervals: their n where it is the same everywhere, and what takes their place where need be."""
+    errors = [error_of(cell, metric) for cell in cells for metric in SPLITS.values()]
+    if not any(error.n for error in errors):
+        return "No trial has a result yet."
+    where = "in every cell" if all(error.n == usual_n for error in errors) else "where nothing else is said"
+    parts = [f"n = {wording.counted(usual_n, 'seed')} {where}."]
+    parts += ["Student's t intervals over seeds, cut at 0 and 100 %."] if any(error.n > 1 for error in errors) else []
+    if any(error.exact for error in errors):
+        parts.append(
+            "Where all seeds gave the same error, the interval is the exact one of a single network's count of images."
+        )
+    if any(error.n == 1 for error in errors):
+        parts.append("One seed has no interval.")
+    return " ".join(parts)
 
 
 def cells_table(cells: Sequence[Cell]) -> Table:
@@ -108,7 +141,7 @@ def cells_table(cells: Sequence[Cell]) -> Table:
     )
     return Table(
         name="cells",
-        caption="Every cell: mean over seeds and 95 % t interval",
+        caption="Every cell: mean over seeds, 95 % interval",
         columns=columns,
         rows=tuple(_cell_row(cell) for cell in cells),
         note="Speed, memory and time are given only where all trials of a cell ran on the same kind of device.",
@@ -116,40 +149,22 @@ def cells_table(cells: Sequence[Cell]) -> Table:
 
 
 def _cell_row(cell: Cell) -> tuple[str, ...]:
-    speed, memory, time = (
-        estimate(hardware_values(cell, key)) for key in (SPEED, "device/memory_peak_gib", "time/total_s")
-    )
+    speed, memory, time = (hardware_of(cell, key) for key in (SPEED, MEMORY, TIME))
     return (
         cell.label,
         f"{len(cell.results)} of {len(cell.trials)}",
-        wording.with_interval(estimate_pct(cell.values(TRAIN_ERROR))),
-        wording.with_interval(estimate_pct(cell.values(TEST_ERROR))),
+        wording.with_interval(error_of(cell, TRAIN_ERROR)),
+        wording.with_interval(error_of(cell, TEST_ERROR)),
         _rate_with_interval(speed),
         wording.decimal(memory.mean),
         wording.duration(time.mean),
     )
 
 
-def hardware_values(cell: Cell, key: str) -> tuple[float, ...]:
-    """A metric that depends on the hardware, of finished trials; none where a cell's trials ran on different kinds."""
-    finished = [trial for trial in cell.trials if trial.outcome == Outcome.FINISHED]
-    if len({device_of(trial) for trial in finished}) != 1:
-        return ()
-    return tuple(value for trial in finished if (value := trial.number(key)) is not None)
-
-
-def device_of(trial: Trial) -> str:
-    """`2 x NVIDIA H200`, or a dash where the trial does not say."""
-    name, count = as_text(trial.row.get("device.name")), as_number(trial.row.get("device.count"))
-    if not name:
-        return wording.DASH
-    return f"{int(count)} x {name}" if count else name
-
-
 def _rate_with_interval(speed: Estimate) -> str:
     if speed.low is None or speed.high is None:
         return wording.rate(speed.mean)
-    return f"{wording.rate(speed.mean)} [{wording.rate(max(0.0, speed.low))}, {wording.rate(speed.high)}]"
+    return f"{wording.rate(speed.mean)} [{wording.rate(speed.low)}, {wording.rate(speed.high)}]"
 
 
 def complexity_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
@@ -157,14 +172,16 @@ def complexity_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
     audit = {str(row.get("cell_id")): row for row in plan.get("audit") or ()}
     rows = [_audit_row(cell, audit.get(cell.cell_id, {})) for cell in cells]
     published = any(row.get("published_params") or row.get("published_macs") for row in audit.values())
-    columns = ["Cell", "Parameters", "MACs, millions", "published: parameters", "MACs, millions", "agrees", "source"]
-    shown = len(columns) if published else 3
+    headings = [("", "Cell"), ("Counted", "Parameters"), ("Counted", "MACs, millions")]
+    headings += [("Published", title) for title in ("Parameters", "MACs, millions", "Agrees", "Source")] * published
     return Table(
         name="complexity",
-        caption="Complexity: counted in the networks that ran"
-        + (", beside the published figures" if published else ""),
-        columns=tuple(Column(title=title, numeric=1 <= place <= 4) for place, title in enumerate(columns[:shown])),
-        rows=tuple(row[:shown] for row in rows),
+        caption="Complexity as counted" + (", beside the published figures" if published else ""),
+        columns=tuple(
+            Column(title=title, group=group if published else "", numeric=1 <= place <= 4)
+            for place, (group, title) in enumerate(headings)
+        ),
+        rows=tuple(row[: len(headings)] for row in rows),
         note="A MAC is one multiply-accumulate, two FLOPs; one forward pass of one image."
         + ("" if published else " No figures are published for these networks on images of this size."),
     )
@@ -250,8 +267,8 @@ def _trial_row(cell: Cell, trial: Trial) -> tuple[str, ...]:
         wording.decimal(trial.number(TRAIN_ERROR)),
         wording.decimal(trial.number(TEST_ERROR)),
         wording.rate(trial.number(SPEED)),
-        wording.duration(trial.number("time/total_s")),
-        device_of(trial),
+        wording.duration(trial.number(TIME)),
+        device_of(trial) or wording.DASH,
         _reason(trial),
         as_text(trial.row.get("run_id"))[:8] or wording.DASH,
     )
@@ -268,22 +285,21 @@ def _reason(trial: Trial) -> str:
 
 def comparisons_table(verdict: Verdict) -> Table:
     """What stands behind one verdict: each comparison with its means, its interval and its n."""
-    titles = ("Series", "Depths", "Mean at first, %", "Mean at second, %", "Difference, points", "n", "Method")
+    titles = ("Series", "Depths", "Difference, points", "n", "Method", "Mean error along depth")
     rows = [
         (
             one.label,
             wording.depths(one),
-            wording.decimal(one.first.estimate.mean),
-            wording.decimal(one.second.estimate.mean),
             f"{wording.signed(one.effect)} {wording.interval(one.low, one.high)}".rstrip(),
             f"{one.first.estimate.n} + {one.second.estimate.n}",
             one.method or one.note,
+            wording.trend(one),
         )
         for one in verdict.comparisons
     ]
     return Table(
         name=verdict.claim.id,
         caption="Deepest against shallowest, in training error",
-        columns=tuple(Column(title=title, numeric=1 <= place <= 5) for place, title in enumerate(titles)),
+        columns=tuple(Column(title=title, numeric=1 <= place <= 3) for place, title in enumerate(titles)),
         rows=tuple(rows),
     )

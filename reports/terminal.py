@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from reports import wording
 from reports.cells import TEST_ERROR, TRAIN_ERROR, Series, cells_of, series_of
-from reports.statistics import estimate_pct
+from reports.summaries import error_of
 from reports.verdicts import Ruling, Verdict
 
 if TYPE_CHECKING:
@@ -23,31 +23,38 @@ STYLES = {Ruling.SUPPORTED: "bold green", Ruling.CONTRADICTED: "bold red", Rulin
 
 def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: Console) -> None:
     """Error by depth and shortcut with 95 % intervals over seeds, then the verdict on each claim. Fits 80 columns."""
-    console.print(_errors(series_of(cells_of(results))))
+    readable = (lambda text: text) if console.encoding.startswith("utf") else _ascii
+    console.print(_errors(series_of(cells_of(results)), readable))
     for verdict in verdicts:
-        console.print(_line(verdict))
+        console.print(_line(verdict, readable))
 
 
-def _errors(series: Sequence[Series]) -> Table:
+def _ascii(text: str) -> str:
+    """What a terminal without Unicode can show of our own signs; a question mark for strangers'."""
+    ours = str.maketrans({wording.DASH: "-", wording.MINUS: "-", "→": "->"})
+    return text.translate(ours).encode("ascii", "replace").decode()
+
+
+def _errors(series: Sequence[Series], readable: Callable[[str], str]) -> Table:
     table = Table(title="Final error in %, mean over seeds and 95 % interval", title_justify="left", title_style="bold")
     for heading in ("shortcut", "depth", "seeds", "training error", "test error"):
         table.add_column(heading, justify="left" if heading == "shortcut" else "right", no_wrap=heading != "shortcut")
     for one in series:
         for cell in one.cells:
             table.add_row(
-                Text(one.name),
+                Text(readable(one.name)),
                 str(cell.depth),
                 f"{len(cell.results)} of {len(cell.trials)}",
-                wording.with_interval(estimate_pct(cell.values(TRAIN_ERROR))),
-                wording.with_interval(estimate_pct(cell.values(TEST_ERROR))),
+                readable(wording.with_interval(error_of(cell, TRAIN_ERROR))),
+                readable(wording.with_interval(error_of(cell, TEST_ERROR))),
                 end_section=cell is one.cells[-1],
             )
     return table
 
 
-def _line(verdict: Verdict) -> Text:
+def _line(verdict: Verdict, readable: Callable[[str], str]) -> Text:
     return Text.assemble(
-        f"{verdict.claim.brief}: ",
+        readable(f"{verdict.claim.brief}: "),
         (str(verdict.ruling), STYLES.get(verdict.ruling, "bold")),
-        wording.line_after_ruling(verdict),
+        readable(wording.line_after_ruling(verdict)),
     )

@@ -30,12 +30,12 @@ from reports.statistics import (
     CountDifference,
     Difference,
     Estimate,
-    estimate_pct,
     holm,
     required_seeds,
     varies,
     welch,
 )
+from reports.summaries import error_of
 
 if TYPE_CHECKING:
     from harness.tracking.results import SweepResults
@@ -213,7 +213,9 @@ def _inconclusive(verdict: Verdict) -> Verdict:
         if not comparison.method:
             untested.setdefault(comparison.note, []).append(comparison.label)
     if untested:
-        return replace(verdict, reason="; ".join(f"{', '.join(names)}: {note}" for note, names in untested.items()))
+        one = len(verdict.comparisons) == 1
+        notes = [note if one else f"{', '.join(names)}: {note}" for note, names in untested.items()]
+        return replace(verdict, reason="; ".join(notes))
     needed = [comparison.seeds_needed for comparison in _open_comparisons(verdict)]
     known = [seeds for seeds in needed if seeds is not None]
     if not known or len(known) < len(needed):
@@ -234,7 +236,7 @@ def _side(cell: Cell, metric: str) -> Side:
         label=cell.label,
         depth=cell.depth,
         values=values,
-        estimate=estimate_pct(values),
+        estimate=error_of(cell, metric),
         planned=len(cell.trials),
         diverged=sum(trial.outcome == Outcome.DIVERGED for trial in cell.results),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from reports.claims import KINDS
 from reports.statistics import Estimate
 from reports.verdicts import Comparison, Verdict
 
@@ -92,7 +93,7 @@ def depths(comparison: Comparison) -> str:
 
 
 def effect(comparison: Comparison) -> str:
-    """The difference in points with its interval and n: `+35.90 points [30.10, 41.70], n = 3 + 3`."""
+    """The difference in points with its interval and n: `+35.90 points [30.10, 41.70], n = 3+3`."""
     if comparison.effect is None:
         return DASH
     points = f"{signed(comparison.effect)} points {interval(comparison.low, comparison.high)}".rstrip()
@@ -100,18 +101,19 @@ def effect(comparison: Comparison) -> str:
 
 
 def sample_sizes(comparison: Comparison) -> str:
-    """`n = 3 + 3`, the seeds on each side."""
-    return f"n = {comparison.first.estimate.n} + {comparison.second.estimate.n}"
+    """`n = 3+3`, the seeds on each side."""
+    return f"n = {comparison.first.estimate.n}+{comparison.second.estimate.n}"
 
 
 def trend(comparison: Comparison) -> str:
-    """The means along depth and how often they rise: `0.19 → 3.20 → 22.41: rises at 2 of 2 steps`."""
+    """The means along depth and how often they rise: `0.19 → 3.20 → 22.41 %, rising at 2 of 2 steps`."""
     means = [side.estimate.mean for side in comparison.trend]
-    if len(means) < 3 or any(mean is None for mean in means):
-        return ""
     known = [mean for mean in means if mean is not None]
+    path = f"{' → '.join(map(decimal, means))} %" if known else DASH
+    if len(known) < 3 or len(known) < len(means):
+        return path
     rises = sum(after > before for before, after in pairwise(known))
-    return f"{' → '.join(decimal(mean) for mean in known)} %: rises at {rises} of {len(known) - 1} steps"
+    return f"{path}, rising at {rises} of {len(known) - 1} steps"
 
 
 def worst(verdict: Verdict) -> Comparison | None:
@@ -138,9 +140,30 @@ def verdict_detail(verdict: Verdict) -> str:
     shown = worst(verdict)
     parts = []
     if shown is not None:
-        among = f", largest of {len(verdict.comparisons)}" if len(verdict.comparisons) > 1 else ""
-        parts.append(f"{shown.label} {depths(shown)}{among}: {effect(shown)}")
+        among = f"largest of {len(verdict.comparisons)}: " if len(verdict.comparisons) > 1 else ""
+        parts.append(f"{among}{shown.label}, depth {depths(shown)}: {effect(shown)}")
     return "; ".join([*parts, verdict.reason] if verdict.reason else parts)
+
+
+def capital(text: str) -> str:
+    """The first letter made a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def rule(verdict: Verdict) -> str:
+    """What would support the claim, and how sure one must be."""
+    claim = verdict.claim
+    sure = f"two-sided alpha {claim.alpha:g}"
+    if verdict.p_holm is not None:
+        sure += f"; p = {p_text(verdict.p_value)}, {p_text(verdict.p_holm)} after Holm over the report's claims"
+    return f"Supported if {KINDS[claim.kind].rule.format(margin=claim.margin)} ({sure})."
+
+
+def p_text(p_value: float | None) -> str:
+    """Two digits that matter, and nothing below 0.0001."""
+    if p_value is None:
+        return DASH
+    return "under 0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
 
 
 def _depth(depth: int | None) -> str:

@@ -1,0 +1,137 @@
+"""Intervals, tests and sample sizes, against scipy.stats by another path, closed forms, and published tables."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from scipy import stats
+
+from reports.statistics import (
+    CountDifference,
+    clopper_pearson_pct,
+    estimate,
+    estimate_pct,
+    holm,
+    required_seeds,
+    varies,
+    welch,
+)
+
+
+def test_the_mean_of_three_seeds_has_the_t_interval_that_one_computes_by_hand() -> None:
+    # 1, 2, 3: mean 2, standard deviation 1, t(0.975, 2) = 4.3027 (any t table), half-width 4.3027 / sqrt(3) = 2.4841
+    found = estimate([1.0, 2.0, 3.0])
+    assert (found.n, found.mean, found.sd) == (3, 2.0, 1.0)
+    assert found.low == pytest.approx(2 - 2.4841, abs=1e-4)
+    assert found.high == pytest.approx(2 + 2.4841, abs=1e-4)
+
+
+def test_one_seed_has_a_mean_and_no_interval() -> None:
+    found = estimate([12.5])
+    assert (found.n, found.mean, found.sd, found.low, found.high) == (1, 12.5, None, None, None)
+
+
+def test_no_seed_has_nothing() -> None:
+    assert estimate([]).mean is None
+
+
+def test_an_interval_of_errors_ends_at_zero_percent() -> None:
+    assert estimate_pct([0.0, 0.0, 0.3]).low == 0.0
+
+
+def test_seeds_that_agree_get_the_exact_interval_of_one_networks_images() -> None:
+    # No wrong image among N: the upper limit solves (1 - p)^N = 0.025.
+    found = estimate_pct([0.0, 0.0, 0.0], images=1437)
+    assert found.exact
+    assert (found.mean, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(100 * (1 - 0.025 ** (1 / 1437)))
+
+
+def test_seeds_that_agree_without_a_number_of_images_keep_the_interval_of_no_width() -> None:
+    found = estimate_pct([4.0, 4.0])
+    assert (found.low, found.high, found.exact) == (4.0, 4.0, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([1.0, 2.0, 3.0], [4.0, 6.0, 9.0]), ([0.0, 0.0, 0.0], [30.1, 41.7, 35.2]), ([5.0, 5.1], [5.2, 4.9, 5.05, 6.0])],
+)
+def test_welch_agrees_with_scipys_own_t_test(first: list[float], second: list[float]) -> None:
+    found = welch(first, second)
+    expected = stats.ttest_ind(second, first, equal_var=False)
+    assert found is not None
+    assert found.interval(0.95) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    above = stats.ttest_ind(second, first, equal_var=False, alternative="greater")
+    below = stats.ttest_ind(second, first, equal_var=False, alternative="less")
+    assert found.p_above(0.0) == pytest.approx(above.pvalue)
+    assert found.p_below(0.0) == pytest.approx(below.pvalue)
+
+
+def test_welch_against_a_threshold_is_welch_of_shifted_values() -> None:
+    found = welch([1.0, 2.0, 4.0], [3.0, 3.5, 5.0])
+    shifted = stats.ttest_ind([2.0, 2.5, 4.0], [1.0, 2.0, 4.0], equal_var=False, alternative="less")
+    assert found is not None
+    assert found.p_below(1.0) == pytest.approx(shifted.pvalue)
+
+
+def test_welch_needs_two_seeds_a_side_and_some_spread() -> None:
+    assert welch([1.0], [2.0, 3.0]) is None
+    assert welch([1.0, 1.0], [2.0, 2.0]) is None
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 7, 360])
+def test_the_exact_interval_agrees_with_scipys_binomial_test(wrong: int) -> None:
+    expected = stats.binomtest(wrong, 360).proportion_ci(0.95, method="exact")
+    assert clopper_pearson_pct(wrong, 360, 0.95) == pytest.approx((100 * expected.low, 100 * expected.high))
+
+
+def test_equal_counts_of_zero_differ_by_at_most_what_one_networks_count_allows() -> None:
+    found = CountDifference(wrong_1=0, images_1=1437, wrong_2=0, images_2=1437)
+    limit = 100 * (1 - 0.025 ** (1 / 1437))
+    assert found.value == 0.0
+    assert found.interval(0.95) == pytest.approx((-limit, limit))
+
+
+def test_the_p_value_of_counts_is_where_their_interval_touches_the_threshold() -> None:
+    found = CountDifference(wrong_1=0, images_1=1437, wrong_2=0, images_2=1437)
+    # The one-sided limit at alpha is 1 - alpha^(1/N); it equals 0.3 points at alpha = 0.997^1437.
+    assert found.p_below(0.3) == pytest.approx(0.997**1437, rel=1e-6)
+    assert found.p_above(0.3) == pytest.approx(1 - 0.997**1437, rel=1e-6)
+
+
+def test_counts_that_differ_widely_leave_no_doubt() -> None:
+    found = CountDifference(wrong_1=0, images_1=1437, wrong_2=1293, images_2=1437)
+    low, high = found.interval(0.95)
+    assert low > 88
+    assert high < 92
+    assert found.p_above(0.0) < 1e-9
+
+
+def test_the_number_of_seeds_is_cohens() -> None:
+    # Cohen 1988, table 2.4.1: two-tailed 0.05, power 0.80: 64 a group for d = 0.5, 26 for d = 0.8.
+    assert required_seeds(0.5, 1.0, 1.0, alpha=0.05) == 64
+    assert required_seeds(-0.8, 1.0, 1.0, alpha=0.05) == 26
+
+
+def test_no_number_of_seeds_is_given_where_none_can_be_reckoned() -> None:
+    assert required_seeds(0.0, 1.0, 1.0, alpha=0.05) is None
+    assert required_seeds(1.0, 0.0, 0.0, alpha=0.05) is None
+    assert required_seeds(0.001, 10.0, 10.0, alpha=0.05) is None
+
+
+def test_a_plain_difference_needs_no_more_than_a_few_seeds() -> None:
+    assert required_seeds(1e6, 1.0, 1.0, alpha=0.05) == 2
+
+
+def test_holm_steps_down_as_in_a_worked_example() -> None:
+    # By hand: 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1 is 0.02, 0.03, 0.06, 0.04; the last may not fall below 0.06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.7, 0.9]) == [1.0, 1.0]
+
+
+def test_rounding_is_no_spread() -> None:
+    assert not varies([0.1 + 0.2, 0.3])
+    assert varies([0.0, 100 / 1437])
+    assert not varies([math.pi] * 3)

@@ -1,0 +1,206 @@
+"""The two claims about depth, on sweeps whose answer was planted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from harness.tracking.results import SweepResults
+from reports.claims import CLAIMS
+from reports.synthetic import PlantedError, synthetic_sweep
+from reports.verdicts import Ruling, Verdict, judge
+from reports.wording import verdict_line
+
+PLAIN, RESIDUAL = "plain-degrades-with-depth", "residual-does-not-degrade"
+
+
+def verdicts(results: SweepResults) -> dict[str, Verdict]:
+    return {verdict.claim.id: verdict for verdict in judge(results)}
+
+
+def planted(values: dict[tuple[str, int], Sequence[float]], other: float = 0.0) -> PlantedError:
+    """Errors by shortcut and depth, one for each seed; all else ends at `other`."""
+    return lambda shortcut, depth, seed: values.get((shortcut, depth), [other] * 9)[seed]
+
+
+def sweep(values: dict[tuple[str, int], Sequence[float]], **settings: Any) -> SweepResults:
+    return synthetic_sweep(error=planted(values), **settings)
+
+
+def test_the_effect_that_the_paper_reports_supports_both_claims() -> None:
+    found = verdicts(synthetic_sweep())
+    assert {name: verdict.ruling for name, verdict in found.items()} == {
+        PLAIN: Ruling.SUPPORTED,
+        RESIDUAL: Ruling.SUPPORTED,
+    }
+
+
+def test_the_interval_is_welchs_over_the_seeds_of_the_deepest_and_the_shallowest() -> None:
+    shallow, deep = [0.3, 0.5, 0.1], [30.0, 41.0, 36.0]
+    comparison = verdicts(sweep({("plain", 8): shallow, ("plain", 44): deep}))[PLAIN].comparisons[0]
+    expected = stats.ttest_ind(deep, shallow, equal_var=False).confidence_interval(0.95)
+    assert comparison.effect == pytest.approx(35.6667 - 0.3, abs=1e-4)
+    assert (comparison.low, comparison.high) == pytest.approx((expected.low, expected.high))
+    assert (comparison.first.values, comparison.second.values) == (tuple(shallow), tuple(deep))
+
+
+def test_plain_nets_that_improve_with_depth_contradict_the_claim() -> None:
+    found = verdicts(sweep({("plain", 8): [20.0, 21.0, 22.0], ("plain", 44): [5.0, 6.0, 5.5]}))
+    assert found[PLAIN].ruling is Ruling.CONTRADICTED
+
+
+def test_one_residual_shortcut_that_degrades_contradicts_the_claim_about_all() -> None:
+    found = verdicts(sweep({("B", 44): [20.0, 21.0, 19.0]}))
+    assert found[RESIDUAL].ruling is Ruling.CONTRADICTED
+    assert "B +20.00 points" in verdict_line(found[RESIDUAL])
+
+
+def test_a_degradation_below_the_margin_leaves_the_residual_claim_standing() -> None:
+    found = verdicts(sweep({("A", 44): [0.4, 0.5, 0.45]}))
+    assert found[RESIDUAL].ruling is Ruling.SUPPORTED
+
+
+def test_a_wide_spread_is_inconclusive_and_says_how_many_seeds_would_decide() -> None:
+    found = verdicts(sweep({("plain", 8): [5.0, 15.0, 25.0], ("plain", 44): [10.0, 25.0, 40.0]}))[PLAIN]
+    assert found.ruling is Ruling.INCONCLUSIVE
+    # Means 15 and 25, standard deviations 10 and 15. Two-sided at 0.05 / 2 claims, 80 % power takes a difference of
+    # 2.24 + 0.84 = 3.08 standard errors: n = (3.08 / 10)^2 (100 + 225) = 31, and a little more for t.
+    assert found.seeds_needed is not None
+    assert 31 <= found.seeds_needed <= 34
+    assert f"about {found.seeds_needed} seeds" in found.reason
+
+
+def test_one_seed_is_never_more_than_inconclusive() -> None:
+    found = verdicts(synthetic_sweep(seeds=(0,)))
+    assert {verdict.ruling for verdict in found.values()} == {Ruling.INCONCLUSIVE}
+    assert "one seed says nothing about the next" in found[PLAIN].reason
+    assert found[PLAIN].comparisons[0].low is None
+
+
+def test_seeds_that_all_agree_are_judged_by_exact_counts_and_not_by_an_interval_of_no_width() -> None:
+    found = verdicts(sweep({}))
+    comparison = found[PLAIN].comparisons[0]
+    limit = 100 * (1 - 0.025 ** (1 / 1437))
+    assert comparison.method == "exact counts"
+    assert (comparison.low, comparison.high) == pytest.approx((-limit, limit))
+    assert found[PLAIN].ruling is Ruling.INCONCLUSIVE
+    assert found[RESIDUAL].ruling is Ruling.SUPPORTED
+
+
+def test_seeds_that_all_agree_but_whose_images_are_not_recorded_decide_nothing() -> None:
+    results = sweep({})
+    blind = dataclasses.replace(results, trials=results.trials.drop(columns="final/train_images"))
+    found = verdicts(blind)
+    assert {verdict.ruling for verdict in found.values()} == {Ruling.INCONCLUSIVE}
+    assert "number of images is not recorded" in found[PLAIN].reason
+
+
+def test_diverged_trials_count_with_the_error_they_ended_with() -> None:
+    outcomes = {("plain", 44, seed): "diverged" for seed in range(3)}
+    found = verdicts(sweep({("plain", 44): [90.0, 88.0, 89.0]}, outcomes=outcomes))[PLAIN]
+    assert found.ruling is Ruling.SUPPORTED
+    assert found.comparisons[0].second.values == (90.0, 88.0, 89.0)
+    assert found.comparisons[0].second.diverged == 3
+
+
+def test_a_diverged_trial_without_an_error_keeps_a_claim_from_being_decided() -> None:
+    results = synthetic_sweep(outcomes={("A", 44, 0): "diverged"})
+    trials = results.trials.copy()
+    trials.loc[trials["outcome"] == "diverged", "final/train_error_pct"] = None
+    found = verdicts(dataclasses.replace(results, trials=trials))[RESIDUAL]
+    assert found.ruling is Ruling.INCONCLUSIVE
+    assert "A: 1 diverged without an error to count" in found.reason
+
+
+@pytest.mark.parametrize("outcome", ["failed", "out_of_memory", "timed_out", "missing", "running", "stopped"])
+def test_trials_without_a_result_do_not_count(outcome: str) -> None:
+    found = verdicts(synthetic_sweep(outcomes={("plain", 44, 0): outcome}))[PLAIN]
+    assert found.comparisons[0].second.estimate.n == 2
+    assert found.comparisons[0].second.planned == 3
+
+
+def test_a_claim_without_its_cells_has_not_run() -> None:
+    found = verdicts(synthetic_sweep(shortcuts=("A",)))
+    assert found[PLAIN].ruling is Ruling.NOT_RUN
+    assert found[PLAIN].reason == "needs plain networks of two depths or more"
+    assert verdicts(synthetic_sweep(depths=(8,)))[RESIDUAL].ruling is Ruling.NOT_RUN
+
+
+def test_a_claim_whose_cells_have_no_result_yet_has_not_run() -> None:
+    outcomes = {("plain", 44, seed): "missing" for seed in range(3)}
+    found = verdicts(synthetic_sweep(outcomes=outcomes))[PLAIN]
+    assert found.ruling is Ruling.NOT_RUN
+    assert found.reason == "no result yet for plain-44"
+
+
+def test_a_shortcut_without_results_keeps_the_claim_about_all_shortcuts_open() -> None:
+    outcomes = {("B", depth, seed): "missing" for depth in (8, 20, 32, 44) for seed in range(3)}
+    found = verdicts(synthetic_sweep(outcomes=outcomes))[RESIDUAL]
+    assert found.ruling is Ruling.INCONCLUSIVE
+    assert "B: no result yet" in found.reason
+
+
+def test_holm_makes_a_claim_harder_to_support_beside_another() -> None:
+    # Welch's p for these is between 0.025 and 0.05: enough alone, not enough as the smaller of two.
+    values = {("plain", 8): [1.0, 2.0, 3.0, 2.0], ("plain", 44): [3.0, 4.5, 5.0, 3.0]}
+    p_value = stats.ttest_ind(values["plain", 44], values["plain", 8], equal_var=False).pvalue
+    assert 0.025 < p_value < 0.05
+    residual = {("A", 8): [0.0, 9.0, 3.0, 4.0], ("A", 44): [2.0, 8.0, 1.0, 6.0]}
+    settings: dict[str, Any] = {"seeds": range(4), "shortcuts": ("plain", "A")}
+    alone = verdicts(sweep(values | residual, claims=(PLAIN,), **settings))
+    together = verdicts(sweep(values | residual, **settings))
+    assert alone[PLAIN].ruling is Ruling.SUPPORTED
+    assert together[PLAIN].ruling is Ruling.INCONCLUSIVE
+    assert together[PLAIN].p_holm == pytest.approx(2 * p_value)
+
+
+def test_the_trend_along_depth_is_told() -> None:
+    values = {("plain", depth): [mean] * 3 for depth, mean in ((8, 1.0), (20, 4.0), (32, 3.0), (44, 9.0))}
+    comparison = verdicts(sweep(values))[PLAIN].comparisons[0]
+    assert [side.estimate.mean for side in comparison.trend] == [1.0, 4.0, 3.0, 9.0]
+
+
+def test_a_sweep_that_names_no_claims_has_all_of_them_judged() -> None:
+    assert list(verdicts(synthetic_sweep(claims=None))) == list(CLAIMS)
+
+
+def test_a_sweep_that_names_one_claim_has_that_one_judged() -> None:
+    assert list(verdicts(synthetic_sweep(claims=(RESIDUAL,)))) == [RESIDUAL]
+
+
+def test_a_verdict_is_one_line_with_statement_ruling_effect_and_n() -> None:
+    found = verdicts(sweep({("plain", 8): [0.0, 1.0, 2.0], ("plain", 44): [40.0, 41.0, 42.0]}))[PLAIN]
+    # Difference 40, both standard deviations 1: standard error sqrt(2/3), df 4, t = 2.7764, half-width 2.27.
+    assert verdict_line(found) == "plain nets degrade with depth: supported, +40.00 points [37.73, 42.27], n = 3+3"
+
+
+@pytest.mark.parametrize("axis", ["model.width", "recipe.lr"])
+def test_cells_that_differ_in_another_setting_are_never_compared(axis: str) -> None:
+    results = synthetic_sweep(shortcuts=("plain",))
+    other = results.trials.assign(**{axis: 32, "cell_id": "wide-" + results.trials["cell_id"]})
+    import pandas as pd
+
+    both = dataclasses.replace(results, trials=pd.concat([results.trials, other], ignore_index=True))
+    labels = [comparison.label for comparison in verdicts(both)[PLAIN].comparisons]
+    name = axis.split(".")[1]
+    assert labels == sorted(labels)
+    assert len(labels) == 2
+    assert all(label.startswith(f"plain, {name} ") for label in labels)
+
+
+def _identity(results: SweepResults) -> SweepResults:
+    return results
+
+
+@pytest.mark.parametrize(
+    "order", [_identity, lambda results: dataclasses.replace(results, trials=results.trials[::-1])]
+)
+def test_the_order_of_trials_changes_no_verdict(order: Callable[[SweepResults], SweepResults]) -> None:
+    found = verdicts(order(synthetic_sweep()))
+    expected = verdicts(synthetic_sweep())
+    assert found[PLAIN].comparisons[0].effect == pytest.approx(expected[PLAIN].comparisons[0].effect)
+    assert [v.ruling for v in found.values()] == [v.ruling for v in expected.values()]
