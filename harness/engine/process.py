@@ -13,6 +13,7 @@ import torch
 
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects
+from harness.engine.randomness import seed_generators
 from harness.schema import Tag
 from harness.trial import Trial
 from workloads.datasets.spec import DatasetSpec, LoadedDataset
@@ -28,7 +29,7 @@ def prepare_process(trial: Trial, device: torch.device) -> None:
     else:
         _prepare_cuda(device)
     _forget_compiled_graphs(trial.cell_id)
-    torch.manual_seed(trial.seed)
+    seed_generators(trial.seed, device)
 
 
 def _prepare_cuda(device: torch.device) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from enum import IntEnum
 
@@ -57,7 +58,7 @@ class EpochRecord:
 
     def last_loss_is_finite(self) -> bool:
         """Waits for the device."""
-        return bool(self._losses[self.done - 1].isfinite())
+        return math.isfinite(self._losses[self.done - 1].item())
 
     def rows(self) -> Tensor:
         """Every step done, as columns of a history: float64 [4, steps] on the host. Waits for the device."""

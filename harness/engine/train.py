@@ -14,6 +14,7 @@ from harness.engine.context import TrialContext
 from harness.engine.distributed import any_rank, data_parallel, gathered
 from harness.engine.evaluate import Evaluation, evaluate
 from harness.engine.process import load_dataset
+from harness.engine.randomness import random_state, restore_random_state, seed_generators
 from harness.engine.record import Column, EpochRecord, over_ranks
 from harness.errors import HarnessError, Stopped
 from harness.events import EpochEnded, Event
@@ -144,10 +145,10 @@ class Training:
         """Set the epoch's seeds, or what a checkpoint in the middle of it kept. The first step to do."""
         checkpoint, self._resumed = self._resumed, None
         if checkpoint is None or checkpoint.random is None:
-            torch.manual_seed(mixed_seed(self.trial.seed, self.epoch, self.context.rank))
+            seed_generators(mixed_seed(self.trial.seed, self.epoch, self.context.rank), self.context.device)
             self.record.begin()
             return 0
-        _set_random_state(checkpoint.random[self.context.rank], self.context.device)
+        restore_random_state(checkpoint.random[self.context.rank], self.context.device)
         self.record.begin(checkpoint.running[self.context.rank])
         return checkpoint.step
 
@@ -224,7 +225,7 @@ class Training:
         """Keep the trial as it stands. All ranks take part; the time it takes counts for no step."""
         world_size, device = self.context.world_size, self.context.device
         running = gathered(self.record.rows(), world_size, device)
-        random = gathered(_random_state(device), world_size, device) if self.record.done else None
+        random = gathered(random_state(device), world_size, device) if self.record.done else None
         if self.context.rank == 0:
             self._write_checkpoint(random=random, running=running)
         self.record.clock.start()
@@ -274,17 +275,3 @@ class Training:
 def only_finite(values: dict[str, float]) -> dict[str, float]:
     """What is not a number is not known, and what is not known is left out."""
     return {key: value for key, value in values.items() if abs(value) < float("inf")}
-
-
-def _random_state(device: torch.device) -> Tensor:
-    states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(device))
-    return torch.cat(states)
-
-
-def _set_random_state(state: Tensor, device: torch.device) -> None:
-    host_bytes = torch.get_rng_state().numel()
-    torch.set_rng_state(state[:host_bytes].clone())
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state[host_bytes:].clone(), device)

@@ -1,0 +1,158 @@
+"""Training through the harness beside the same loop hand-written in plain PyTorch: images per second, in turn.
+
+    python tests/perf/throughput.py [--epochs N]
+
+Both train the same network on the same batches with the same optimizer, schedule and number of threads, and keep the
+same loss and error counts. An epoch of one follows an epoch of the other, in one process, so that whatever else the
+machine does disturbs both alike. Time is that of training steps alone, data included; the first epoch of each is left
+out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import torch
+from torch.nn import functional
+
+from harness.engine import TrialContext, run_trial
+from harness.engine.process import processor_name
+from harness.events import EpochEnded, Event
+from harness.trial import Scale, Trial
+from models import MODELS
+from workloads.datasets import DATASETS
+from workloads.datasets.in_memory import ImagesInMemory
+from workloads.datasets.spec import DatasetSpec
+from workloads.recipes import RECIPES
+
+Seconds = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Noise(DatasetSpec):
+    """Images of CIFAR's shape that hold nothing."""
+
+    channels: ClassVar[int] = 3
+    image_size: ClassVar[int] = 32
+    classes: ClassVar[int] = 10
+    train_images: ClassVar[int] = 160
+    test_images: ClassVar[int] = 32
+
+    def fingerprint(self) -> str:
+        return "noise"
+
+    def load(self, device: torch.device) -> ImagesInMemory:
+        rng = np.random.default_rng(0)
+        train, test = (
+            (rng.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8), rng.integers(0, 10, count))
+            for count in (self.train_images, self.test_images)
+        )
+        return ImagesInMemory.normalized(train=train, test=test, device=device)
+
+
+def make_trial(dataset: DatasetSpec, *, depth: int, label: str, epochs: int, batch_size: int) -> Trial:
+    """ResNet, option A, under the quick recipe on one core."""
+    return Trial(
+        model=MODELS["resnet_cifar"](depth=depth, shortcut="A"),
+        dataset=dataset,
+        recipe=dataclasses.replace(RECIPES["quick"], epochs=epochs, batch_size=batch_size),
+        scale=Scale(workers=1, device="cpu", cpus_per_worker=1),
+        seed=0,
+        fingerprint=dataset.fingerprint(),
+        label=label,
+    )
+
+
+def plain_pytorch(trial: Trial) -> Iterator[list[float]]:
+    """Seconds of each step, one epoch after another, of a loop as one would write it for this trial alone."""
+    recipe = trial.recipe
+    torch.set_num_threads(trial.scale.cpus_per_worker)
+    torch.manual_seed(trial.seed)
+    data = trial.dataset.load(torch.device("cpu"))
+    images, labels = data.train_images, data.train_labels
+    net = trial.model.build(in_channels=trial.dataset.channels, num_classes=10, image_size=trial.dataset.image_size)
+    net.train()
+    optimizer = torch.optim.SGD(
+        net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    steps = len(labels) // recipe.batch_size
+    for epoch in range(recipe.epochs):
+        order = torch.randperm(len(labels))
+        loss_sum, errors = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+        seconds = []
+        before = time.perf_counter()
+        for i in range(steps):
+            batch = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
+            x, y = images[batch], labels[batch]
+            optimizer.param_groups[0]["lr"] = recipe.lr_at(epoch * steps + i, steps * recipe.epochs)
+            logits = net(x)
+            loss = functional.cross_entropy(logits, y)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.detach()
+            errors += (logits.detach().argmax(1) != y).sum()
+            now = time.perf_counter()
+            seconds.append(now - before)
+            before = now
+        yield seconds
+
+
+def in_turn(trial: Trial) -> tuple[Seconds, Seconds]:
+    """Seconds of each step, [epochs, steps], of the harness and of the plain loop, which follows each of its epochs."""
+    plain, theirs = plain_pytorch(trial), []
+
+    def emit(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            theirs.append(next(plain))
+
+    with tempfile.TemporaryDirectory() as folder:
+        device = torch.device("cpu")
+        run_trial(trial, TrialContext(Path(folder), 1, 0, 1, device, emit=emit, stop_requested=lambda: False))
+        ours = np.loadtxt(Path(folder) / "steps.csv", delimiter=",", skiprows=1, usecols=2)
+    return ours.reshape(len(theirs), -1), np.array(theirs)
+
+
+def compare(trial: Trial) -> None:
+    """Images per second of both and the ratio of each pair of epochs."""
+    ours, theirs = (seconds[1:] for seconds in in_turn(trial))
+    print(f"\n{trial.label}, batch {trial.recipe.batch_size}, fp32, 1 thread, {ours.shape[1]} steps an epoch")
+    for name, seconds in (("plain PyTorch", theirs), ("harness", ours)):
+        rates = trial.recipe.batch_size / seconds.mean(axis=1)
+        print(f"{name:>14}: {spread(rates, '.1f')} images/s")
+    print(f"ratio of pairs: {spread(theirs.mean(axis=1) / ours.mean(axis=1), '.3f')}")
+    print(f"all steps: {theirs.sum() / ours.sum():.3f}; median step: {np.median(theirs) / np.median(ours):.3f}")
+
+
+def spread(values: Seconds, form: str) -> str:
+    """Median, quartiles and n of one value an epoch."""
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return f"median {middle:{form}}, quartiles {low:{form}} to {high:{form}}, n = {len(values)} epochs"
+
+
+def main() -> None:
+    """Compare on the digits and on images of CIFAR's shape."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=25, help="epochs of each on the digits; a third as many at 32x32")
+    epochs = parser.parse_args().epochs
+    print(f"{processor_name()}, torch {torch.__version__}, load {Path('/proc/loadavg').read_text()[:4]}")
+    DATASETS["noise"] = Noise
+    digits, noise = DATASETS["digits"](), Noise()
+    compare(make_trial(digits, depth=20, label="digits 8x8, resnet-20-A", epochs=epochs, batch_size=64))
+    compare(make_trial(noise, depth=20, label="noise 32x32, resnet-20-A", epochs=max(2, epochs // 3), batch_size=32))
+
+
+if __name__ == "__main__":
+    main()
