@@ -12,7 +12,6 @@ import torch
 from models import MODELS
 from models.complexity import count
 from models.resnet_spec import ResNetCifar
-from models.shortcuts import ZeroPad
 
 # Closed-form layer arithmetic, confirmed by torch's FlopCounterMode over a hand-built net; option B's parameters also
 # agree with independently published implementations. (depth, shortcut): (parameters, MACs in millions).
@@ -80,12 +79,6 @@ def test_stage_sums_are_named_after_the_parts_of_the_net():
     stage2 = (9 * 16 * 32 + 64) + 5 * (9 * 32 * 32 + 64)
     stage3 = (9 * 32 * 64 + 128) + 5 * (9 * 64 * 64 + 128)
     assert [stage.params for stage in stages] == [9 * 3 * 16 + 32, stage1, stage2, stage3, 650]
-
-
-def test_option_a_takes_every_second_pixel_and_appends_zero_channels():
-    image = torch.arange(9.0).reshape(1, 1, 3, 3)
-    out = ZeroPad(1, 2, stride=2)(image)
-    assert out.tolist() == [[[[0.0, 2.0], [6.0, 8.0]], [[0.0, 0.0], [0.0, 0.0]]]]
 
 
 def test_convolutions_are_he_initialized_by_fan_out_without_biases():
