@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import ray
+import ray.train
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.actor import Actor, ask
@@ -23,55 +25,47 @@ from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
 
 POLL_S = 0.2
+MOST_GROUPS = 1000
+"""Side by side; each is a thread of the host."""
 STOP_GRACE_S = 6.0
 """How long running trials have to reach a checkpoint after a stop was asked for."""
 
 
+class GroupHost:
+    """The process that calls `TorchTrainer.fit()`, one thread a group.
+
+    An actor and not the driver: a call of `fit` cannot be broken off, but an actor can be killed, and takes Ray Train's
+    controllers and workers with it.
+    """
+
+    def __init__(self, queue: Actor, settings: GroupSettings) -> None:
+        self._queue, self._settings = queue, settings
+
+    def run(self, group: str, shape: Shape) -> str | None:
+        """Keep a group alive until the queue has no trial for it; why it was given up, None at a good end."""
+        while ask(self._queue.waiting).get(shape, 0):
+            ended = self._ended()
+            try:
+                fit(group, shape, self._queue, self._settings)
+            except ray.train.TrainingFailedError as error:
+                ask(self._queue.join, group)
+                if self._ended() == ended:
+                    return one_line(error)
+        return None
+
+    def _ended(self) -> int:
+        snapshot: Snapshot = ask(self._queue.snapshot, sys.maxsize)
+        return snapshot.ended_count
+
+
 @dataclass
 class Group:
-    """A worker group in a thread of the driver, started again as long as its trials come to an end."""
+    """A worker group, as the driver knows it."""
 
     name: str
     shape: Shape
-    queue: Actor
-    settings: GroupSettings
-    failure: str | None = None
-    """Why it was given up."""
-    thread: threading.Thread = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self.thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs trials, or will."""
-        return self.thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            while self._has_work() and self.failure is None:
-                self._fit_once()
-        except ray.exceptions.RayError as error:
-            # The driver has shut Ray down under us, or the queue is gone: the driver knows.
-            self.failure = str(error)
-
-    def _fit_once(self) -> None:
-        ended = self._ended()
-        try:
-            fit(self.name, self.shape, self.queue, self.settings)
-        except ray.train.TrainingFailedError as error:
-            ask(self.queue.join, self.name)
-            if self._ended() == ended:
-                self.failure = _cause(error)
-
-    def _has_work(self) -> bool:
-        waiting: dict[Shape, int] = ask(self.queue.waiting)
-        return waiting.get(self.shape, 0) > 0
-
-    def _ended(self) -> int:
-        snapshot: Snapshot = ask(self.queue.snapshot)
-        return snapshot.ended_count
+    end: Any
+    """Reference to what `GroupHost.run` will return."""
 
 
 @dataclass
@@ -79,7 +73,7 @@ class Groups:
     """All groups of the sweep. Rooms are counted here, not asked of Ray, since a group takes its room late."""
 
     queue: Actor
-    settings: GroupSettings
+    host: Actor
     running: list[Group] = field(default_factory=list)
     _started: int = 0
 
@@ -101,15 +95,18 @@ class Groups:
     def _start(self, shape: Shape) -> None:
         self._started += 1
         name = f"group-{self._started}"
-        self.running.append(Group(name=name, shape=shape, queue=self.queue, settings=self.settings))
+        self.running.append(Group(name=name, shape=shape, end=self.host.run.remote(name, shape)))
 
     def _bury(self, waiting: dict[Shape, int]) -> None:
-        dead = [group for group in self.running if not group.alive]
-        self.running = [group for group in self.running if group.alive]
+        ends = [group.end for group in self.running]
+        ready = set(ray.wait(ends, num_returns=len(ends), timeout=0)[0]) if ends else set()
+        dead = [group for group in self.running if group.end in ready]
+        self.running = [group for group in self.running if group.end not in ready]
         for group in dead:
+            failure = ray.get(group.end)
             alone = all(other.shape != group.shape for other in self.running)
-            if group.failure and alone and waiting.pop(group.shape, 0):
-                ask(self.queue.give_up, group.shape, Outcome.FAILED, group.failure)
+            if failure and alone and waiting.pop(group.shape, 0):
+                ask(self.queue.give_up, group.shape, Outcome.FAILED, failure)
 
 
 class OutboxQueue(TrialQueue):
@@ -148,16 +145,27 @@ def run_on_cluster(
         queue = queue_actor(jobs, SweepFolder(settings.folder).outbox, max_attempts)
         try:
             _give_up_infeasible(queue, jobs, nodes)
-            _drive(queue, Groups(queue, settings), show, stop)
+            _drive(queue, Groups(queue, _host(queue, settings)), show, stop)
         except ray.exceptions.RayError as error:
-            raise ClusterUnreachable(f"the cluster was lost: {_cause(error)}; run the same command to go on") from error
+            raise ClusterUnreachable(
+                f"the cluster was lost: {one_line(error)}; run the same command to go on"
+            ) from error
 
 
 def queue_actor(jobs: Sequence[Job], outbox: Path, max_attempts: int) -> Actor:
-    """On the driver's node: a node lost elsewhere never takes the queue with it."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(num_cpus=0)(OutboxQueue).options(scheduling_strategy=here)
-    return actor.remote(jobs, outbox, max_attempts)
+    """The queue in a process of its own."""
+    return ray.remote(num_cpus=0)(OutboxQueue).options(**_beside_driver()).remote(jobs, outbox, max_attempts)
+
+
+def _host(queue: Actor, settings: GroupSettings) -> Actor:
+    host = ray.remote(num_cpus=0)(GroupHost)
+    return host.options(max_concurrency=MOST_GROUPS, **_beside_driver()).remote(queue, settings)
+
+
+def _beside_driver() -> dict[str, Any]:
+    """On the driver's node: a node that is lost elsewhere never takes the queue or the host with it."""
+    here = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
 
 
 def _give_up_infeasible(queue: Actor, jobs: Sequence[Job], nodes: Sequence[NodeRoom]) -> None:
@@ -190,7 +198,7 @@ def _stop(queue: Actor, seen: int, show: Callable[[Snapshot], None]) -> None:
     show(ask(queue.snapshot, seen))
 
 
-def _cause(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """The innermost message that a user can act on, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
