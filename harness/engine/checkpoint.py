@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.engine.context import TrialContext
 from harness.engine.distributed import from_rank_0
 from harness.storage import write_atomic
 
@@ -40,10 +41,10 @@ class Checkpoint:
     optimizer: dict[str, Any]
     history: Tensor
     """Steps of the epochs done, see `record.Column`: float64 [steps, 4]."""
-    running: Tensor
-    """Steps of the running epoch on each rank: float64 [world_size, 4, step]."""
+    running: Tensor | None
+    """Steps of the running epoch on each rank: float64 [world_size, 4, step]. None between two epochs."""
     random: Tensor | None
-    """State of each rank's random generators, uint8 [world_size, bytes]; None at an epoch's start, which seeds them."""
+    """State of each rank's random generators: uint8 [world_size, bytes]. None between two epochs: each seeds them."""
     evaluate_s: float
     total_s: float
     format: int = FORMAT
@@ -77,6 +78,11 @@ class CheckpointFolder:
     """The checkpoints of one trial."""
 
     root: Path
+
+    @classmethod
+    def of(cls, context: TrialContext) -> CheckpointFolder:
+        """The folder of a context's trial."""
+        return cls(context.folder / "checkpoints")
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Add one, and remove all but the two newest. For rank 0 alone."""

@@ -45,7 +45,7 @@ def evaluate(
     batch_size: int,
     rank: int,
     world_size: int,
-    autocast: torch.autocast,
+    precision: torch.autocast,
 ) -> Evaluation:
     """Answers on plain images, in evaluation mode. All ranks take part, and all get the same value."""
     share_buffers(module, world_size)
@@ -55,7 +55,7 @@ def evaluate(
     loss = torch.zeros(1, dtype=torch.float64, device=device)
     batches = data.evaluation_batches(split, batch_size=batch_size, rank=rank, world_size=world_size)
     for images, labels in batches:
-        with autocast:
+        with precision:
             logits = module(images)
         counts[0] += _errors(logits, labels)
         counts[1:].scatter_add_(0, labels, torch.ones_like(labels))  # bincount would wait for the device

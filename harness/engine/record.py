@@ -28,6 +28,7 @@ WARMUP_STEPS = 10
 """The first steps after each start or resume, left out of speed: caches fill, kernels are chosen, graphs compiled."""
 
 
+NO_HISTORY = torch.empty(0, len(Column), dtype=torch.float64)
 _NO_STEPS = torch.empty(len(Column), 0, dtype=torch.float64)
 
 

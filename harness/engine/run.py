@@ -8,6 +8,7 @@ import traceback
 
 import torch
 
+from harness.engine.checkpoint import Checkpoint, CheckpointFolder
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects, from_rank_0
 from harness.engine.evaluate import Evaluation
@@ -21,6 +22,7 @@ from harness.schema import TRACE_ARTIFACT, Outcome
 from harness.storage import write_atomic
 from harness.trial import Trial
 from models.complexity import count
+from workloads.datasets.spec import steps_per_epoch
 
 STEPS_FILE = "steps.csv"
 
@@ -54,8 +56,8 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     """
     started = time.perf_counter()
     prepare_process(trial, context.device)
-    training = Training(trial, context, started=started)
-    _start(training)
+    checkpoint = _start(trial, context)
+    training = Training(trial, context, started=started, checkpoint=checkpoint)
     try:
         reason = training.train()
     except TimedOut as late:
@@ -70,18 +72,24 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     if not reason and train.is_chance:
         reason = f"final training error {train.error_pct:.2f} % is no better than always answering the commonest class"
     if context.rank == 0:
-        training.checkpoints.clear()
+        CheckpointFolder.of(context).clear()
     outcome = Outcome.DIVERGED if reason else Outcome.FINISHED
     # Clocks differ between ranks; results do not.
     return from_rank_0(_ended(training, outcome, reason, results), context.world_size)
 
 
-def _start(training: Training) -> None:
-    context = training.context
+def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
+    """Say that the attempt begins, before anything of its own can fail, and from where."""
     context.folder.mkdir(parents=True, exist_ok=True)
     tags = describe_workers(context)
-    resumed = training.resume()
-    training.emit(TrialStarted(trial_id=training.trial.id, attempt=context.attempt, tags=tags, resumed_epoch=resumed))
+    checkpoint = CheckpointFolder.of(context).read(trial_id=trial.id, world_size=context.world_size)
+    resumed = None
+    if checkpoint is not None:
+        steps = steps_per_epoch(trial.dataset.train_images, trial.recipe.batch_size)
+        resumed = checkpoint.epoch + checkpoint.step / steps
+    if context.rank == 0:
+        context.emit(TrialStarted(trial_id=trial.id, attempt=context.attempt, tags=tags, resumed_epoch=resumed))
+    return checkpoint
 
 
 def _ended(training: Training, outcome: Outcome, reason: str, results: dict[str, float]) -> TrialEnded:

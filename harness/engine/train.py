@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from harness.engine.checkpoint import Checkpoint, CheckpointFolder
 from harness.engine.context import TrialContext
-from harness.engine.distributed import any_rank, data_parallel, gathered
+from harness.engine.distributed import any_rank, gathered
 from harness.engine.evaluate import Evaluation, evaluate
+from harness.engine.network import build_module, make_optimizer, precision, runnable
 from harness.engine.process import load_dataset
 from harness.engine.randomness import random_state, restore_random_state, seed_generators
-from harness.engine.record import Column, EpochRecord, over_ranks
+from harness.engine.record import NO_HISTORY, Column, EpochRecord, over_ranks
 from harness.errors import HarnessError, Stopped
 from harness.events import EpochEnded, Event
 from harness.trial import Trial
@@ -29,47 +29,27 @@ class TimedOut(HarnessError):
 class Training:
     """One attempt at a trial: network, optimizer, data, and what has been done so far."""
 
-    def __init__(self, trial: Trial, context: TrialContext, *, started: float) -> None:
+    def __init__(self, trial: Trial, context: TrialContext, *, started: float, checkpoint: Checkpoint | None) -> None:
+        """From the beginning, or from a checkpoint. `started`, on `perf_counter`'s clock, is when the attempt was."""
         self.trial = trial
         self.recipe = trial.recipe
         self.context = context
         self.data = load_dataset(trial.dataset, context.device)
         self.steps_per_epoch = steps_per_epoch(trial.dataset.train_images, self.recipe.batch_size)
-        self.module = self._build()
-        self.network = self._runnable()
-        self.optimizer = torch.optim.SGD(
-            self.module.parameters(),
-            lr=self.recipe.lr,
-            momentum=self.recipe.momentum,
-            weight_decay=self.recipe.weight_decay,
-        )
-        self.autocast = torch.autocast(
-            context.device.type, dtype=torch.bfloat16, enabled=self.recipe.precision == "bf16"
-        )
+        self.module = build_module(trial, context.device)
+        self.network = runnable(self.module, self.recipe, context)
+        self.optimizer = make_optimizer(self.module, self.recipe)
+        self.precision = precision(self.recipe, context.device)
         self.record = EpochRecord(self.steps_per_epoch, context.device)
-        self.checkpoints = CheckpointFolder(context.folder / "checkpoints")
         self.epoch = 0
-        self.history = torch.empty(0, len(Column), dtype=torch.float64)
+        self.history = NO_HISTORY
         self.evaluate_s = 0.0
+        self._earlier_s = 0.0
         self._started = started
         self._last_checkpoint = time.perf_counter()
-        self._earlier_s = 0.0
-        self._resumed: Checkpoint | None = None
-
-    def _build(self) -> nn.Module:
-        dataset = self.trial.dataset
-        module = self.trial.model.build(
-            in_channels=dataset.channels, num_classes=dataset.classes, image_size=dataset.image_size
-        )
-        # Built on the host, so that a seed gives the same weights whatever the device.
-        module = module.to(self.context.device)
-        return module.to(memory_format=torch.channels_last) if self.recipe.channels_last else module
-
-    def _runnable(self) -> Callable[[Tensor], Tensor]:
-        network = data_parallel(self.module, self.context.device) if self.context.world_size > 1 else self.module
-        return torch.compile(network) if self.recipe.compile else network
-
-    # The loop
+        self._resumed = checkpoint
+        if checkpoint is not None:
+            self._restore(checkpoint)
 
     def train(self) -> str:
         """All epochs that are left. Says why the trial diverged, or nothing.
@@ -114,7 +94,7 @@ class Training:
         )
         if self.recipe.channels_last:
             images = images.to(memory_format=torch.channels_last)
-        with self.autocast:
+        with self.precision:
             logits = self.network(images)
             loss = functional.cross_entropy(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
@@ -134,23 +114,22 @@ class Training:
             batch_size=self.recipe.batch_size // self.context.world_size,
             rank=self.context.rank,
             world_size=self.context.world_size,
-            autocast=self.autocast,
+            precision=self.precision,
         )
         self.evaluate_s += time.perf_counter() - started
         return evaluation
 
-    # An epoch's beginning and end
-
     def _begin_epoch(self) -> int:
-        """Set the epoch's seeds, or what a checkpoint in the middle of it kept. The first step to do."""
+        """Seed the epoch, or go on where a checkpoint in the middle of it left off. The first step to do."""
         checkpoint, self._resumed = self._resumed, None
-        if checkpoint is None or checkpoint.random is None:
-            seed_generators(mixed_seed(self.trial.seed, self.epoch, self.context.rank), self.context.device)
+        rank, device = self.context.rank, self.context.device
+        if checkpoint is None or checkpoint.running is None or checkpoint.random is None:
+            seed_generators(mixed_seed(self.trial.seed, self.epoch, rank), device)
             self.record.begin()
-            return 0
-        restore_random_state(checkpoint.random[self.context.rank], self.context.device)
-        self.record.begin(checkpoint.running[self.context.rank])
-        return checkpoint.step
+        else:
+            restore_random_state(checkpoint.random[rank], device)
+            self.record.begin(checkpoint.running[rank])
+        return self.record.done
 
     def _close_epoch(self) -> Tensor:
         rows = over_ranks(gathered(self.record.rows(), self.context.world_size, self.context.device))
@@ -180,8 +159,6 @@ class Training:
         """Send an event, from rank 0 alone."""
         if self.context.rank == 0:
             self.context.emit(event)
-
-    # Interruptions
 
     def _between_steps(self) -> bool:
         """Write a checkpoint and obey a request where one is due. Whether the loss is lost for good."""
@@ -216,50 +193,41 @@ class Training:
         # At an epoch's end rank 0 holds all there is to keep, so it may decide alone, by its own clock.
         idle_s = time.perf_counter() - self._last_checkpoint
         if self.context.rank == 0 and idle_s >= self.context.checkpoint_interval_s:
-            self._write_checkpoint(random=None, running=self.record.rows()[None])
+            self._write_checkpoint()
         self._obey()
-
-    # Checkpoints
 
     def checkpoint(self) -> None:
         """Keep the trial as it stands. All ranks take part; the time it takes counts for no step."""
         world_size, device = self.context.world_size, self.context.device
-        running = gathered(self.record.rows(), world_size, device)
-        random = gathered(random_state(device), world_size, device) if self.record.done else None
+        running = random = None
+        if self.record.done:
+            running = gathered(self.record.rows(), world_size, device)
+            random = gathered(random_state(device), world_size, device)
         if self.context.rank == 0:
-            self._write_checkpoint(random=random, running=running)
+            self._write_checkpoint(running=running, random=random)
         self.record.clock.start()
 
-    def _write_checkpoint(self, *, random: Tensor | None, running: Tensor) -> None:
-        self.checkpoints.write(
-            Checkpoint(
-                trial_id=self.trial.id,
-                epoch=self.epoch,
-                step=self.record.done,
-                module=self.module.state_dict(),
-                optimizer=self.optimizer.state_dict(),
-                history=self.history,
-                running=running,
-                random=random,
-                evaluate_s=self.evaluate_s,
-                total_s=self.total_s,
-            )
+    def _write_checkpoint(self, *, running: Tensor | None = None, random: Tensor | None = None) -> None:
+        checkpoint = Checkpoint(
+            trial_id=self.trial.id,
+            epoch=self.epoch,
+            step=self.record.done,
+            module=self.module.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            history=self.history,
+            running=running,
+            random=random,
+            evaluate_s=self.evaluate_s,
+            total_s=self.total_s,
         )
+        CheckpointFolder.of(self.context).write(checkpoint)
         self._last_checkpoint = time.perf_counter()
 
-    def resume(self) -> float | None:
-        """Go on from the newest checkpoint. The epochs it has done, or None where there is none."""
-        checkpoint = self.checkpoints.read(trial_id=self.trial.id, world_size=self.context.world_size)
-        if checkpoint is None:
-            return None
+    def _restore(self, checkpoint: Checkpoint) -> None:
         self.module.load_state_dict(checkpoint.module)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.epoch, self.history = checkpoint.epoch, checkpoint.history
         self.evaluate_s, self._earlier_s = checkpoint.evaluate_s, checkpoint.total_s
-        self._resumed = checkpoint
-        return checkpoint.epoch + checkpoint.step / self.steps_per_epoch
-
-    # Times, earlier attempts included
 
     @property
     def train_s(self) -> float:

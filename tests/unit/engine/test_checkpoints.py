@@ -3,12 +3,16 @@
 import dataclasses
 
 import pytest
+import torch
+from torch import nn
 
 from harness.engine import run_trial
 from harness.engine.checkpoint import KEPT, CheckpointFolder
 from harness.errors import Stopped
 from harness.events import TrialStarted
 from harness.schema import Outcome
+from models import MODELS
+from models.spec import ModelSpec
 
 STEPS_PER_EPOCH = 15
 """1,442 images in batches of 96."""
@@ -58,6 +62,28 @@ def test_a_stopped_trial_resumes_bit_for_bit(recording, make_trial, undisturbed,
     assert part.curves() == whole.curves()
     assert timeless(ended) == timeless(expected)
     assert step_columns(part) == step_columns(whole)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dropping(ModelSpec):
+    """A network that draws random numbers at every step: its generators must be resumed too."""
+
+    family = label = name = "dropping"
+
+    def build(self, *, in_channels, num_classes, image_size):
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(in_channels * image_size**2, num_classes))
+
+
+@pytest.mark.parametrize("after", [4, STEPS_PER_EPOCH, STEPS_PER_EPOCH + 4])
+def test_a_network_with_dropout_resumes_bit_for_bit(recording, make_trial, monkeypatch, timeless, after):
+    monkeypatch.setitem(MODELS, "dropping", Dropping)
+    trial = dataclasses.replace(make_trial(), model=Dropping())
+    whole, part = recording(), recording()
+    expected = run_trial(trial, whole.context)
+    stop(part, trial, after)
+    torch.rand(5)
+    assert timeless(run_trial(trial, part.context)) == timeless(expected)
+    assert part.curves() == whole.curves()
 
 
 def test_a_trial_stopped_again_and_again_still_ends_with_the_same_numbers(recording, make_trial, undisturbed, timeless):

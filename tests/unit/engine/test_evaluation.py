@@ -22,7 +22,7 @@ def answers(module, data, *, classes, split="test", batch_size=50):
         batch_size=batch_size,
         rank=0,
         world_size=1,
-        autocast=torch.autocast("cpu", enabled=False),
+        precision=torch.autocast("cpu", enabled=False),
     )
 
 

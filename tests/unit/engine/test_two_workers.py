@@ -86,7 +86,7 @@ def test_two_workers_count_what_one_worker_counts_on_the_same_weights(ranks, mak
         batch_size=96,
         rank=0,
         world_size=1,
-        autocast=torch.autocast("cpu", enabled=False),
+        precision=torch.autocast("cpu", enabled=False),
     )
     for rank in ranks:
         counts = rank["weights"]["counts"]

@@ -24,7 +24,7 @@ from harness.trial import Trial
 def trained(trial: Trial, context: TrialContext) -> dict:
     """Weights after all epochs, and what an evaluation of them counts."""
     prepare_process(trial, context.device)
-    training = Training(trial, context, started=0.0)
+    training = Training(trial, context, started=0.0, checkpoint=None)
     training.train()
     evaluation = training.evaluate("train")
     return {"module": training.module.state_dict(), "counts": dataclasses.asdict(evaluation)}
