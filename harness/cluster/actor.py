@@ -7,7 +7,7 @@ from typing import Any
 import ray
 
 Actor = Any
-"""A handle of `harness.cluster.sweep.OutboxQueue`."""
+"""A handle of `harness.cluster.outbox_queue.OutboxQueue`."""
 
 
 def ask(method: Any, *arguments: Any) -> Any:
@@ -19,3 +19,9 @@ def ask(method: Any, *arguments: Any) -> Any:
     reference: Any = method.remote(*arguments)
     get: Any = ray.get
     return get(reference)
+
+
+def first_cause(error: BaseException) -> str:
+    """The innermost message that a user can act on, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

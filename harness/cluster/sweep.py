@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,52 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import ray.train
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.cluster.actor import Actor, ask
+from harness.cluster.actor import Actor, ask, first_cause
+from harness.cluster.group_host import GroupHost
+from harness.cluster.outbox_queue import OutboxQueue
 from harness.cluster.preflight import NodeRoom, obstacle, place
-from harness.cluster.queue import Job, Shape, Snapshot, TrialQueue
+from harness.cluster.queue import Job, Shape, Snapshot
 from harness.cluster.session import connected, rooms
-from harness.cluster.worker_group import GroupSettings, fit
+from harness.cluster.worker_group import GroupSettings
 from harness.errors import ClusterUnreachable
 from harness.launch.stop import StopSignal
 from harness.schema import Outcome
 from harness.storage import SweepFolder
-from harness.tracking.outbox import Outbox
 
 POLL_S = 0.2
 MOST_GROUPS = 1000
 """Side by side; each is a thread of the host."""
 STOP_GRACE_S = 6.0
 """How long running trials have to reach a checkpoint after a stop was asked for."""
-
-
-class GroupHost:
-    """The process that calls `TorchTrainer.fit()`, one thread a group.
-
-    An actor and not the driver: a call of `fit` cannot be broken off, but an actor can be killed, and takes Ray Train's
-    controllers and workers with it.
-    """
-
-    def __init__(self, queue: Actor, settings: GroupSettings) -> None:
-        self._queue, self._settings = queue, settings
-
-    def run(self, group: str, shape: Shape) -> str | None:
-        """Keep a group alive until the queue has no trial for it; why it was given up, None at a good end."""
-        while ask(self._queue.waiting).get(shape, 0):
-            ended = self._ended()
-            try:
-                fit(group, shape, self._queue, self._settings)
-            except ray.train.TrainingFailedError as error:
-                ask(self._queue.join, group)
-                if self._ended() == ended:
-                    return one_line(error)
-        return None
-
-    def _ended(self) -> int:
-        snapshot: Snapshot = ask(self._queue.snapshot, sys.maxsize)
-        return snapshot.ended_count
 
 
 @dataclass
@@ -109,13 +81,6 @@ class Groups:
                 ask(self.queue.give_up, group.shape, Outcome.FAILED, failure)
 
 
-class OutboxQueue(TrialQueue):
-    """The queue in its actor: every accepted event goes to the sweep's outbox first."""
-
-    def __init__(self, jobs: Sequence[Job], outbox: Path, max_attempts: int) -> None:
-        super().__init__(jobs, Outbox(outbox).append, max_attempts)
-
-
 def run_on_cluster(
     make_jobs: Callable[[bool], Sequence[Job]],
     settings: GroupSettings,
@@ -148,7 +113,7 @@ def run_on_cluster(
             _drive(queue, Groups(queue, _host(queue, settings)), show, stop)
         except ray.exceptions.RayError as error:
             raise ClusterUnreachable(
-                f"the cluster was lost: {one_line(error)}; run the same command to go on"
+                f"the cluster was lost: {first_cause(error)}; run the same command to go on"
             ) from error
 
 
@@ -196,9 +161,3 @@ def _stop(queue: Actor, seen: int, show: Callable[[Snapshot], None]) -> None:
         time.sleep(POLL_S)
     ask(queue.abandon, "stopped before it reached a checkpoint")
     show(ask(queue.snapshot, seen))
-
-
-def one_line(error: BaseException) -> str:
-    """The innermost message that a user can act on, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

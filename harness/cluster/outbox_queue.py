@@ -1,0 +1,16 @@
+"""The queue as an actor. A module of its own, so that its process need not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.cluster.queue import Job, TrialQueue
+from harness.tracking.outbox import Outbox
+
+
+class OutboxQueue(TrialQueue):
+    """A queue whose every accepted event goes to the sweep's outbox first."""
+
+    def __init__(self, jobs: Sequence[Job], outbox: Path, max_attempts: int) -> None:
+        super().__init__(jobs, Outbox(outbox).append, max_attempts)
