@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from harness.errors import UsageError
 
@@ -13,6 +14,7 @@ DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 _SERVERS = ("http", "https")
 _DATABASES = ("postgresql", "mysql", "mssql")
 _SQLITE = "sqlite:///"
+_PASSWORD = re.compile(r"//([^/@:\s]*):[^/@\s]*@")
 _IN_MEMORY = ("", ":memory:")
 
 
@@ -45,16 +47,9 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(path) if uri.startswith(_SQLITE) and path not in _IN_MEMORY else None
 
 
-def display(uri: str) -> str:
-    """The URI without its password, for messages."""
-    try:
-        parts = urlsplit(uri)
-        secret = parts.password
-    except ValueError:
-        return uri
-    if secret is None:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{secret}@", ":***@")))
+def display(text: str) -> str:
+    """A URI, or a message with URIs in it, without their passwords."""
+    return _PASSWORD.sub(r"//\1:***@", text)
 
 
 def fingerprint(uri: str) -> str:

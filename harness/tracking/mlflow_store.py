@@ -172,7 +172,7 @@ def unreachable(uri: str, error: Exception | str) -> TrackingUnreachable:
 
 
 def _one_line(error: Exception | str) -> str:
-    text = " ".join(str(error).split())
+    text = address.display(" ".join(str(error).split()))
     return text if len(text) <= 300 else text[:299] + "…"
 
 

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import StorageError
@@ -132,7 +133,8 @@ def _write_whole(file: int, line: bytes) -> None:
         while written < len(line):
             written += os.write(file, line[written:])
     except OSError:
-        os.ftruncate(file, before)
+        with suppress(OSError):  # the first error is the one to tell
+            os.ftruncate(file, before)
         raise
 
 

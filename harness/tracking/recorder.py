@@ -14,13 +14,14 @@ from harness.events import Event, SweepEnded, SweepStarted, decode
 from harness.storage import SweepFolder, write_atomic
 from harness.tracking import address
 from harness.tracking.outbox import Outbox
-from harness.tracking.sender import Sender, Vanished
+from harness.tracking.sender import Late, Sender, Vanished
 from harness.tracking.tracker import Refused, Tracker
 
-FIRST_BATCH = 64
-LARGEST_BATCH = 2048
-QUICK_S = 0.5
-"""A batch that took less makes the next one larger; one that took four times as long, smaller."""
+FIRST_BATCH = 256
+LARGEST_BATCH = 4096
+"""Events sent together. A store's price is per run and request, so more together cost less each."""
+QUICK_S = 1.0
+"""A batch that took less makes the next one twice as large; one that took too long, half as large."""
 MOST_PROBLEMS = 100
 """Kept in the cursor; a sweep with more has one problem, many times."""
 LONGEST_PAUSE_S = 10.0
@@ -120,7 +121,7 @@ class Recorder:
         """Send what is not sent yet; give up as soon as the store does not answer.
 
         Args:
-            max_seconds: begin no further batch after this time.
+            max_seconds: ask nothing more of the store after this time.
         """
         until = None if max_seconds is None else time.monotonic() + max_seconds
         with self._busy:
@@ -175,11 +176,14 @@ class Recorder:
             if end == self._cursor.offset:
                 return
             began = time.monotonic()
-            refused = sender.send(events) if events else []
-            self._advance(end, len(events), [*skipped, *refused])
-            self._adapt(time.monotonic() - began)
-            if until is not None and time.monotonic() >= until:
+            try:
+                refused = sender.send(events, until) if events else []
+            except Late:
+                self._batch = max(len(events) // 2, 1)
                 return
+            self._advance(end, len(events), [*skipped, *refused])
+            if time.monotonic() - began < QUICK_S:
+                self._batch = min(2 * self._batch, LARGEST_BATCH)
 
     def _ready_sender(self) -> Sender:
         """A sender that knows the sweep as far as the cursor is, on a store that answers."""
@@ -242,9 +246,3 @@ class Recorder:
             self._cursor.save(self._cursor_path)
         except OSError as error:
             raise StorageError(f"cursor {self._cursor_path} cannot be written: {error.strerror}") from error
-
-    def _adapt(self, took_s: float) -> None:
-        if took_s < QUICK_S:
-            self._batch = min(2 * self._batch, LARGEST_BATCH)
-        elif took_s > 4 * QUICK_S:
-            self._batch = max(self._batch // 2, 1)

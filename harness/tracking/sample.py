@@ -18,6 +18,8 @@ class Sample:
 
     trials: int = 4
     epochs: int = 3
+    together: int = 2
+    """Trials that run side by side, in steps of one epoch; the next ones begin when all of them have ended."""
     sweep_id: str = "5a3b1e00"
     name: str = "sample-1"
     experiment: str = "sample"
@@ -26,18 +28,14 @@ class Sample:
     """Artifacts that every trial says it has written."""
 
     def events(self) -> Iterator[Event]:
-        """Every event, in the order of time: trials side by side, in steps of one epoch."""
+        """Every event, in the order of time."""
         yield self.started()
-        for index in range(self.trials):
-            yield TrialStarted(
-                trial_id=trial_id(index), attempt=1, tags={"device.name": "Abacus 9"}, time_ms=self.start_ms + index
-            )
-        for epoch in range(1, self.epochs + 1):
-            for index in range(self.trials):
-                yield self.epoch(index, epoch)
-        for index in range(self.trials):
-            yield from self._end(index)
-        yield SweepEnded(status="finished", time_ms=self.start_ms + (self.epochs + 2) * EPOCH_MS)
+        for first in range(0, self.trials, self.together):
+            group = range(first, min(first + self.together, self.trials))
+            yield from (self._begin(index) for index in group)
+            yield from (self.epoch(index, epoch) for epoch in range(1, self.epochs + 1) for index in group)
+            yield from (event for index in group for event in self._end(index))
+        yield SweepEnded(status="finished", time_ms=self._time_ms(self.trials, 0))
 
     def started(self) -> SweepStarted:
         """The first event."""
@@ -69,11 +67,15 @@ class Sample:
                 "throughput/images_per_s": 1000.0 + index,
                 "time/train_s": float(epoch),
             },
-            time_ms=self.start_ms + epoch * EPOCH_MS + index,
+            time_ms=self._time_ms(index, epoch),
         )
 
+    def _begin(self, index: int) -> Event:
+        tags = {"device.name": "Abacus 9"}
+        return TrialStarted(trial_id=trial_id(index), attempt=1, tags=tags, time_ms=self._time_ms(index, 0))
+
     def _end(self, index: int) -> Iterator[Event]:
-        time_ms = self.start_ms + (self.epochs + 1) * EPOCH_MS + index
+        time_ms = self._time_ms(index, self.epochs + 1)
         for path in self.files:
             yield ArtifactWritten(trial_id=trial_id(index), attempt=1, path=path, time_ms=time_ms)
         yield TrialEnded(
@@ -83,6 +85,10 @@ class Sample:
             results={"final/val_error_pct": 10.0 + index, "model/params": 270_896.0, "time/total_s": 12.5},
             time_ms=time_ms,
         )
+
+    def _time_ms(self, index: int, epoch: int) -> int:
+        group, place = divmod(index, self.together)
+        return self.start_ms + (group * (self.epochs + 2) + epoch) * EPOCH_MS + place + 1
 
 
 def trial_id(index: int) -> str:

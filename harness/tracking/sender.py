@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -10,12 +11,16 @@ from harness.schema import Outcome, Tag
 from harness.storage import SweepFolder
 from harness.tracking.artifacts import sweep_files, trial_file, written
 from harness.tracking.mapping import NOT_ENDED, STATUS_OF_SWEEP, RunChange, SweepFacts, fold
-from harness.tracking.runs import SweepRuns
+from harness.tracking.runs import KnownRun, SweepRuns
 from harness.tracking.tracker import Point, Refused, Tracker
 
 
 class Vanished(Refused):
     """The store has lost what was sent before: all of it must be sent again."""
+
+
+class Late(Exception):
+    """The time that was given is over. What was written of the batch is written again, which changes nothing."""
 
 
 class Sender:
@@ -37,16 +42,20 @@ class Sender:
             Vanished: the store does not have it.
         """
         self._know(started)
-        if self._known_runs.parent is None:
-            raise Vanished(f"the store no longer has sweep {started.name}; it is sent again, from its start")
+        self._present_parent()
 
-    def send(self, events: Sequence[Event]) -> list[str]:
+    def send(self, events: Sequence[Event], until: float | None = None) -> list[str]:
         """Write events; a `SweepStarted` or a `SweepEnded` comes alone.
+
+        Args:
+            events: in the order they happened.
+            until: begin with no further trial after this moment of the monotonic clock.
 
         Returns:
             What the store will never take, one message each.
 
         Raises:
+            Late: the time was not enough.
             Vanished: the store has lost the sweep.
             Refused: the store does not take the sweep itself.
         """
@@ -56,7 +65,7 @@ class Sender:
             case [SweepEnded() as ended]:
                 return list(self._end(ended))
             case _:
-                return [problem for change in fold(events) for problem in self._apply(change)]
+                return list(self._apply_all(fold(events), until))
 
     @property
     def _known_runs(self) -> SweepRuns:
@@ -69,6 +78,13 @@ class Sender:
         if self._facts is None:
             raise Refused("the outbox does not begin with the start of a sweep")
         return self._facts
+
+    def _present_parent(self) -> KnownRun:
+        parent = self._known_runs.parent
+        if parent is None:
+            name = self._known_facts.started.name
+            raise Vanished(f"the store no longer has sweep {name}; it is sent again, from its start")
+        return parent
 
     def _know(self, started: SweepStarted) -> None:
         self._facts = SweepFacts(started)
@@ -85,6 +101,12 @@ class Sender:
             self._tracker.set_status(parent.run_id, "RUNNING", None)
             parent.status = "RUNNING"
 
+    def _apply_all(self, changes: Sequence[RunChange], until: float | None) -> Iterator[str]:
+        for change in changes:
+            if until is not None and time.monotonic() >= until:
+                raise Late
+            yield from self._apply(change)
+
     def _apply(self, change: RunChange) -> Iterator[str]:
         run = self._known_runs.require_trial(change.trial_id, change.start_ms)
         params = {} if run.has_params else self._known_facts.trial_params(change.trial_id)
@@ -98,11 +120,11 @@ class Sender:
 
     def _end(self, ended: SweepEnded) -> Iterator[str]:
         self._known_runs.reload()
+        parent = self._present_parent()
         for run in self._known_runs.trials().values():
             if run.status == "RUNNING":
                 yield from self._log(run.run_id, tags={Tag.OUTCOME: Outcome.STOPPED.value, Tag.REASON: NOT_ENDED})
                 self._tracker.set_status(run.run_id, "KILLED", ended.time_ms)
-        parent = self._known_runs.require_parent()
         self._tracker.set_status(parent.run_id, STATUS_OF_SWEEP.get(ended.status, "FAILED"), ended.time_ms)
 
     def _log(
