@@ -90,7 +90,11 @@ def plan(
     experiment: Experiment = None,
     json: Json = False,
 ) -> None:
-    """Show what a workload would run: its trials, their size and cost, and which have a result. Changes nothing."""
+    """Show what a workload would run and cost.
+
+    Each trial with its id, its network's parameters and MACs, its training FLOPs, and the run that holds its result if
+    there is one; counts beside the published ones. Nothing is changed or created.
+    """
     from harness.cli_plan import as_record, as_text, plan_sweep
     from harness.plan import check_audit
 
@@ -124,7 +128,10 @@ def run(
     ] = "5m",
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
 ) -> None:
-    """Run what a workload asks for and has no result yet, then write the report."""
+    """Run a workload and report on it.
+
+    Only trials without a result run. Ctrl-C stops cleanly, and the same command again goes on.
+    """
     workload = _override(_load(file), max_attempts, _duration("--trial-timeout", trial_timeout))
     collective_timeout_s = _duration("--collective-timeout", collective_timeout)
     from harness.launch.command import run_sweep_command
@@ -154,7 +161,10 @@ def report(
     log: Annotated[bool, typer.Option("--log/--no-log", help="Add the report to the sweep's MLflow run.")] = True,
     json: Json = False,
 ) -> None:
-    """Make the report of a sweep again, from what MLflow holds, in a folder of its name."""
+    """Make a sweep's report again.
+
+    From what MLflow holds alone, into a folder of the sweep's name.
+    """
     from harness.cli_report import make_report
 
     name, page = make_report(sweep, out, _resolve(tracking_uri), log=log, show=not json)
@@ -170,7 +180,7 @@ def list_(
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
     json: Json = False,
 ) -> None:
-    """Show what there is: models, datasets, recipes, workloads, sweeps, claims, published."""
+    """Show what models, datasets, ... there are."""
     from harness.cli_list import LISTS, as_text
 
     records = LISTS[what](tracking_uri)
@@ -189,7 +199,10 @@ def sync(
     ),
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Send to MLflow what a crash or an outage left in the outboxes of a storage folder."""
+    """Send MLflow what it missed.
+
+    A crash or an outage leaves events in the outboxes of a storage folder; to send one twice changes nothing.
+    """
     from harness.cli_sync import sync_storage
 
     raise typer.Exit(sync_storage(storage, _resolve(tracking_uri)))
@@ -200,7 +213,10 @@ def ui(
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
     port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000,
 ) -> None:
-    """Open the store in MLflow's UI, on this machine only, until Ctrl-C."""
+    """Start MLflow's UI on the store.
+
+    It listens on this machine only and runs until Ctrl-C. A tracking server has its own: then its address is printed.
+    """
     from harness.cli_ui import ui_of
 
     page = ui_of(_resolve(tracking_uri), port)
@@ -216,7 +232,10 @@ def doctor(
     address: Address = None,
     json: Json = False,
 ) -> None:
-    """Show what a run would find here: versions, devices, a Ray cluster and its token, the tracking store."""
+    """Show what a run would find here.
+
+    Versions, devices, the Ray cluster and its token, the tracking store. Nothing is started or created.
+    """
     from harness.cli_doctor import as_text, diagnose, exit_code
 
     checks = diagnose(tracking_uri, address, os.environ)

@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.errors import HarnessError
+
 DASH = "\N{EN DASH}"
 """Stands for what is not known."""
 
@@ -19,12 +21,19 @@ class OutputClosed(Exception):
 
 
 def emit(text: str) -> None:
-    """Write data to stdout."""
+    """Write data to stdout.
+
+    Raises:
+        OutputClosed: nobody reads it any more.
+        HarnessError: it cannot be written.
+    """
     try:
         sys.stdout.write(text.rstrip("\n") + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         raise OutputClosed from None
+    except OSError as error:
+        raise HarnessError(f"stdout cannot be written: {error.strerror}") from error
 
 
 def emit_json(value: Any) -> None:

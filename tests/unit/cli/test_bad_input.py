@@ -1,0 +1,157 @@
+"""The careless user: one clear message on stderr, the exit code of the design, nothing on stdout, nothing created."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import TINY, Harness
+
+USAGE, UNREACHABLE, INTERRUPTED = 2, 4, 130
+
+WORKLOADS = [
+    ("seeds: 2", "sedes: 2", "tiny.yaml:5: unknown key 'sedes' in the file; did you mean 'seeds'?"),
+    ("depth: 8", "depth: 21", "tiny.yaml:3: depth 21 is not 6n+2; nearest: 20, 26"),
+    ("depth: 8", "depth: []", "tiny.yaml:3: matrix.depth is an empty list"),
+    ("depth: 8", "depth: [8", "not valid YAML"),
+    ("seeds: 2", "seeds: 2\nseeds: 3", "tiny.yaml:6: key 'seeds' is here for the second time, first in line 5"),
+    ("seeds: 2", "seeds: 2\nclaims: [plain-degrades]", "unknown claim 'plain-degrades'; did you mean 'plain-degrades-"),
+]
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(("old", "new", "said"), WORKLOADS, ids=[new for _, new, _ in WORKLOADS])
+def test_a_mistake_in_a_workload_file_is_one_message_and_exit_code_2(
+    harness: Harness, folder: Path, command: str, old: str, new: str, said: str
+) -> None:
+    (folder / "tiny.yaml").write_text(TINY.replace(old, new))
+    done = harness(command, "tiny.yaml")
+    assert (done.code, done.out) == (USAGE, "")
+    assert done.err.startswith("error: ")
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("plan", "missing.yaml"), "there is no workload file missing.yaml"),
+        (("plan", "."), "is a folder"),
+        (("plan", "tiny.yaml", "--tracking-uri", "nonsense"), "tracking URI 'nonsense'"),
+        (("plan", "tiny.yaml", "--tracking-uri", "http://"), "names no host"),
+        (("run", "tiny.yaml", "--trial-timeout", "soon"), "--trial-timeout is 'soon'; give a time above 0 such as 90s"),
+        (("run", "tiny.yaml", "--trial-timeout", "0"), "--trial-timeout is '0'"),
+        (("run", "tiny.yaml", "--max-attempts", "0"), "--max-attempts"),
+        (("run", "tiny.yaml", "--launcher", "slurm"), "slurm"),
+        (("run", "tiny.yaml", "--workers", "2"), "--workers"),
+        (("run",), "FILE"),
+        (("list", "model"), "models"),
+        (("plna", "tiny.yaml"), "plna"),
+        (("report",), "there is no database"),
+        (("report", "digits-0000"), "there is no database"),
+        (("ui",), "there is no database"),
+        (("ui", "--port", "70000"), "65535"),
+        (("sync",), "storage folder runs cannot be read"),
+        (("sync", "."), "holds no sweep"),
+    ],
+)
+def test_a_command_that_cannot_be_obeyed_is_one_message_and_exit_code_2(
+    harness: Harness, folder: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = harness(*arguments)
+    assert (done.code, done.out) == (USAGE, "")
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("plan", "tiny.yaml"), ("report",), ("list", "sweeps")], ids=lambda arguments: arguments[0]
+)
+def test_a_tracking_server_that_does_not_answer_is_exit_code_4(harness: Harness, arguments: tuple[str, ...]) -> None:
+    done = harness(*arguments, "--tracking-uri", "http://127.0.0.1:9")
+    assert (done.code, done.out) == (UNREACHABLE, "")
+    assert "http://127.0.0.1:9" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_database_that_is_none_is_exit_code_4_and_is_left_alone(harness: Harness, folder: Path) -> None:
+    (folder / "mlflow.db").write_text("no database, but a letter that matters")
+    done = harness("plan", "tiny.yaml")
+    assert (done.code, done.out) == (UNREACHABLE, "")
+    assert (folder / "mlflow.db").read_text() == "no database, but a letter that matters"
+
+
+def test_an_unexpected_error_is_a_message_that_says_how_to_see_more(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("deep inside")
+
+    monkeypatch.setattr("harness.plan.make_plan", fails)
+    monkeypatch.setattr("harness.cli_plan.make_plan", fails)
+    plain = harness("plan", "tiny.yaml")
+    assert plain.code == 1
+    assert "error: ZeroDivisionError: deep inside" in plain.err
+    assert "HARNESS_DEBUG=1" in plain.err
+    assert "Traceback" not in plain.err
+    assert "Traceback" in harness("plan", "tiny.yaml", "--debug").err
+    assert "Traceback" in harness("--debug", "plan", "tiny.yaml").err
+    monkeypatch.setenv("HARNESS_DEBUG", "1")
+    assert "Traceback" in harness("plan", "tiny.yaml").err
+
+
+def test_debug_shows_where_a_users_own_mistake_was_found_too(harness: Harness) -> None:
+    done = harness("plan", "missing.yaml", "--debug")
+    assert done.code == USAGE
+    assert "Traceback" in done.err
+    assert done.err.splitlines()[-1].startswith("error: there is no workload file")
+
+
+def start(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_the_exit_code_is_the_process_status(folder: Path) -> None:
+    process = start("plan", "missing.yaml")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (USAGE, b"")
+    assert err.startswith(b"error: there is no workload file missing.yaml")
+
+
+def test_a_reader_that_has_had_enough_is_no_error(folder: Path) -> None:
+    with start("list", "models") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # before anything can be written: Python takes longer to start
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_full_disk_below_stdout_is_said(folder: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "list", "models"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: stdout cannot be written: No space left on device")
+
+
+def test_ctrl_c_is_exit_code_130_without_a_traceback(folder: Path) -> None:
+    os.mkfifo("slow.yaml")  # a workload file that never comes
+    process = start("plan", "slow.yaml")
+    writer = os.open("slow.yaml", os.O_WRONLY)  # returns when the command has opened it, too
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    os.close(writer)
+    assert process.returncode == INTERRUPTED
+    assert b"Traceback" not in err

@@ -1,0 +1,211 @@
+"""What each command prints, and what it hands on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness.errors import ExitCode
+from harness.options import RunOptions
+from harness.storage import SweepFolder
+from harness.tracking.outbox import Outbox
+from harness.tracking.sample import Sample
+from tests.unit.cli.conftest import Harness
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[RunOptions]]:
+    """The options of each `run`, which runs nothing."""
+    found: list[RunOptions] = []
+
+    def run_sweep_command(options: RunOptions) -> ExitCode:
+        found.append(options)
+        return ExitCode.FAILED
+
+    monkeypatch.setitem(sys.modules, "harness.launch.command", SimpleNamespace(run_sweep_command=run_sweep_command))
+    return found
+
+
+def test_help_names_every_command_and_exit_code(harness: Harness) -> None:
+    done = harness("--help")
+    assert done.code == 0
+    for command in ("plan", "run", "report", "list", "sync", "ui", "doctor"):
+        assert f"\n  {command} " in done.out
+    assert "130 interrupted" in done.out
+    assert "..." not in done.out.replace("[ARGS]...", "").replace("datasets, ...", "")
+
+
+def test_the_version_is_the_distributions(harness: Harness) -> None:
+    from importlib.metadata import version
+
+    assert harness("--version").out == f"resnet-harness {version('resnet-harness')}\n"
+
+
+def test_a_plan_shows_each_trial_and_creates_nothing(harness: Harness, folder: Path) -> None:
+    done = harness("plan", "tiny.yaml")
+    assert done.code == 0
+    trials = [line for line in done.out.splitlines() if "plain-8" in line or "resnet-8-A" in line]
+    assert len(trials) == 4
+    assert "4 trials in 2 cells, 0 done" in done.out
+    assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_plan_as_json_holds_ids_counts_and_the_name_of_the_sweep(harness: Harness) -> None:
+    done = harness("plan", "tiny.yaml", "--json")
+    plan = json.loads(done.out)
+    assert plan["sweep"].startswith("tiny-")
+    # A CIFAR net of depth 8 has 75,290 parameters with three input channels; one channel has 2 x 9 x 16 fewer.
+    assert {trial["params"] for trial in plan["trials"]} == {75_290 - 288}
+    assert len({trial["trial_id"] for trial in plan["trials"]}) == 4
+
+
+def test_a_shipped_workload_is_used_and_that_is_said_on_stderr(harness: Harness) -> None:
+    done = harness("plan", "workloads/digits.yaml", "--json")
+    assert json.loads(done.out)["totals"]["trials"] == 36
+    assert "workloads/digits.yaml is not a file here" in done.err
+
+
+def test_a_run_without_flags_has_the_documented_defaults(
+    harness: Harness, asked: list[RunOptions], folder: Path
+) -> None:
+    done = harness("run", "tiny.yaml")
+    [options] = asked
+    assert options.workload.name == options.experiment == "tiny"
+    assert (options.storage, options.out) == (folder / "runs", Path("out"))
+    assert options.tracking_uri == f"sqlite:///{folder}/mlflow.db"
+    assert (options.address, options.launcher) == (None, "ray")
+    assert (options.fresh, options.json, options.report) == (False, False, True)
+    assert options.collective_timeout_s == 300.0
+    assert (options.workload.max_attempts, options.workload.trial_timeout_s) == (3, None)
+    assert done.code == ExitCode.FAILED  # what the sweep came to is the command's status
+
+
+def test_the_environment_beats_the_default_and_a_flag_beats_the_environment(
+    harness: Harness, asked: list[RunOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://env:1")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "env")
+    monkeypatch.setenv("RAY_ADDRESS", "env:2")
+    harness("run", "tiny.yaml")
+    harness("run", "tiny.yaml", "--tracking-uri", "http://flag:1", "--experiment", "flag", "--address", "flag:2")
+    assert [(run.tracking_uri, run.experiment, run.address) for run in asked] == [
+        ("http://env:1", "env", "env:2"),
+        ("http://flag:1", "flag", "flag:2"),
+    ]
+
+
+def test_a_flag_beats_the_file(harness: Harness, asked: list[RunOptions], folder: Path) -> None:
+    with (folder / "tiny.yaml").open("a") as file:
+        file.write("max_attempts: 5\ntrial_timeout: 10m\n")
+    harness("run", "tiny.yaml")
+    harness("run", "tiny.yaml", "--max-attempts", "1", "--trial-timeout", "2h")
+    assert [(run.workload.max_attempts, run.workload.trial_timeout_s) for run in asked] == [(5, 600.0), (1, 7200.0)]
+
+
+def test_flags_of_a_run_reach_its_options(harness: Harness, asked: list[RunOptions]) -> None:
+    harness(
+        *(
+            "run",
+            "tiny.yaml",
+            "--launcher",
+            "inline",
+            "--fresh",
+            "--json",
+            "--no-report",
+            "--storage",
+            "/s",
+            "--out",
+            "o",
+        ),
+        *("--collective-timeout", "90s"),
+    )
+    [options] = asked
+    assert (options.launcher, options.fresh, options.json, options.report) == ("inline", True, True, False)
+    assert (options.storage, options.out, options.collective_timeout_s) == (Path("/s"), Path("o"), 90.0)
+
+
+@pytest.mark.parametrize(
+    ("what", "entry"),
+    [
+        ("models", "resnet_cifar"),
+        ("datasets", "digits"),
+        ("recipes", "quick"),
+        ("workloads", "digits"),
+        ("claims", "plain-degrades-with-depth"),
+        ("published", "resnet-20-A"),
+    ],
+)
+def test_every_list_holds_its_entries_for_people_and_for_scripts(harness: Harness, what: str, entry: str) -> None:
+    assert any(line.startswith(entry) for line in harness("list", what).out.splitlines())
+    assert entry in [next(iter(record.values())) for record in json.loads(harness("list", what, "--json").out)]
+
+
+def test_a_store_that_is_not_there_holds_no_sweeps_and_is_not_made(harness: Harness, folder: Path) -> None:
+    done = harness("list", "sweeps")
+    assert (done.code, done.out, done.err) == (0, "", "no sweeps yet\n")
+    assert json.loads(harness("list", "sweeps", "--json").out) == []
+    assert not (folder / "mlflow.db").exists()
+
+
+def test_the_doctor_looks_at_everything_and_makes_nothing(harness: Harness, folder: Path) -> None:
+    done = harness("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(done.out)}
+    assert done.code == 0
+    assert {"python", "torch", "ray", "mlflow", "cpu", "ray address", "ray token", "tracking"} <= set(checks)
+    assert "RAY_AUTH_MODE=token" in checks["ray token"]["detail"]
+    assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
+
+
+def test_the_doctor_never_shows_a_token_or_a_password(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "planted-token")
+    done = harness("doctor", "--tracking-uri", "http://user:planted-password@127.0.0.1:9")
+    assert done.code == ExitCode.UNREACHABLE
+    assert "planted" not in done.out + done.err
+
+
+def test_the_doctor_says_that_nothing_answers_at_a_ray_address(harness: Harness) -> None:
+    done = harness("doctor", "--address", "127.0.0.1:9")
+    assert done.code == ExitCode.UNREACHABLE
+    assert "127.0.0.1:9: nothing answers" in done.out
+
+
+def test_the_ui_of_a_server_is_the_server(harness: Harness) -> None:
+    done = harness("ui", "--tracking-uri", "http://mlflow.example:5000")
+    assert (done.code, done.out) == (0, "http://mlflow.example:5000\n")
+
+
+def test_the_ui_of_a_database_is_served_on_loopback_with_no_address_among_its_arguments(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr("os.execve", lambda *command: started.append(command))
+    uri = "postgresql://user:secret@db/mlflow"
+    assert harness("ui", "--tracking-uri", uri, "--port", "5001").out == "http://127.0.0.1:5001\n"
+    [(_, arguments, environment)] = started
+    assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
+    assert "secret" not in " ".join(arguments)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == uri
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # between MLflow and SQLAlchemy
+def test_sync_sends_an_outbox_once_and_the_sweep_can_then_be_listed(harness: Harness, folder: Path) -> None:
+    sample = Sample(trials=2, epochs=1)
+    sweep = SweepFolder(folder / "runs" / sample.name)
+    sweep.make()
+    outbox = Outbox(sweep.outbox)
+    for event in sample.events():
+        outbox.append(event)
+    events = sum(1 for _ in sample.events())
+    assert harness("sync").out == f"sample-1: all {events} events are in MLflow\n"
+    assert harness("sync", f"runs/{sample.name}").code == 0
+    [listed] = json.loads(harness("list", "sweeps", "--json").out)
+    assert (listed["sweep"], listed["experiment"], listed["status"]) == ("sample-1", "sample", "finished")
+    unknown = harness("report", "sample-2")
+    assert (unknown.code, unknown.out) == (ExitCode.USAGE, "")
+    assert "no sweep 'sample-2'" in unknown.err
+    assert "sample-1" in unknown.err
