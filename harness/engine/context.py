@@ -31,3 +31,7 @@ class TrialContext:
     """Seconds the trial may take, earlier attempts included as far as its checkpoint knows them."""
     checkpoint_interval_s: float = 5.0
     """An epoch's end within this many seconds of the last checkpoint writes none, so that short trials pay nothing."""
+
+    def __post_init__(self) -> None:
+        assert self.device.type != "cuda" or self.device.index is not None, "say which GPU: cuda:0"
+        assert 0 <= self.rank < self.world_size, f"rank {self.rank} of {self.world_size}"
