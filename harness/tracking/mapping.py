@@ -15,6 +15,8 @@ RUNNING = "running"
 
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
+MLFLOW_COMMIT_TAG = "mlflow.source.git.commit"
+"""MLflow's own name, for the column that its UI has."""
 MAX_PARAM_CHARS = 6000
 MAX_TAG_CHARS = 5000
 
@@ -133,11 +135,14 @@ class SweepFacts:
 
 
 def git_tags(environment: Mapping[str, Any]) -> dict[str, str]:
-    """Commit and dirtiness of the tree, where the environment tells: nested (`git: {...}`) or flat (`git.commit`)."""
-    nested = environment.get("git")
-    inner = nested if isinstance(nested, Mapping) else {}
-    found = {tag: environment.get(tag, inner.get(tag.removeprefix("git."))) for tag in (Tag.GIT_COMMIT, Tag.GIT_DIRTY)}
-    return {tag.value: str(value).lower() for tag, value in found.items() if value is not None}
+    """Commit and dirtiness of the tree, where the environment tells (`git_commit`, `git_dirty`)."""
+    commit, dirty = environment.get("git_commit"), environment.get("git_dirty")
+    tags: dict[str, str] = {}
+    if commit is not None:
+        tags |= {Tag.GIT_COMMIT: str(commit), MLFLOW_COMMIT_TAG: str(commit)}
+    if dirty is not None:
+        tags[Tag.GIT_DIRTY] = str(dirty).lower()
+    return tags
 
 
 def cut(text: str, limit: int) -> str:

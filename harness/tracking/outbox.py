@@ -122,6 +122,19 @@ def attempts(outbox: Outbox) -> dict[str, int]:
     return dict(last)
 
 
+def unfinished(outbox: Outbox) -> bool:
+    """Whether the sweep began and has not ended: it runs, or its driver died.
+
+    Who holds the sweep's lock can tell which, and then append `SweepEnded(status="stopped")`, so that no run of it
+    stays `RUNNING` in MLflow.
+    """
+    running = False
+    for event, _ in outbox.read(skipped=_ignore):
+        if isinstance(event, SweepStarted | SweepEnded):
+            running = isinstance(event, SweepStarted)
+    return running
+
+
 def _ignore(_message: str, _end: int) -> None:
     """A line that cannot be read says nothing about a trial: at worst the trial runs once more."""
 

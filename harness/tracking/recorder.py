@@ -99,6 +99,7 @@ class Recorder:
         self._cursor = Cursor.load(cursor_path, address.fingerprint(self._uri))
         self._sender: Sender | None = None
         self._batch = FIRST_BATCH
+        self._tail = (0, 0, 0)
         self._tracker: Tracker | None = None
         self._error: str | None = None
         self._busy = threading.Lock()
@@ -109,8 +110,9 @@ class Recorder:
     def progress(self) -> Progress:
         """How far the outbox has come, without sending anything."""
         cursor = self._cursor
-        waiting = sum(1 for _ in self._outbox.lines(cursor.offset))
-        return Progress(sent=cursor.sent, waiting=waiting, error=self._error, problems=cursor.problems)
+        return Progress(
+            sent=cursor.sent, waiting=self._waiting(cursor.offset), error=self._error, problems=cursor.problems
+        )
 
     def rewind(self) -> None:
         """Send everything again, from the first event on."""
@@ -166,6 +168,15 @@ class Recorder:
             self.forward(None if self._until is None else max(0.0, self._until - time.monotonic()))
         except Exception as error:  # noqa: BLE001  a fault in recording must not end the training it records
             self._error = f"{type(error).__name__}: {error}"
+
+    def _waiting(self, offset: int) -> int:
+        """Lines from an offset on. What was counted before is not read again: a display asks often."""
+        since, counted, end = self._tail
+        if since != offset:
+            counted, end = 0, offset
+        ends = [end, *(line_end for _, line_end in self._outbox.lines(end))]
+        self._tail = (offset, counted + len(ends) - 1, ends[-1])
+        return self._tail[1]
 
     def _forward(self, until: float | None) -> None:
         if next(self._outbox.lines(self._cursor.offset), None) is None:

@@ -48,7 +48,7 @@ class Sample:
             trials=tuple(trial_record(index) for index in range(self.trials)),
             reused={},
             plan={"trials": self.trials},
-            environment={"git.commit": "0" * 40, "git.dirty": False},
+            environment={"git_commit": "0" * 40, "git_dirty": False},
             time_ms=self.start_ms,
         )
 

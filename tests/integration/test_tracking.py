@@ -122,7 +122,7 @@ def test_a_sweep_comes_back_as_it_was_sent(database: Path, new_sweep: Callable[[
     assert (found.status, found.started_ms, found.ended_ms) == ("finished", 1_700_000_000_000, 1_700_000_010_001)
     assert (found.description, found.workload_text) == ("An **invented** sweep.", "name: sample\n")
     assert found.plan == {"trials": 4}
-    assert found.environment["git.dirty"] is False
+    assert found.environment["git_dirty"] is False
 
     assert list(found.trials["trial_id"]) == [trial_id(index) for index in range(4)]
     assert list(found.trials["outcome"]) == ["finished"] * 4

@@ -10,7 +10,8 @@ import pytest
 from harness.errors import StorageError
 from harness.events import EpochEnded, Event, SweepEnded, TrialEnded, TrialStarted
 from harness.schema import Outcome
-from harness.tracking.outbox import Outbox, attempts, state
+from harness.tracking.outbox import Outbox, attempts, state, unfinished
+from harness.tracking.sample import Sample
 
 
 @pytest.fixture
@@ -183,3 +184,12 @@ def test_a_trial_started_again_after_its_end_has_not_ended(outbox: Outbox) -> No
     assert state(outbox) == {}
     outbox.append(ended("a", attempt=2))
     assert state(outbox) == {"a": ended("a", attempt=2)}
+
+
+def test_a_sweep_is_unfinished_from_its_start_to_its_end_and_again_when_it_is_resumed(outbox: Outbox) -> None:
+    told = [unfinished(outbox)]
+    start, end = Sample().started(), SweepEnded(status="stopped", time_ms=9)
+    for event in (start, started("a"), end, start, end):
+        outbox.append(event)
+        told.append(unfinished(outbox))
+    assert told == [False, True, True, False, True, False]

@@ -103,6 +103,7 @@ def test_the_parent_run_tells_what_the_sweep_is(desk: Desk) -> None:
         "mlflow.note.content": "An **invented** sweep.",
         "git.commit": "0" * 40,
         "git.dirty": "false",
+        "mlflow.source.git.commit": "0" * 40,
     }
     assert sorted(parent.artifacts) == ["environment.json", "plan.json", "trials.json", "workload.yaml"]
     assert parent.artifacts["workload.yaml"] == b"name: sample\n"
@@ -132,6 +133,7 @@ def test_a_trial_is_a_child_run_with_its_settings_as_params(desk: Desk) -> None:
         "device.name": "Abacus 9",
         "git.commit": "0" * 40,
         "git.dirty": "false",
+        "mlflow.source.git.commit": "0" * 40,
     }
 
 
