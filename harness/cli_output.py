@@ -27,8 +27,10 @@ def emit(text: str) -> None:
         OutputClosed: nobody reads it any more.
         HarnessError: it cannot be written.
     """
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = text.encode(encoding, "replace").decode(encoding)  # a terminal without Unicode shows question marks
     try:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.write(shown.rstrip("\n") + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         raise OutputClosed from None
@@ -74,14 +76,14 @@ def wrap(text: str, *, first: str, later: str) -> str:
     return textwrap.fill(text, 110, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
 
 
-def si(value: float | None) -> str:
-    """Three digits and a prefix: 6071936 is `6.07 M`."""
+def si(value: float | None, unit: str = "") -> str:
+    """Three digits and a prefix: 6071936 is `6.07 M`, and with the unit FLOP `6.07 MFLOP`."""
     if value is None:
         return DASH
     size, prefix = next(((size, prefix) for size, prefix in _PREFIXES if abs(value) >= 0.9995 * size), (1.0, ""))
-    scaled = value / size
-    digits = 2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0
-    return f"{scaled:.{digits}f} {prefix}".rstrip() if prefix else f"{value:.3g}"
+    scaled = abs(value / size)
+    decimals = 0 if scaled >= 99.95 or (not prefix and value == int(value)) else 1 if scaled >= 9.995 else 2
+    return f"{value / size:.{decimals}f} {prefix}{unit}".strip()
 
 
 def _stanza(record: Mapping[str, Any]) -> Iterator[str]:

@@ -61,7 +61,7 @@ def _trials(plan: Plan) -> str:
 
 
 def _result(run_id: str | None) -> str | None:
-    return None if run_id is None else f"done in run {run_id}"
+    return None if run_id is None else f"done in run {run_id[:8]}"
 
 
 def _audit(plan: Plan) -> str:
@@ -82,7 +82,8 @@ def _totals(plan: Plan, sweep: str) -> str:
     totals = plan.totals
     return (
         f"Sweep {sweep}: {totals['trials']} trials in {totals['cells']} cells, {totals['done']} done.\n"
-        f"Training costs {si(totals['train_flops'])}FLOP, {si(totals['remaining_train_flops'])}FLOP of it still to do; "
-        f"evaluation costs another {si(totals['evaluate_flops'])}FLOP.\n"
+        f"Training costs {si(totals['train_flops'], 'FLOP')}, "
+        f"{si(totals['remaining_train_flops'], 'FLOP')} of it still to do; "
+        f"evaluation costs another {si(totals['evaluate_flops'], 'FLOP')}.\n"
         "A MAC is a multiply-accumulate of one image's forward pass: 2 FLOPs."
     )

@@ -76,6 +76,8 @@ class Plan:
     trials: tuple[TrialPlan, ...]
     audit: tuple[CellAudit, ...]
     """One for each cell, in the trials' order."""
+    claims: tuple[str, ...]
+    """Ids of the claims that the report checks; none means all."""
 
     @property
     def remaining(self) -> tuple[TrialPlan, ...]:
@@ -98,6 +100,7 @@ class Plan:
         """The plan as JSON takes it."""
         return {
             "workload": self.workload,
+            "claims": list(self.claims),
             "totals": self.totals,
             "trials": [asdict(trial) for trial in self.trials],
             "audit": [{**asdict(cell), "mismatches": list(cell.mismatches)} for cell in self.audit],
@@ -149,6 +152,7 @@ def make_plan(
     cells = {trial.cell_id: trial for trial in trials}
     return Plan(
         workload=workload.name,
+        claims=workload.claims,
         trials=tuple(_plan_trial(trial, costs[trial.model, trial.dataset], done) for trial in trials),
         audit=tuple(
             _audit_cell(cell_id, cell, costs[cell.model, cell.dataset], audit) for cell_id, cell in cells.items()

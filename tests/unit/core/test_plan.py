@@ -94,6 +94,12 @@ def test_the_record_is_json_and_holds_every_trial_and_every_cell() -> None:
     }  # fmt: skip
 
 
+def test_the_record_says_which_claims_the_workload_names_so_that_its_report_checks_no_others() -> None:
+    assert make_plan(*swept(), {}, count=FakeCount()).record()["claims"] == []
+    named = swept(TEXT + "claims: [residual-does-not-degrade]\n")
+    assert make_plan(*named, {}, count=FakeCount()).record()["claims"] == ["residual-does-not-degrade"]
+
+
 def test_what_was_never_published_is_none_and_not_a_mismatch() -> None:
     workload, trials = swept()
     plan = make_plan(workload, trials, {}, count=FakeCount())
