@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.layer_costs import kind_of, macs_of, owns_subtree
 from models.shape_mode import ShapeMode
@@ -86,13 +86,41 @@ def count(spec: ModelSpec, *, in_channels: int, num_classes: int, image_size: in
 @functools.cache
 def _count(spec: ModelSpec, in_channels: int, num_classes: int, image_size: int) -> Complexity:
     with torch.inference_mode(), ShapeMode():
-        net = spec.build(in_channels=in_channels, num_classes=num_classes, image_size=image_size).eval()
-        images = torch.empty(1, in_channels, image_size, image_size)
-        return summarize(tuple(measure(net, images)))
+        net = spec.outline(in_channels=in_channels, num_classes=num_classes, image_size=image_size).eval()
+        return summarize(measure(net, torch.empty(1, in_channels, image_size, image_size)))
 
 
-def measure(net: nn.Module, images: torch.Tensor) -> Iterator[LayerCost]:
-    """Run one batch of one image and give each layer's cost, in the order of definition."""
+def measure(net: nn.Module, images: Tensor) -> tuple[LayerCost, ...]:
+    """Run a batch of one image and give each layer's cost, in the order of definition."""
+    return _Measurement().run(net, "", images)[0]
+
+
+class _Measurement:
+    """One pass through a net. A module that comes again with the same input shape is not run again."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[nn.Module, tuple[int, ...]], tuple[tuple[LayerCost, ...], Tensor]] = {}
+
+    def run(self, module: nn.Module, path: str, x: Tensor) -> tuple[tuple[LayerCost, ...], Tensor]:
+        """The module's layers, named under `path`, and its output."""
+        key = (module, tuple(x.shape))
+        if key not in self.known:
+            chained = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+            self.known[key] = self._chain(module, x) if chained else _hooked(module, x)
+        layers, out = self.known[key]
+        return tuple(dataclasses.replace(layer, name=_join(path, layer.name)) for layer in layers), out
+
+    def _chain(self, sequence: nn.Module, x: Tensor) -> tuple[tuple[LayerCost, ...], Tensor]:
+        layers: list[LayerCost] = []
+        for name, child in sequence._modules.items():  # noqa: SLF001  # named_children() leaves repeated modules out
+            assert child is not None
+            child_layers, x = self.run(child, name, x)
+            layers += child_layers
+        return tuple(layers), x
+
+
+def _hooked(module: nn.Module, x: Tensor) -> tuple[tuple[LayerCost, ...], Tensor]:
+    """Run a module whose inside is its own affair, and note the shapes at each of its layers."""
     macs: dict[nn.Module, int] = {}
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
@@ -100,15 +128,18 @@ def measure(net: nn.Module, images: torch.Tensor) -> Iterator[LayerCost]:
         shapes[layer] = _shape(output)[1:]
         macs[layer] = macs.get(layer, 0) + macs_of(layer, _shape(args[0]), _shape(output))
 
-    layers = list(_cost_bearing(net))
+    layers = list(_cost_bearing(module))
     handles = [layer.register_forward_hook(note) for _, layer, _ in layers]
-    net(images)
+    out = module(x)
     for handle in handles:
         handle.remove()
-    for name, layer, params in layers:
-        yield LayerCost(
+    costs = (
+        LayerCost(
             name=name, kind=kind_of(layer), output_shape=shapes.get(layer), params=params, macs=macs.get(layer, 0)
         )
+        for name, layer, params in layers
+    )
+    return tuple(costs), out
 
 
 def summarize(layers: tuple[LayerCost, ...]) -> Complexity:
@@ -132,14 +163,18 @@ def _cost_bearing(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.M
         yield path, module, params
     if not whole:
         for name, child in module.named_children():
-            yield from _cost_bearing(child, f"{path}.{name}" if path else name)
+            yield from _cost_bearing(child, _join(path, name))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path and name else path or name
 
 
 def _shape(value: object) -> tuple[int, ...]:
     """The shape of a tensor, or of the first of several."""
     if isinstance(value, tuple):
         return _shape(value[0])
-    assert isinstance(value, torch.Tensor), type(value)
+    assert isinstance(value, Tensor), type(value)
     return tuple(value.shape)
 
 

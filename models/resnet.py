@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,16 @@ class ResNet(nn.Sequential):
     (batch, in_channels, h, w) -> (batch, num_classes) logits, for any h and w.
 
     Where units begin with an activation, the stem's own takes the place of the first unit's, and an extra one follows
-    the last addition (He 2016, appendix).
+    the last addition (He 2016, appendix). With `share_equal_units` the units of a stage that are built alike are one
+    module, which serves to count the net and not to train it.
     """
 
-    def __init__(self, spec: ResNetSpec, *, in_channels: int, num_classes: int) -> None:
+    def __init__(
+        self, spec: ResNetSpec, *, in_channels: int, num_classes: int, share_equal_units: bool = False
+    ) -> None:
         features = spec.width * spec.expansion * 2 ** (len(spec.stage_depths) - 1)
         layers = OrderedDict[str, nn.Module](stem=make_stem(spec, in_channels))
-        layers.update(make_stages(spec))
+        layers.update(make_stages(spec, share_equal_units))
         layers.update(tail=dress(ORDERS[spec.activation].before, features))
         layers.update(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(features, num_classes))
         super().__init__(layers)
@@ -43,15 +47,16 @@ def make_stem(spec: ResNetSpec, in_channels: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict(conv=conv, **activations(("bn", "relu"), spec.width), pool=pool))
 
 
-def make_stages(spec: ResNetSpec) -> OrderedDict[str, nn.Module]:
+def make_stages(spec: ResNetSpec, share_equal_units: bool) -> OrderedDict[str, nn.Module]:
     """`stage1`, `stage2`, ...: each doubles the channels and, from the second on, halves the resolution."""
+    unit = functools.cache(make_unit) if share_equal_units else make_unit
     stages = OrderedDict[str, nn.Module]()
     in_channels = spec.width
     for stage, depth in enumerate(spec.stage_depths):
         units = []
         for i in range(depth):
             stride = 2 if stage > 0 and i == 0 else 1
-            units.append(make_unit(spec, in_channels, stage, stride, first=stage == i == 0))
+            units.append(unit(spec, in_channels, stage, stride, first=stage == i == 0))
             in_channels = spec.width * spec.expansion * 2**stage
         stages[f"stage{stage + 1}"] = nn.Sequential(*units)
     return stages

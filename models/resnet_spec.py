@@ -132,10 +132,20 @@ class ResNetSpec(ModelSpec):
     def build(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
         from models.resnet import ResNet
 
-        require_int("in_channels", in_channels, at_least=1)
-        require_int("num_classes", num_classes, at_least=1)
-        require_int("image_size", image_size, at_least=1)
+        _check_shape(in_channels, num_classes, image_size)
         return ResNet(self, in_channels=in_channels, num_classes=num_classes)
+
+    def outline(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+        from models.resnet import ResNet
+
+        _check_shape(in_channels, num_classes, image_size)
+        return ResNet(self, in_channels=in_channels, num_classes=num_classes, share_equal_units=True)
+
+
+def _check_shape(in_channels: int, num_classes: int, image_size: int) -> None:
+    require_int("in_channels", in_channels, at_least=1)
+    require_int("num_classes", num_classes, at_least=1)
+    require_int("image_size", image_size, at_least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

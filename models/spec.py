@@ -51,6 +51,10 @@ class ModelSpec(ABC):
         Raises `ValueError` for a shape that the network cannot take.
         """
 
+    def outline(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+        """As `build`, but only to be counted: equal parts may be one module, so that a deep net costs little."""
+        return self.build(in_channels=in_channels, num_classes=num_classes, image_size=image_size)
+
     @property
     def axes(self) -> dict[str, Scalar]:
         """The resolved value of every axis, defaults included."""

@@ -56,7 +56,7 @@ def groups(draw, bottleneck, shortcut):
 def cifar_specs(draw):
     shortcut = draw(shortcuts())
     block = draw(st.sampled_from(list(LAYERS_PER_N)))
-    depth = LAYERS_PER_N[block] * draw(st.integers(1, 2)) + 2
+    depth = LAYERS_PER_N[block] * draw(st.integers(1, 3)) + 2
     return ResNetCifar(depth=depth, block=block, **shortcut, **draw(groups(block == "bottleneck", shortcut)))
 
 
