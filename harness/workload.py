@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from harness.trial import Scale
-from harness.workload_fields import Axes, FileFields, RecipeByName, axes_of, read
+from harness.workload_fields import Axes, FileFields, axes_of, read
 from harness.workload_file import read_text
 from harness.workload_source import Mistakes, Place, parse, show, suggest
 from models import MODELS
@@ -126,7 +126,7 @@ def _alternatives(fields: FileFields, mistakes: Mistakes) -> dict[str, Any]:
     models = [spec for index, block in enumerate(fields.matrix) for spec in _models(block, index, mistakes)]
     return {
         "models": tuple(dict.fromkeys(models)),
-        "datasets": tuple(_datasets(fields.dataset.name, fields.dataset.options, mistakes)),
+        "datasets": tuple(_datasets(fields.dataset, mistakes)),
         "recipes": tuple(_recipes(fields.recipe, mistakes)),
         "scales": tuple(_product(_scale, axes_of(Scale, fields.scale, ("scale",), mistakes), ("scale",), mistakes)),
     }
@@ -134,35 +134,39 @@ def _alternatives(fields: FileFields, mistakes: Mistakes) -> dict[str, Any]:
 
 def _models(block: Mapping[str, Any], index: int, mistakes: Mistakes) -> list[ModelSpec]:
     place = ("matrix", index)
-    if "model" not in block:
-        mistakes.add(place, f"{mistakes.spell(place)} lacks 'model'. Valid: {', '.join(MODELS)}")
-        return []
-    kind = _known(block["model"], MODELS, (*place, "model"), "model", mistakes)
-    if kind is None:
-        return []
-    settings = {key: value for key, value in block.items() if key != "model"}
-    return _product(kind, axes_of(kind, settings, place, mistakes), place, mistakes)
+    kind = _named(block, "model", MODELS, place, mistakes)
+    return _settings_product(kind, kind, block, "model", place, mistakes) if kind else []
 
 
-def _datasets(name: str, options: Mapping[str, Any], mistakes: Mistakes) -> list[DatasetSpec]:
-    kind = _known(name, DATASETS, ("dataset", "name"), "data set", mistakes)
-    place = ("dataset", "options")
-    return _product(kind, axes_of(kind, options, place, mistakes), place, mistakes) if kind else []
+def _datasets(block: Mapping[str, Any], mistakes: Mistakes) -> list[DatasetSpec]:
+    kind = _named(block, "name", DATASETS, ("dataset",), mistakes)
+    return _settings_product(kind, kind, block, "name", ("dataset",), mistakes) if kind else []
 
 
 def _recipes(block: Mapping[str, Any], mistakes: Mistakes) -> list[Recipe]:
+    """A recipe by name, with what is said beside it changed; without a name, all that a recipe needs."""
     if "name" not in block:
-        return _product(Recipe, axes_of(Recipe, block, ("recipe",), mistakes), ("recipe",), mistakes)
-    settings = {field.name for field in dataclasses.fields(Recipe)} & set(block)
-    for name in settings:
-        mistakes.add(("recipe", name), f"{name!r} beside a recipe's name goes under `overrides`", key=True)
-    named = read(RecipeByName, {key: block[key] for key in block.keys() - settings}, ("recipe",), mistakes)
-    base = _known(named.name, RECIPES, ("recipe", "name"), "recipe", mistakes) if named else None
-    if named is None or base is None:
+        return _settings_product(Recipe, Recipe, block, "name", ("recipe",), mistakes)
+    base = _named(block, "name", RECIPES, ("recipe",), mistakes)
+    if base is None:
         return []
-    place = ("recipe", "overrides")
-    axes = axes_of(Recipe, named.overrides, place, mistakes, optional=True)
-    return _product(partial(dataclasses.replace, base), axes, place, mistakes)
+    change = partial(dataclasses.replace, base)
+    return _settings_product(Recipe, change, block, "name", ("recipe",), mistakes, optional=True)
+
+
+def _settings_product(
+    kind: type,
+    make: Callable[..., _T],
+    block: Mapping[str, Any],
+    key: str,
+    place: Place,
+    mistakes: Mistakes,
+    *,
+    optional: bool = False,
+) -> list[_T]:
+    """Every combination of the settings that stand beside `key` in a block."""
+    settings = {name: value for name, value in block.items() if name != key}
+    return _product(make, axes_of(kind, settings, place, mistakes, beside=key, optional=optional), place, mistakes)
 
 
 def _scale(**settings: Any) -> Scale:
@@ -176,13 +180,21 @@ def _scale(**settings: Any) -> Scale:
     return scale
 
 
-def _known(name: object, registry: Mapping[str, _T], place: Place, what: str, mistakes: Mistakes) -> _T | None:
+def _named(
+    block: Mapping[str, Any], key: str, registry: Mapping[str, _T], place: Place, mistakes: Mistakes
+) -> _T | None:
+    """What a block names, from a registry."""
+    if key not in block:
+        mistakes.add(place, f"{mistakes.spell(place)} lacks {key!r}. Valid: {', '.join(registry)}")
+        return None
+    name, at = block[key], (*place, key)
     if isinstance(name, str) and name in registry:
         return registry[name]
     if isinstance(name, list):
-        mistakes.add(place, f"{mistakes.spell(place)} must be one name, not a list; write one block for each")
+        mistakes.add(at, f"{mistakes.spell(at)} must be one name, not a list; write one block for each")
     else:
-        mistakes.add(place, f"unknown {what} {show(name)}{suggest(name, list(registry))}")
+        what = "data set" if place == ("dataset",) else str(place[0]) if key == "name" else key
+        mistakes.add(at, f"unknown {what} {show(name)}{suggest(name, list(registry))}")
     return None
 
 

@@ -67,26 +67,12 @@ class _Fields(BaseModel):
     model_config = _STRICT
 
 
-class DatasetByName(_Fields):
-    """`dataset`: a name, or a name with options."""
-
-    name: str
-    options: dict[str, Any] = {}
-
-
-class RecipeByName(_Fields):
-    """`recipe`: a name, or a name with some settings changed."""
-
-    name: str
-    overrides: dict[str, Any] = {}
-
-
 class FileFields(_Fields):
     """The top of a workload file."""
 
     name: Annotated[str, Field(pattern=NAME)]
     description: str = ""
-    dataset: Annotated[DatasetByName, BeforeValidator(_named)]
+    dataset: Annotated[dict[str, Any], BeforeValidator(_named)]
     matrix: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_listed), AfterValidator(_filled)]
     recipe: Annotated[dict[str, Any], BeforeValidator(_named)]
     scale: dict[str, Any] = {}
@@ -106,24 +92,38 @@ class FileFields(_Fields):
 _FIELDS = TypeVar("_FIELDS", bound=BaseModel)
 
 
-def read(kind: type[_FIELDS], data: Any, place: Place, mistakes: Mistakes) -> _FIELDS | None:
+def read(
+    kind: type[_FIELDS], data: Any, place: Place, mistakes: Mistakes, *, beside: str | None = None
+) -> _FIELDS | None:
     """The fields at a place of the file, or None with the mistakes noted."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            _note(kind, detail, place, mistakes)
+            _note(kind, detail, place, mistakes, beside)
         return None
 
 
 def axes_of(
-    kind: type, data: Mapping[str, Any], place: Place, mistakes: Mistakes, *, optional: bool = False
+    kind: type,
+    data: Mapping[str, Any],
+    place: Place,
+    mistakes: Mistakes,
+    *,
+    beside: str | None = None,
+    optional: bool = False,
 ) -> Axes | None:
     """The settings that `data` gives for a dataclass, or None with the mistakes noted.
 
-    With `optional`, nothing need be given, because there is a value for everything elsewhere.
+    Args:
+        kind: the dataclass.
+        data: setting -> value, or a list of values.
+        place: of `data` in the file.
+        mistakes: where they are noted.
+        beside: a key that may stand beside the settings, and is named where an unknown one is refused.
+        optional: nothing need be given, because there is a value for everything elsewhere.
     """
-    fields = read(_axes_model(kind, optional), dict(data), place, mistakes)
+    fields = read(_axes_model(kind, optional), dict(data), place, mistakes, beside=beside)
     if fields is None:
         return None
     return {name: getattr(fields, name) for name in type(fields).model_fields if name in fields.model_fields_set}
@@ -157,10 +157,10 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
     return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
 
 
-def _note(kind: type[BaseModel], detail: ErrorDetails, place: Place, mistakes: Mistakes) -> None:
+def _note(kind: type[BaseModel], detail: ErrorDetails, place: Place, mistakes: Mistakes, beside: str | None) -> None:
     at = (*place, *detail["loc"])
     if detail["type"] == "extra_forbidden":
-        valid = _keys(kind, detail["loc"][:-1])
+        valid = [*filter(None, (beside,)), *_keys(kind, detail["loc"][:-1])]
         message = f"unknown key {at[-1]!r} in {mistakes.spell(at[:-1])}{suggest(at[-1], valid)}"
         mistakes.add(at, message, key=True)
     elif detail["type"] == "missing":

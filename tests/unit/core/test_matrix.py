@@ -49,7 +49,7 @@ def with_axes(axes: dict[tuple[str, str], list[Any]], seeds: Any = 1) -> dict[st
     return {
         **BASE,
         "matrix": [{**BASE["matrix"][0], **block}],
-        "recipe": {"name": "quick", "overrides": changes},
+        "recipe": {"name": "quick", **changes},
         "scale": scale,
         "seeds": seeds,
     }

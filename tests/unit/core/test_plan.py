@@ -21,7 +21,7 @@ TEXT = """
 name: tiny
 dataset: digits
 matrix: {model: resnet_cifar, depth: [8, 20], shortcut: [plain, A]}
-recipe: {name: quick, overrides: {epochs: [2, 10]}}
+recipe: {name: quick, epochs: [2, 10]}
 seeds: 2
 """
 

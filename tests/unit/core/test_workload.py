@@ -63,7 +63,7 @@ def test_a_list_of_blocks_is_the_union_of_their_products_and_an_overlap_is_one_n
 
 
 def test_a_named_recipe_keeps_what_is_not_overridden_and_a_list_in_an_override_is_an_axis() -> None:
-    text = with_line("recipe", "recipe: {name: quick, overrides: {lr: [0.1, 0.05], epochs: 2}}")
+    text = with_line("recipe", "recipe: {name: quick, lr: [0.1, 0.05], epochs: 2}")
     fast, slow = parse_workload("w.yaml", text).recipes
     assert (fast.lr, slow.lr) == (0.1, 0.05)
     assert (fast.epochs, fast.batch_size, fast.warmup_fraction) == (2, 64, 0.25)

@@ -20,7 +20,7 @@ matrix:
   - model: resnet_cifar
     depth: [8, 14]
     shortcut: A
-recipe: {name: quick, overrides: {epochs: 1}}
+recipe: {name: quick, epochs: 1}
 scale: {workers: 1}
 seeds: 2
 """
@@ -39,8 +39,8 @@ MISTAKES = [
     ("name: tiny", f"name: {'x' * 129}", 1, ["128 at most"]),
     ("dataset: digits", "dataset: digts", 2, ["unknown data set 'digts'", "did you mean 'digits'?", "Valid: digits"]),
     ("dataset: digits", "dataset: 5", 2, ["dataset is 5"]),
-    ("dataset: digits", "dataset: {nam: digits}", 2, ["unknown key 'nam' in dataset", "Valid: name, options"]),
-    ("dataset: digits", "dataset: {name: digits, options: {rot: 1}}", 2, ["unknown key 'rot' in dataset.options"]),
+    ("dataset: digits", "dataset: {nam: digits}", 2, ["dataset lacks 'name'", "Valid: digits"]),
+    ("dataset: digits", "dataset: {name: digits, rot: 1}", 2, ["unknown key 'rot' in dataset"]),
     ("dataset: digits", "description: x", 1, ["lacks 'dataset'"]),
     (
         "- model: resnet_cifar",
@@ -65,14 +65,14 @@ MISTAKES = [
     ("depth: [8, 14]", "depth: {from: 8}", 5, ["matrix[0].depth is {'from': 8}"]),
     ("shortcut: A", "shortcut: D", 6, ["'D'", "plain, A, B, C"]),
     ("recipe: {name: quick,", "recipe: {name: quik,", 7, ["unknown recipe 'quik'", "did you mean 'quick'?"]),
-    ("overrides: {epochs: 1}", "lr: 1", 7, ["'lr'", "overrides"]),
+    ("name: quick", "nmae: quick", 7, ["unknown key 'nmae' in recipe", "did you mean 'name'?"]),
     ("epochs: 1", "epochs: 0", 7, ["epochs is 0", "at least 1"]),
-    ("epochs: 1", "epoch: 1", 7, ["unknown key 'epoch' in recipe.overrides", "did you mean 'epochs'?", "batch_size"]),
-    ("epochs: 1", "lr: .nan", 7, ["recipe.overrides.lr is nan", "finite"]),
+    ("epochs: 1", "epoch: 1", 7, ["unknown key 'epoch' in recipe", "did you mean 'epochs'?", "batch_size"]),
+    ("epochs: 1", "lr: .nan", 7, ["recipe.lr is nan", "finite"]),
     ("epochs: 1", "lr: .inf", 7, ["finite"]),
     ("epochs: 1", "compile: 1", 7, ["is 1", "true or false"]),
     ("epochs: 1", "schedule: linaer", 7, ["is 'linaer'", "'constant' or 'linear'", "did you mean 'linear'?"]),
-    ("{name: quick, overrides: {epochs: 1}}", "{epochs: 1}", 7, ["recipe lacks 'batch_size'"]),
+    ("{name: quick, epochs: 1}", "{epochs: 1}", 7, ["recipe lacks 'batch_size'"]),
     ("workers: 1", "workers: 0", 8, ["workers is 0", "at least 1"]),
     ("workers: 1", "wokers: 1", 8, ["unknown key 'wokers' in scale", "did you mean 'workers'?"]),
     ("workers: 1", "gpus_per_worker: 1.5", 8, ["gpus_per_worker is 1.5", "whole number"]),
