@@ -30,6 +30,9 @@ def _listed(value: Any) -> Any:
 
 
 def _named(value: Any) -> Any:
+    """A name alone, or a mapping in which settings may stand beside it."""
+    if not isinstance(value, str | dict):
+        raise ValueError(f"is {show(value)}; it must be a name, or a mapping with settings beside the name")
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -160,21 +163,13 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 def _note(kind: type[BaseModel], detail: ErrorDetails, place: Place, mistakes: Mistakes, beside: str | None) -> None:
     at = (*place, *detail["loc"])
     if detail["type"] == "extra_forbidden":
-        valid = [*filter(None, (beside,)), *_keys(kind, detail["loc"][:-1])]
+        valid = [*filter(None, (beside,)), *kind.model_fields]
         message = f"unknown key {at[-1]!r} in {mistakes.spell(at[:-1])}{suggest(at[-1], valid)}"
         mistakes.add(at, message, key=True)
     elif detail["type"] == "missing":
         mistakes.add(at[:-1], f"{mistakes.spell(at[:-1])} lacks {str(at[-1])!r}")
     else:
         mistakes.add(at, f"{mistakes.spell(at)} {_explain(detail)}")
-
-
-def _keys(kind: type[BaseModel], place: Place) -> list[str]:
-    """The valid keys at a place below a model."""
-    for step in place:
-        inner = kind.model_fields[step].annotation if step in kind.model_fields else None
-        kind = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else kind
-    return list(kind.model_fields)
 
 
 def _explain(detail: ErrorDetails) -> str:
@@ -196,6 +191,5 @@ _WANTED = {
     "string_type": "text",
     "bool_type": "true or false",
     "dict_type": "a mapping of `key: value` lines",
-    "model_type": "a name, or a mapping with a name",
     "tuple_type": "a list",
 }

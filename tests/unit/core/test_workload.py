@@ -62,7 +62,7 @@ def test_a_list_of_blocks_is_the_union_of_their_products_and_an_overlap_is_one_n
     assert [model.label for model in models] == ["plain-8", "plain-14", "resnet-14-A", "plain-20", "resnet-20-A"]
 
 
-def test_a_named_recipe_keeps_what_is_not_overridden_and_a_list_in_an_override_is_an_axis() -> None:
+def test_a_named_recipe_keeps_what_is_not_said_beside_it_and_a_list_of_values_is_an_axis() -> None:
     text = with_line("recipe", "recipe: {name: quick, lr: [0.1, 0.05], epochs: 2}")
     fast, slow = parse_workload("w.yaml", text).recipes
     assert (fast.lr, slow.lr) == (0.1, 0.05)

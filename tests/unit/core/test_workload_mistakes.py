@@ -38,7 +38,7 @@ MISTAKES = [
     ("name: tiny", "name: 7", 1, ["name is 7", "must be text"]),
     ("name: tiny", f"name: {'x' * 129}", 1, ["128 at most"]),
     ("dataset: digits", "dataset: digts", 2, ["unknown data set 'digts'", "did you mean 'digits'?", "Valid: digits"]),
-    ("dataset: digits", "dataset: 5", 2, ["dataset is 5"]),
+    ("dataset: digits", "dataset: 5", 2, ["dataset is 5", "a name, or a mapping"]),
     ("dataset: digits", "dataset: {nam: digits}", 2, ["dataset lacks 'name'", "Valid: digits"]),
     ("dataset: digits", "dataset: {name: digits, rot: 1}", 2, ["unknown key 'rot' in dataset"]),
     ("dataset: digits", "description: x", 1, ["lacks 'dataset'"]),
