@@ -86,7 +86,7 @@ KINDS: dict[str, Kind] = {
         p_against=lambda difference, margin: difference.p_below(margin),
     ),
     "not worse": Kind(
-        rule="the deepest one's mean is not above the shallowest one's by more than {margin:g} points",
+        rule="the deepest one's mean is not above the shallowest one's by more than {margin}",
         p_for=lambda difference, margin: difference.p_below(margin),
         p_against=lambda difference, margin: difference.p_above(margin),
     ),

@@ -7,8 +7,9 @@ page can lay the panels out on a phone and recolour them in the dark.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.schema import METRICS, Outcome
@@ -29,15 +30,19 @@ from reports.summaries import error_of
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
 
 CURVES = ("train/error_pct", "val/error_pct")
 """Drawn thin and bold, as in He et al. 2015, Figure 6."""
 
 PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 4.3, 3.2
-LEFT_IN, RIGHT_IN, BOTTOM_IN, TOP_IN = 0.62, 0.12, 0.5, 0.36
+PLACE = (0.144, 0.156, 0.828, 0.731)
+"""Of the axes in their panel: left, bottom, width and height, in shares."""
 COLUMNS = 3
 """Panels side by side in a figure's file."""
+MOST_DEPTHS = 8
+"""Curves in a panel that eyes can tell apart."""
+MOST_POINTS = 12
+"""Seeds of a cell that are drawn one by one."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: text is laid out alike everywhere
@@ -107,7 +112,7 @@ def _error_by_depth(series: Sequence[Series]) -> Figure:
     return _figure(
         "error-by-depth",
         "Error against depth",
-        "Mean over seeds with its 95 % t interval; each seed is a faint point beside it. One seed has no interval.",
+        "Mean over seeds with its 95 % interval; up to 12 seeds are faint points beside it. One seed has no interval.",
         panels,
     )
 
@@ -116,14 +121,25 @@ def _training_curves(series: Sequence[Series], curves: pd.DataFrame) -> Figure:
     spans = _spans(series, curves)
     top = max((float(span["high"].max()) for span in spans.values()), default=100.0)
     depths = [cell.depth for one in series for cell in one.cells if cell.depth is not None]
-    panels = [_curves_panel(one, curves, spans, depth_colours(depths), min(100.0, 1.04 * top)) for one in series]
+    colours, limit = depth_colours(depths), min(100.0, 1.04 * top)
+    panels = [_curves_panel(_told_apart(one), curves, spans, colours, limit) for one in series]
     return _figure(
         "training-curves",
         "Training curves",
         "Thin, dashed: training error, while training. Bold: test error. Lines are means over seeds, bands reach from "
-        "the lowest to the highest seed, a cross marks a seed that diverged. A mean ends where the first seed ends.",
+        "the lowest to the highest seed, a cross marks a seed that diverged. A mean ends where the first seed ends."
+        + (f" Of more depths, {MOST_DEPTHS} are shown." if any(len(one.cells) > MOST_DEPTHS for one in series) else ""),
         panels or [Panel(title="No curves yet", description="No network with a depth has been planned.", draw=_empty)],
     )
+
+
+def _told_apart(one: Series) -> Series:
+    """The series with no more depths than a panel can show, first and last among them."""
+    last = len(one.cells) - 1
+    if last < MOST_DEPTHS:
+        return one
+    places = [round(step * last / (MOST_DEPTHS - 1)) for step in range(MOST_DEPTHS)]
+    return replace(one, cells=tuple(one.cells[place] for place in places))
 
 
 def _depth_panel(series: Sequence[Series], metric: str, top: float) -> Panel:
@@ -141,7 +157,7 @@ def _depth_panel(series: Sequence[Series], metric: str, top: float) -> Panel:
         axes.set_ylabel("error, %")
         axes.set_ylim(-0.02 * top, top)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="upper left", title="shortcut", alignment="left")
+            axes.legend(loc="best", title="shortcut", alignment="left")
         else:
             _empty(axes)
 
@@ -161,6 +177,8 @@ def _draw_series(axes: Axes, one: Series, metric: str, others: Sequence[str], pl
     beside = shift + 0.5 * dodge
     for cell in shown:
         values = cell.values(metric)
+        if len(values) > MOST_POINTS:
+            continue
         axes.plot(
             [(cell.depth or 0) + beside] * len(values),
             values,
@@ -216,7 +234,8 @@ def _mean_text(cell: Cell, metric: str) -> str:
 def _spans(series: Sequence[Series], curves: pd.DataFrame) -> Mapping[tuple[str, str], pd.DataFrame]:
     """For each cell and curve: mean, low and high over seeds at each epoch, of trials that have a result."""
     members = {trial.trial_id: cell.cell_id for one in series for cell in one.cells for trial in cell.results}
-    shown = curves[curves["key"].isin(CURVES) & curves["trial_id"].isin(members)].dropna(subset=["value"])
+    wanted = curves["key"].isin(CURVES) & curves["trial_id"].isin(members) & (curves["value"].abs() < math.inf)
+    shown = curves[wanted]
     if shown.empty:
         return {}
     shown = shown.assign(cell_id=shown["trial_id"].map(members))
@@ -291,43 +310,21 @@ def _empty(axes: Axes) -> None:
 
 
 def _figure(name: str, title: str, caption: str, panels: Sequence[Panel]) -> Figure:
-    inline = tuple(
-        _svg(_canvas([panel], name), f"{name}-{position}", f"{title}: {panel.title}", panel.description)
-        for position, panel in enumerate(panels, 1)
-    )
-    whole = _svg(_canvas(panels, name), name, title, f"{caption} " + " ".join(panel.description for panel in panels))
-    return Figure(name=name, title=title, caption=caption, file=_document(whole), panels=inline)
+    drawn = tuple(_drawn(panel, f"{name}-{place}", f"{title}: {panel.title}") for place, panel in enumerate(panels, 1))
+    described = f"{caption} " + " ".join(f"{panel.title}: {panel.description}." for panel in panels)
+    file = svg.side_by_side(drawn, columns=COLUMNS, paper=PAPER, name=name, title=title, description=described)
+    return Figure(name=name, title=title, caption=caption, file=file, panels=drawn)
 
 
-def _canvas(panels: Sequence[Panel], salt: str) -> Canvas:
+def _drawn(panel: Panel, name: str, title: str) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
-    mpl.rcParams["svg.hashsalt"] = salt
-    columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    width, height = columns * PANEL_WIDTH_IN, rows * PANEL_HEIGHT_IN
-    canvas = Canvas(figsize=(width, height))
-    for index, panel in enumerate(panels):
-        row, column = divmod(index, columns)
-        left = column * PANEL_WIDTH_IN + LEFT_IN
-        bottom = (rows - 1 - row) * PANEL_HEIGHT_IN + BOTTOM_IN
-        inner = (PANEL_WIDTH_IN - LEFT_IN - RIGHT_IN, PANEL_HEIGHT_IN - BOTTOM_IN - TOP_IN)
-        axes = canvas.add_axes((left / width, bottom / height, inner[0] / width, inner[1] / height))
-        axes.set_title(panel.title)
-        panel.draw(axes)
-    return canvas
-
-
-def _svg(canvas: Canvas, name: str, title: str, description: str) -> str:
+    mpl.rcParams["svg.hashsalt"] = name
+    canvas = Canvas(figsize=(PANEL_WIDTH_IN, PANEL_HEIGHT_IN))
+    axes = canvas.add_axes(PLACE)
+    axes.set_title(panel.title)
+    panel.draw(axes)
     written = io.StringIO()
     canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None})
-    return svg.tidy(written.getvalue(), name=name, title=title, description=description)
-
-
-def _document(element: str) -> str:
-    """A file of its own: declaration, and white paper below what is drawn."""
-    head, rest = element.split("</desc>", 1)
-    return (
-        f'<?xml version="1.0" encoding="utf-8"?>\n{head}</desc><rect width="100%" height="100%" fill="{PAPER}"/>{rest}'
-    )
+    return svg.tidy(written.getvalue(), name=name, title=title, description=panel.description)

@@ -10,7 +10,8 @@ import jinja2
 
 from reports.tables import Table
 
-SPECIAL = frozenset("<>&@|`*_[]\\$~#")
+SPECIAL = re.compile(r"[<>&@|`*\\$~#]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
+"""What could begin markup, HTML, a mention or a table's next cell; not `_` in a word, nor a bracket without a link."""
 LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
 
 
@@ -41,12 +42,7 @@ def finalize(value: object) -> str:
 
 def escape(text: str) -> str:
     """Text as itself: no markup, no HTML, no mention, no line break, and no cell border."""
-    joined = LINE_BREAKS.sub(" ", text)
-    return "".join(_entity(character) if character in SPECIAL else character for character in joined)
-
-
-def _entity(character: str) -> str:
-    return f"&#{ord(character)};"
+    return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", LINE_BREAKS.sub(" ", text))
 
 
 def table(value: Table) -> Ready:

@@ -79,11 +79,16 @@ def facts_table(results: SweepResults, cells: Sequence[Cell]) -> Table:
 
 
 def _code_facts(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    commit = environment.get("git.commit")
+    commit, dirty = (environment.get(f"git.{name}") or environment.get(f"git_{name}") for name in ("commit", "dirty"))
     if not commit:
         return []
-    dirty = environment.get("git.dirty", "").lower() == "true"
-    return [("Code", f"commit {commit[:12]}" + (", with changes that were not committed" if dirty else ""))]
+    return [
+        (
+            "Code",
+            f"commit {commit[:12]}"
+            + (", with changes that were not committed" if (dirty or "").lower() == "true" else ""),
+        )
+    ]
 
 
 def environment_table(results: SweepResults) -> Table:

@@ -67,15 +67,12 @@ def _context(results: SweepResults) -> dict[str, Any]:
     cells = ordered(cells_of(results))
     series = series_of(cells)
     trials = [trial for cell in cells for trial in cell.trials]
-    done = sum(trial.is_result for trial in trials)
     return {
         "results": results,
         "cells": cells,
         "depths": [cell.depth for one in series for cell in one.cells],
-        "done": done,
-        "planned": len(trials),
         "headline": _headline(results, cells),
-        "partial": _partial(results, done, len(trials)),
+        "partial": wording.incomplete(results.status, trials),
         "verdicts": judge(results),
         "figures": draw_figures(series, results.curves),
         "errors": tables.error_table(series),
@@ -100,16 +97,6 @@ def _headline(results: SweepResults, cells: Sequence[Cell]) -> str:
     parts = [wording.counted(len(trials), "trial"), wording.counted(len(cells), "cell")]
     parts += ([wording.listed(devices)] if devices else []) + [wording.moment(results.started_ms)]
     return " · ".join(parts)
-
-
-def _partial(results: SweepResults, done: int, planned: int) -> str:
-    """What a reader must know first of a sweep that is not whole; empty for one that is."""
-    if results.status == "finished" and done == planned:
-        return ""
-    return (
-        f"{done} of {wording.counted(planned, 'trial')} have a result; the sweep is {results.status}. "
-        "Means, intervals and verdicts rest on those alone, and will change with more."
-    )
 
 
 def _page(context: Mapping[str, Any]) -> str:

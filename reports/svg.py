@@ -5,10 +5,13 @@ identifiers that two figures could share, a title and a description for screen r
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
+NUMBER = re.compile(r"-?\d+\.\d{3,}")
+MEASURES = ("d", "x", "y", "width", "height", "transform", "points")
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -20,11 +23,32 @@ def tidy(text: str, *, name: str, title: str, description: str) -> str:
     for element in root.iter():
         _style_to_attributes(element)
         _plain_links(element)
+        _shorten(element)
+        _close_up(element)
     _prefix_identifiers(root, name)
     _describe(root, name, title, description)
     root.set("stroke-linejoin", "round")
     root.set("stroke-linecap", "butt")
     return ET.tostring(root, encoding="unicode").strip() + "\n"
+
+
+def side_by_side(panels: Sequence[str], *, columns: int, paper: str, name: str, title: str, description: str) -> str:
+    """A file of its own: tidy panels of one size, row by row, on paper."""
+    across = min(columns, len(panels))
+    width, height = map(float, ET.fromstring(panels[0]).attrib["viewBox"].split()[2:])  # noqa: S314 - ours
+    full_width, full_height = f"{across * width:g}", f"{-(-len(panels) // across) * height:g}"
+    size = {"width": f"{full_width}pt", "height": f"{full_height}pt", "viewBox": f"0 0 {full_width} {full_height}"}
+    root = ET.Element(f"{{{SVG}}}svg", size)
+    _describe(root, name, title, description)
+    ET.SubElement(root, f"{{{SVG}}}rect", {"width": "100%", "height": "100%", "fill": paper})
+    for index, panel in enumerate(panels):
+        row, column = divmod(index, across)
+        inner = ET.fromstring(panel)  # noqa: S314 - ours
+        place = {"x": column * width, "y": row * height, "width": width, "height": height}
+        inner.attrib.update({key: f"{value:g}" for key, value in place.items()})
+        root.append(inner)
+    written = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{written}\n'
 
 
 def _drop(root: ET.Element, *tags: str) -> None:
@@ -55,6 +79,22 @@ def _plain_links(element: ET.Element) -> None:
     link = element.attrib.pop(f"{{{XLINK}}}href", None)
     if link is not None:
         element.set("href", link)
+
+
+def _shorten(element: ET.Element) -> None:
+    """A hundredth of a point is finer than any screen or printer."""
+    for key in MEASURES:
+        if key in element.attrib:
+            rounded = NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), element.attrib[key])
+            element.set(key, " ".join(rounded.split()))
+
+
+def _close_up(element: ET.Element) -> None:
+    """One line an element: indents are a fifth of what matplotlib writes."""
+    if element.text and not element.text.strip():
+        element.text = None
+    if element.tail and not element.tail.strip():
+        element.tail = "\n"
 
 
 def _prefix_identifiers(root: ET.Element, name: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypedDict
 
-from harness.schema import Outcome
+from harness.schema import METRICS, Outcome
 from reports import wording
 from reports.cells import (
     TEST_ERROR,
@@ -102,7 +102,7 @@ def _error(cell: Cell | None, metric: str, usual_n: int) -> str:
     if cell is None:
         return wording.DASH
     error = error_of(cell, metric)
-    return wording.with_interval(error) + ("" if error.n in (0, usual_n) else f", n = {error.n}")
+    return wording.with_interval(error) + ("" if error.n in (0, usual_n) else f", {wording.sample_size(error.n)}")
 
 
 def _usual_n(cells: Sequence[Cell]) -> int:
@@ -164,7 +164,7 @@ def _cell_row(cell: Cell) -> tuple[str, ...]:
 def _rate_with_interval(speed: Estimate) -> str:
     if speed.low is None or speed.high is None:
         return wording.rate(speed.mean)
-    return f"{wording.rate(speed.mean)} [{wording.rate(speed.low)}, {wording.rate(speed.high)}]"
+    return f"{wording.rate(speed.mean)} [{wording.rate(speed.low)},{wording.NBSP}{wording.rate(speed.high)}]"
 
 
 def complexity_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
@@ -214,7 +214,7 @@ def outcome_table(trials: Sequence[Trial]) -> Table:
     known = [name for name in order if name in counts] + sorted(set(counts) - set(order))
     return Table(
         name="outcomes",
-        caption="Outcomes",
+        caption="How the trials ended",
         columns=(Column(title="Outcome"), Column(title="Trials", numeric=True), Column(title="Meaning")),
         rows=tuple((name.replace("_", " "), str(counts[name]), MEANINGS.get(name, "")) for name in known),
     )
@@ -299,7 +299,7 @@ def comparisons_table(verdict: Verdict) -> Table:
     ]
     return Table(
         name=verdict.claim.id,
-        caption="Deepest against shallowest, in training error",
+        caption=f"{wording.capital(verdict.claim.contrast)}: {METRICS[verdict.claim.metric].label.lower()}",
         columns=tuple(Column(title=title, numeric=1 <= place <= 3) for place, title in enumerate(titles)),
         rows=tuple(rows),
     )

@@ -23,16 +23,24 @@ STYLES = {Ruling.SUPPORTED: "bold green", Ruling.CONTRADICTED: "bold red", Rulin
 
 def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: Console) -> None:
     """Error by depth and shortcut with 95 % intervals over seeds, then the verdict on each claim. Fits 80 columns."""
-    readable = (lambda text: text) if console.encoding.startswith("utf") else _ascii
-    console.print(_errors(series_of(cells_of(results)), readable))
+    readable = _spaced if console.encoding.startswith("utf") else _ascii
+    cells = cells_of(results)
+    console.print(_errors(series_of(cells), readable))
+    if lacking := wording.incomplete(results.status, [trial for cell in cells for trial in cell.trials]):
+        console.print(Text(readable(lacking), style="yellow"))
     for verdict in verdicts:
         console.print(_line(verdict, readable))
+
+
+def _spaced(text: str) -> str:
+    """With spaces that can be copied and searched for."""
+    return text.replace(wording.NBSP, " ")
 
 
 def _ascii(text: str) -> str:
     """What a terminal without Unicode can show of our own signs; a question mark for strangers'."""
     ours = str.maketrans({wording.DASH: "-", wording.MINUS: "-", "→": "->"})
-    return text.translate(ours).encode("ascii", "replace").decode()
+    return _spaced(text).translate(ours).encode("ascii", "replace").decode()
 
 
 def _errors(series: Sequence[Series], readable: Callable[[str], str]) -> Table:

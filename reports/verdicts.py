@@ -103,7 +103,7 @@ def judge(results: SweepResults) -> tuple[Verdict, ...]:
     """The verdict on each claim that the sweep's workload names, or on all claims where it names none."""
     series = series_of(cells_of(results))
     names = results.plan.get("claims")
-    claims = [CLAIMS[name] for name in (CLAIMS if names is None else names) if name in CLAIMS]
+    claims = [CLAIMS[name] for name in (names or CLAIMS) if name in CLAIMS]
     return judge_claims(claims, series)
 
 

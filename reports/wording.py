@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from reports.cells import Trial
 from reports.claims import KINDS
 from reports.statistics import Estimate
 from reports.verdicts import Comparison, Verdict
 
 DASH = "—"
 MINUS = "\N{MINUS SIGN}"
+NBSP = "\N{NO-BREAK SPACE}"
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
@@ -68,13 +70,27 @@ def moment(milliseconds: int | None) -> str:
 
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    """[1.23, 4.56], or nothing."""
-    return "" if low is None or high is None else f"[{decimal(low, digits)}, {decimal(high, digits)}]"
+    """[1.23, 4.56], which no line break parts, or nothing."""
+    return "" if low is None or high is None else f"[{decimal(low, digits)},{NBSP}{decimal(high, digits)}]"
 
 
 def with_interval(estimate: Estimate, digits: int = 2) -> str:
     """Mean and interval, as far as they are known."""
     return f"{decimal(estimate.mean, digits)} {interval(estimate.low, estimate.high, digits)}".rstrip()
+
+
+STATUSES = {"running": "is still running", "failed": "has failures", "stopped": "was stopped", "finished": "has ended"}
+
+
+def incomplete(status: str, trials: Sequence[Trial]) -> str:
+    """What a reader must know first of a sweep that is not whole; empty for one that is."""
+    done = sum(trial.is_result for trial in trials)
+    if status == "finished" and done == len(trials):
+        return ""
+    return (
+        f"{done} of {counted(len(trials), 'trial')} have a result; the sweep {STATUSES.get(status, f'is {status}')}. "
+        "Means, intervals and verdicts rest on those alone."
+    )
 
 
 def counted(number: int, noun: str) -> str:
@@ -102,7 +118,12 @@ def effect(comparison: Comparison) -> str:
 
 def sample_sizes(comparison: Comparison) -> str:
     """`n = 3+3`, the seeds on each side."""
-    return f"n = {comparison.first.estimate.n}+{comparison.second.estimate.n}"
+    return sample_size(f"{comparison.first.estimate.n}+{comparison.second.estimate.n}")
+
+
+def sample_size(n: int | str) -> str:
+    """`n = 3`, which no line break parts."""
+    return f"n{NBSP}={NBSP}{n}"
 
 
 def trend(comparison: Comparison) -> str:
@@ -155,15 +176,20 @@ def rule(verdict: Verdict) -> str:
     claim = verdict.claim
     sure = f"two-sided alpha {claim.alpha:g}"
     if verdict.p_holm is not None:
-        sure += f"; p = {p_text(verdict.p_value)}, {p_text(verdict.p_holm)} after Holm over the report's claims"
-    return f"Supported if {KINDS[claim.kind].rule.format(margin=claim.margin)} ({sure})."
+        sure += f"; {p_text(verdict.p_value)}, {p_text(verdict.p_holm)} after Holm over the report's claims"
+    return f"Supported if {KINDS[claim.kind].rule.format(margin=points(claim.margin))} ({sure})."
+
+
+def points(value: float) -> str:
+    """1 point, 2.5 points."""
+    return f"{value:g} point" if value == 1 else f"{value:g} points"
 
 
 def p_text(p_value: float | None) -> str:
-    """Two digits that matter, and nothing below 0.0001."""
+    """Two digits that matter, and nothing finer than 0.0001: `p = 0.031`."""
     if p_value is None:
-        return DASH
-    return "under 0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
+        return f"p {DASH}"
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
 
 
 def _depth(depth: int | None) -> str:

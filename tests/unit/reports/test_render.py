@@ -60,8 +60,18 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page() -> Page:
-    return Page(report_files(synthetic_sweep())["index.html"])
+def whole() -> dict[str, str]:
+    return report_files(synthetic_sweep())
+
+
+@pytest.fixture(scope="module")
+def page(whole: dict[str, str]) -> Page:
+    return Page(whole["index.html"])
+
+
+@pytest.fixture(scope="module")
+def evil() -> dict[str, str]:
+    return report_files(evil_sweep())
 
 
 def written(out: Path) -> list[str]:
@@ -141,9 +151,8 @@ def evil_sweep() -> SweepResults:
     )
 
 
-def test_a_name_that_is_a_script_is_shown_as_text_everywhere() -> None:
-    files = report_files(evil_sweep())
-    page = Page(files["index.html"])
+def test_a_name_that_is_a_script_is_shown_as_text_everywhere(evil: dict[str, str]) -> None:
+    files, page = evil, Page(evil["index.html"])
     assert not page.all("script")
     assert EVIL in "".join(page.texts["h1"])
     assert EVIL in files["trials.csv"]
@@ -152,8 +161,8 @@ def test_a_name_that_is_a_script_is_shown_as_text_everywhere() -> None:
     assert "&#60;script&#62;alert(1)&#60;/script&#62;" in files["report.md"]
 
 
-def test_a_bar_or_a_line_break_in_a_reason_breaks_no_markdown_table() -> None:
-    lines = report_files(evil_sweep())["report.md"].splitlines()
+def test_a_bar_or_a_line_break_in_a_reason_breaks_no_markdown_table(evil: dict[str, str]) -> None:
+    lines = evil["report.md"].splitlines()
     line = next(line for line in lines if line.startswith("| plain-8 seed 0 | failed"))
     assert "&#124; &#60;script&#62;alert(1)&#60;/script&#62; &#96;x&#96; =1" in line
 
@@ -162,20 +171,20 @@ def columns(line: str) -> int:
     return line.count("|") - 1
 
 
-def test_every_markdown_table_has_as_many_cells_in_each_row_as_in_its_head() -> None:
-    lines = report_files(evil_sweep())["report.md"].splitlines()
+def test_every_markdown_table_has_as_many_cells_in_each_row_as_in_its_head(evil: dict[str, str]) -> None:
+    lines = evil["report.md"].splitlines()
     for above, below in pairwise(lines):
         if above.startswith("|") and below.startswith("|"):
             assert columns(above) == columns(below)
 
 
 @pytest.mark.parametrize("name", ["index.html", "report.md"])
-def test_a_partial_sweep_says_so_before_anything_else(name: str) -> None:
+def test_a_partial_sweep_says_so_before_anything_else(whole: dict[str, str], name: str) -> None:
     partial = synthetic_sweep(status="running", outcomes={("plain", 44, 0): "running", ("plain", 44, 1): "missing"})
     text = report_files(partial)[name]
-    assert "34 of 36 trials have a result; the sweep is running" in text
+    assert "34 of 36 trials have a result; the sweep is still running" in text
     assert text.index("34 of 36 trials") < text.index("Verdicts</h2>" if name == "index.html" else "## Verdicts")
-    assert "Not the whole sweep" not in report_files(synthetic_sweep())[name]
+    assert "Not the whole sweep" not in whole[name]
 
 
 def test_nothing_of_this_machine_or_of_the_tracking_server_is_in_a_report() -> None:

@@ -175,7 +175,8 @@ def test_a_sweep_that_names_one_claim_has_that_one_judged() -> None:
 def test_a_verdict_is_one_line_with_statement_ruling_effect_and_n() -> None:
     found = verdicts(sweep({("plain", 8): [0.0, 1.0, 2.0], ("plain", 44): [40.0, 41.0, 42.0]}))[PLAIN]
     # Difference 40, both standard deviations 1: standard error sqrt(2/3), df 4, t = 2.7764, half-width 2.27.
-    assert verdict_line(found) == "plain nets degrade with depth: supported, +40.00 points [37.73, 42.27], n = 3+3"
+    line = verdict_line(found).replace("\N{NO-BREAK SPACE}", " ")
+    assert line == "plain nets degrade with depth: supported, +40.00 points [37.73, 42.27], n = 3+3"
 
 
 @pytest.mark.parametrize("axis", ["model.width", "recipe.lr"])
