@@ -66,13 +66,16 @@ def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> 
     Raises:
         GroupBroken: a trial failed in a way that leaves the group unfit. The queue knows of the trial already.
     """
-    while (lease := _share(worker, _lease(queue, worker))) is not None:
-        ended = _attempt(queue, worker, lease)
-        _deliver(queue, worker, ended)
-        if _breaks_group(worker, ended):
-            raise GroupBroken(f"{lease.trial.name}: {ended.reason}")
-        if one_trial:
-            return
+    try:
+        while (lease := _share(worker, _lease(queue, worker))) is not None:
+            ended = _attempt(queue, worker, lease)
+            _deliver(queue, worker, ended)
+            if _breaks_group(worker, ended):
+                raise GroupBroken(f"{lease.trial.name}: {ended.reason}")
+            if one_trial:
+                return
+    finally:
+        gc.unfreeze()  # some libraries look for leaks when the process ends
 
 
 def _lease(queue: QueuePort, worker: Worker) -> Lease | None:
