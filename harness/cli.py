@@ -165,9 +165,11 @@ def report(
 
     From what MLflow holds alone, into a folder of the sweep's name.
     """
-    from harness.cli_report import make_report
+    from rich.console import Console
 
-    name, page = make_report(sweep, out, _resolve(tracking_uri), log=log, show=not json)
+    from harness.report import make_report
+
+    name, page = make_report(sweep, out, _resolve(tracking_uri), log=log, show=None if json else Console())
     if json:
         emit_json({"sweep": name, "report": str(page)})
     else:

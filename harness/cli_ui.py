@@ -34,6 +34,18 @@ def ui_of(tracking_uri: str, port: int) -> Page:
         raise UsageError(f"there is no database {database}; `harness run FILE` makes one, --tracking-uri names another")
     return Page(
         url=f"http://127.0.0.1:{port}",
-        command=(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        environment={"MLFLOW_BACKEND_STORE_URI": tracking_uri},
+        command=(
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ),
+        # MLflow's own job runners are eight processes that a UI over results has no use for.
+        environment={"MLFLOW_BACKEND_STORE_URI": tracking_uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
     )

@@ -22,7 +22,7 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepStarted:
-    """First line of every outbox: all that a parent run needs, so that a copy of the outbox can be sent from anywhere."""
+    """First line of every outbox: all that a parent run needs, so that an outbox can be sent from anywhere."""
 
     sweep_id: str
     name: str
@@ -102,8 +102,7 @@ class SweepEnded:
 Event = SweepStarted | TrialStarted | EpochEnded | ArtifactWritten | TrialEnded | SweepEnded
 
 KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (SweepStarted, TrialStarted, EpochEnded, ArtifactWritten, TrialEnded, SweepEnded)
+    kind.__name__: kind for kind in (SweepStarted, TrialStarted, EpochEnded, ArtifactWritten, TrialEnded, SweepEnded)
 }
 
 

@@ -1,7 +1,7 @@
 """Every name that the harness writes to MLflow, with its unit, its better direction and its label: one table.
 
-`METRICS` holds what a trial measures, `Tag` what describes a run, `Outcome` how a trial can end. Reports take labels and
-units from here; nothing else spells these names.
+`METRICS` holds what a trial measures, `Tag` what describes a run, `Outcome` how a trial can end. Reports take labels
+and units from here; nothing else spells these names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 PROTOCOL = 1
-"""Version of the measuring protocol. Part of every trial id: raise it when the same settings would give other numbers."""
+"""Version of the measuring protocol, part of every trial id: raise it when the same settings give other numbers."""
 
 
 class Outcome(StrEnum):

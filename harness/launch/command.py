@@ -153,18 +153,11 @@ def _status(code: ExitCode) -> str:
 
 
 def _report(sweep: Sweep, say: Console) -> None:
-    """Made from MLflow alone, as `harness report` makes it."""
-    from harness.tracking.results import load_sweep, log_report
-    from reports.render import write_report
-    from reports.terminal import print_summary
-    from reports.verdicts import judge
+    from harness.report import make_report  # imports pandas and matplotlib
 
-    uri = sweep.options.tracking_uri
-    results = load_sweep(uri, sweep.id)
-    page = write_report(results, sweep.options.out / sweep.name)
-    log_report(uri, results.run_id, page.parent)
-    console = say if sweep.options.json else Console()
-    print_summary(results, judge(results), console)
+    options = sweep.options
+    summary = say if options.json else Console()
+    _, page = make_report(sweep.id, options.out, options.tracking_uri, log=True, show=summary)
     say.print(f"Report: {page}", markup=False)
 
 

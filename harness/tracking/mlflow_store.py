@@ -26,9 +26,9 @@ from harness.tracking.tracker import Refused, RunRecord
 
 T = TypeVar("T")
 
-REQUEST_TIMEOUT_S = 10
-CHECK_TIMEOUT_S = (3, 5)
-"""To connect, to answer."""
+REQUEST_TIMEOUT_S = 20
+CHECK_TIMEOUT_S = (3, 10)
+"""To connect, to answer. A server on a busy machine has been seen to take 8 s for its first answer."""
 CONNECT_TIMEOUT_S = 15
 """To open a database elsewhere."""
 CREATE_TIMEOUT_S = 180
@@ -40,6 +40,9 @@ PAGE = 500
 _NEVER = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST"}
 _NEVER_FROM_THE_STORE = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
 """Final if MLflow itself says so; a proxy in front of a server that is starting says the same and means wait."""
+
+
+_WHO_ARE_YOU = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED"}
 
 
 class MlflowStore:
@@ -128,6 +131,11 @@ class MlflowStore:
         from_the_store = isinstance(error, RestException) or not self.is_server
         if error.error_code in _NEVER or (from_the_store and error.error_code in _NEVER_FROM_THE_STORE):
             return Refused(f"{address.display(self.uri)} refuses: {_one_line(error)}")
+        if error.error_code in _WHO_ARE_YOU:
+            return TrackingUnreachable(
+                f"MLflow at {address.display(self.uri)} does not let us in: {_one_line(error)}; "
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            )
         return unreachable(self.uri, error)
 
 

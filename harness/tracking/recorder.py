@@ -126,16 +126,14 @@ class Recorder:
             max_seconds: ask nothing more of the store after this time.
         """
         until = None if max_seconds is None else time.monotonic() + max_seconds
+        error = None
         with self._busy:
             try:
-                self._error = None
-                self._forward(until)
-            except Vanished as loss:
-                self._restart()
-                self._error = str(loss)
-            except (TrackingUnreachable, Refused, StorageError) as error:
+                self._forward_or_restart(until)
+            except (TrackingUnreachable, Refused, StorageError) as reason:
                 self._sender = None  # what it knows of the store may no longer hold
-                self._error = str(error)
+                error = str(reason)
+            self._error = error
         return self.progress()
 
     def run_in_background(self, interval: float = 1.0) -> None:
@@ -177,6 +175,13 @@ class Recorder:
         ends = [end, *(line_end for _, line_end in self._outbox.lines(end))]
         self._tail = (offset, counted + len(ends) - 1, ends[-1])
         return self._tail[1]
+
+    def _forward_or_restart(self, until: float | None) -> None:
+        try:
+            self._forward(until)
+        except Vanished:
+            self._restart()
+            self._forward(until)
 
     def _forward(self, until: float | None) -> None:
         if next(self._outbox.lines(self._cursor.offset), None) is None:

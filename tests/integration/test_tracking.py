@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.error import URLError
@@ -34,7 +34,6 @@ from harness.tracking.sample import Sample, trial_id
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),  # MLflow's own
 ]
 
 NOT_MINUTES_S = 60
@@ -477,29 +476,43 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_given_up() -> None:
         assert time.monotonic() - began < NOT_MINUTES_S
 
 
-@pytest.mark.parametrize("status", [404, 429, 500, 503])
-def test_a_proxy_that_answers_for_a_server_that_is_away_means_wait(
-    status: int, new_sweep: Callable[[Sample], Sweep]
-) -> None:
-    class Proxy(http.server.BaseHTTPRequestHandler):
+@contextmanager
+def answering(status: int) -> Iterator[str]:
+    """A web server that is no MLflow and gives one answer to everything; its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.send_header("Retry-After", "3600")
+            self.send_header("Content-Length", "0")
             self.end_headers()
-            self.wfile.write(b"<html>no upstream</html>")
 
         do_POST = do_GET  # noqa: N815  the base class's name
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        sweep = new_sweep(SAMPLE)
-        sweep.write(*SAMPLE.events())
-        began = time.monotonic()
-        progress = sweep.recorder(f"http://127.0.0.1:{proxy.server_port}").forward()
-        proxy.shutdown()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{web.server_port}"
+        web.shutdown()
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
+def test_a_proxy_that_answers_for_a_server_that_is_away_means_wait(
+    status: int, new_sweep: Callable[[Sample], Sweep]
+) -> None:
+    sweep = new_sweep(SAMPLE)
+    sweep.write(*SAMPLE.events())
+    began = time.monotonic()
+    with answering(status) as uri:
+        progress = sweep.recorder(uri).forward()
     assert time.monotonic() - began < NOT_MINUTES_S
     assert (progress.sent, progress.problems) == (0, ())
     assert "no MLflow answers" in str(progress.error)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_wants_credentials_says_which(status: int, new_sweep: Callable[[Sample], Sweep]) -> None:
+    with answering(status) as uri, pytest.raises(TrackingUnreachable, match="set MLFLOW_TRACKING_USERNAME"):
+        prepare(uri, "sample")

@@ -1,14 +1,20 @@
-"""`harness report`: a sweep's report, from what MLflow holds."""
+"""A sweep's report, from what MLflow holds and nothing else: `harness report`, and the end of `harness run`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import SweepNotFound
 from harness.tracking.address import sqlite_path
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def make_report(sweep: str | None, out: Path, tracking_uri: str, *, log: bool, show: bool) -> tuple[str, Path]:
+
+def make_report(
+    sweep: str | None, out: Path, tracking_uri: str, *, log: bool, show: Console | None
+) -> tuple[str, Path]:
     """Write the report to `<out>/<sweep's name>`; the name, and the page.
 
     Args:
@@ -16,7 +22,7 @@ def make_report(sweep: str | None, out: Path, tracking_uri: str, *, log: bool, s
         out: folder of reports.
         tracking_uri: of the store that holds it, resolved.
         log: add the report to the sweep's MLflow run.
-        show: print the summary on stdout.
+        show: where the summary is printed.
 
     Raises:
         SweepNotFound: there is none, or several.
@@ -36,8 +42,6 @@ def make_report(sweep: str | None, out: Path, tracking_uri: str, *, log: bool, s
     page = write_report(results, out / results.name)
     if log:
         log_report(tracking_uri, results.run_id, page.parent)
-    if show:
-        from rich.console import Console
-
-        print_summary(results, judge(results), Console())
+    if show is not None:
+        print_summary(results, judge(results), show)
     return results.name, page
