@@ -234,14 +234,17 @@ MEANINGS = {
 
 
 def trials_table(cells: Sequence[Cell]) -> Table:
-    """Every trial: outcome, attempt, reason, time and speed."""
-    titles = ("Trial", "Outcome", "Attempt", "Training error, %", "Test error, %", "Images/s", "Time")
-    columns = [Column(title=title, numeric=place >= 2) for place, title in enumerate(titles)]
+    """Every trial: outcome, attempt, time and speed; its device and reason where they tell trials apart."""
+    trials = [trial for cell in cells for trial in cell.trials]
+    devices = len({device for trial in trials if (device := device_of(trial))}) > 1
+    reasons = any(as_text(trial.row.get("reason")) for trial in trials)
+    titles = ["Trial", "Outcome", "Attempt", "Training error, %", "Test error, %", "Images/s", "Time", "MLflow run"]
+    titles += ["Device"] * devices + ["Reason"] * reasons
     return Table(
         name="trials",
         caption="Every trial",
-        columns=(*columns, Column(title="Device"), Column(title="Reason"), Column(title="MLflow run")),
-        rows=tuple(_trial_row(cell, trial) for cell in cells for trial in cell.trials),
+        columns=tuple(Column(title=title, numeric=2 <= place <= 6) for place, title in enumerate(titles)),
+        rows=tuple(_trial_row(cell, trial, devices, reasons) for cell in cells for trial in cell.trials),
     )
 
 
@@ -258,7 +261,7 @@ def missing_table(cells: Sequence[Cell]) -> Table:
     )
 
 
-def _trial_row(cell: Cell, trial: Trial) -> tuple[str, ...]:
+def _trial_row(cell: Cell, trial: Trial, devices: bool, reasons: bool) -> tuple[str, ...]:
     attempt = trial.number("attempt")
     return (
         trial_name(cell, trial),
@@ -268,9 +271,9 @@ def _trial_row(cell: Cell, trial: Trial) -> tuple[str, ...]:
         wording.decimal(trial.number(TEST_ERROR)),
         wording.rate(trial.number(SPEED)),
         wording.duration(trial.number(TIME)),
-        device_of(trial) or wording.DASH,
-        _reason(trial),
         as_text(trial.row.get("run_id"))[:8] or wording.DASH,
+        *([device_of(trial) or wording.DASH] if devices else []),
+        *([_reason(trial)] if reasons else []),
     )
 
 
