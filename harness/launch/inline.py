@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import torch
 import torch.distributed
 
 from harness.cluster.queue import Lease, Shape, Snapshot, TrialQueue
+from harness.engine.distributed import from_rank_0, process_group
 from harness.events import Event, TrialEnded
 from harness.launch.leases import Worker, run_leases
 from harness.launch.stop import StopSignal
@@ -77,12 +77,9 @@ def processes(timeout_s: float) -> Iterator[Processes]:
     if not torch.distributed.is_torchelastic_launched():
         yield Processes()
         return
-    backend = "nccl" if has_gpus() else "gloo"
-    torch.distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
-    try:
-        yield Processes(rank=torch.distributed.get_rank(), world_size=torch.distributed.get_world_size())
-    finally:
-        torch.distributed.destroy_process_group()
+    device = _own_device("cuda" if has_gpus() else "cpu")
+    with process_group(device, timeout_s=timeout_s) as (rank, world_size):
+        yield Processes(rank=rank, world_size=world_size)
 
 
 def has_gpus() -> bool:
@@ -130,7 +127,7 @@ def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Ca
             group=GROUP,
             shape=shape,
             rank=among.rank,
-            device=_device(shape),
+            device=_own_device(shape.device),
             folder=orders.folder,
             stop_requested=stop_requested,
             trial_timeout_s=orders.trial_timeout_s,
@@ -140,15 +137,13 @@ def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Ca
 
 def _share(orders: Orders | None, among: Processes) -> Orders:
     """Rank 0's orders, on every rank."""
-    box = [orders]
-    if among.world_size > 1:
-        torch.distributed.broadcast_object_list(box, src=0, device=torch.device("cuda") if has_gpus() else None)
-    assert box[0] is not None
-    return box[0]
+    shared = from_rank_0(orders, among.world_size)
+    assert shared is not None
+    return shared
 
 
-def _device(shape: Shape) -> torch.device:
-    if shape.device == "cpu":
+def _own_device(kind: str) -> torch.device:
+    if kind == "cpu":
         return torch.device("cpu")
     device = torch.device("cuda", torch.distributed.get_node_local_rank(fallback_rank=0))
     torch.cuda.set_device(device)

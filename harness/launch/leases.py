@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-import torch.distributed
 
 from harness.cluster.queue import Lease, LeaseLost, Shape
 from harness.engine.context import TrialContext
+from harness.engine.distributed import from_rank_0
 from harness.engine.run import attempt_trial
 from harness.errors import HarnessError, Stopped
 from harness.events import Event, TrialEnded
@@ -67,7 +67,7 @@ def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> 
         GroupBroken: a trial failed in a way that leaves the group unfit. The queue knows of the trial already.
     """
     try:
-        while (lease := _share(worker, _lease(queue, worker))) is not None:
+        while (lease := from_rank_0(_lease(queue, worker), worker.shape.workers)) is not None:
             ended = _attempt(queue, worker, lease)
             _deliver(queue, worker, ended)
             if _breaks_group(worker, ended):
@@ -80,15 +80,6 @@ def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> 
 
 def _lease(queue: QueuePort, worker: Worker) -> Lease | None:
     return queue.lease(worker.group, worker.shape) if worker.rank == 0 else None
-
-
-def _share(worker: Worker, lease: Lease | None) -> Lease | None:
-    """Rank 0's lease, on every rank."""
-    if worker.shape.workers == 1:
-        return lease
-    box = [lease]
-    torch.distributed.broadcast_object_list(box, src=0, device=worker.device)
-    return box[0]
 
 
 def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
