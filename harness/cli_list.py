@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cli_output import stanzas, table
+
+if TYPE_CHECKING:
+    from workloads.datasets.spec import DatasetSpec
 
 Records = list[dict[str, Any]]
 
@@ -36,19 +39,7 @@ def datasets(_: str) -> Records:
     """Every data set with its sizes."""
     from workloads.datasets import DATASETS
 
-    return [
-        {
-            "dataset": name,
-            "what": _summary(kind),
-            "channels": kind.channels,
-            "pixels": kind.image_size,
-            "classes": kind.classes,
-            "train": kind.train_images,
-            "test": kind.test_images,
-            "options": _axes(kind),
-        }
-        for name, kind in DATASETS.items()
-    ]
+    return [_dataset(name, kind()) for name, kind in DATASETS.items()]
 
 
 def recipes(_: str) -> Records:
@@ -117,6 +108,19 @@ def as_text(what: Listed, records: Records) -> str:
     if what in (Listed.SWEEPS, Listed.PUBLISHED):
         return table(list(records[0]), [list(record.values()) for record in records])
     return stanzas(records)
+
+
+def _dataset(name: str, spec: DatasetSpec) -> dict[str, Any]:
+    return {
+        "dataset": name,
+        "what": _summary(type(spec)),
+        "channels": spec.channels,
+        "pixels": spec.image_size,
+        "classes": spec.classes,
+        "train": spec.train_images,
+        "test": spec.test_images,
+        "options": _axes(type(spec)),
+    }
 
 
 def _axes(kind: type) -> str:

@@ -120,12 +120,15 @@ def count_cost(model: ModelSpec, dataset: DatasetSpec) -> Cost:
 
 
 def audit_published(model: ModelSpec, dataset: DatasetSpec, cost: Any) -> Sequence[AuditLine]:
-    """The model's counts beside those published for it on this data set."""
+    """The model's counts beside those published for it on this data set; none where the images are of another shape."""
     from models.audit import audit
-    from models.published import published
+    from models.published import INPUTS, published
 
-    entry = published(model, _name_of(dataset))
-    return audit(cost, entry) if entry else ()
+    name = _name_of(dataset)
+    entry = published(model, name)
+    if entry is None or INPUTS[name] != (dataset.channels, dataset.classes, dataset.image_size):
+        return ()
+    return audit(cost, entry)
 
 
 def make_plan(

@@ -1,6 +1,17 @@
 """Data sets by name. To add one: a small file beside this one, and an entry here."""
 
+from workloads.datasets.cifar import Cifar10, Cifar100
 from workloads.datasets.digits import Digits
+from workloads.datasets.fashion_mnist import FashionMnist
+from workloads.datasets.imagenet import ImageNet
 from workloads.datasets.spec import DatasetSpec
+from workloads.datasets.synthetic import Synthetic
 
-DATASETS: dict[str, type[DatasetSpec]] = {"digits": Digits}
+DATASETS: dict[str, type[DatasetSpec]] = {
+    "digits": Digits,
+    "fashion_mnist": FashionMnist,
+    "cifar10": Cifar10,
+    "cifar100": Cifar100,
+    "imagenet": ImageNet,
+    "synthetic": Synthetic,
+}

@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
 
 Split = Literal["train", "test"]
 
+ASIDE = {"aside": True}
+"""Metadata of a field that decides nothing about the data, such as where its files lie: `field(metadata=ASIDE)`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
     """A data set by name and options, cheap to make and to hash; subclasses are the entries of `DATASETS`."""
 
-    channels: ClassVar[int]
-    image_size: ClassVar[int]
-    """Pixels a side."""
-    classes: ClassVar[int]
-    train_images: ClassVar[int]
-    test_images: ClassVar[int]
+    @property
+    def channels(self) -> int:
+        """Of one image."""
+        raise NotImplementedError
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+        raise NotImplementedError
+
+    @property
+    def classes(self) -> int:
+        """Kinds of images."""
+        raise NotImplementedError
+
+    @property
+    def train_images(self) -> int:
+        """Images that a network is trained on."""
+        raise NotImplementedError
+
+    @property
+    def test_images(self) -> int:
+        """Images that its error is counted on."""
+        raise NotImplementedError
 
     def identity(self) -> dict[str, Any]:
-        """The options that decide the data: not where its files lie."""
-        return {}
+        """The options that decide the data: not where its files lie, nor how they are read."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if "aside" not in field.metadata}
 
     def fingerprint(self) -> str:
         """Digest of the files and the split.

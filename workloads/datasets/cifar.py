@@ -1,0 +1,59 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 60,000 colour images of 32x32 pixels, from the official archives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from workloads.datasets.cifar_official import CIFAR10, CIFAR100, Official
+from workloads.datasets.files import located
+from workloads.datasets.spec import ASIDE, DatasetSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar(DatasetSpec):
+    """What both sets have in common."""
+
+    root: str = field(default="data", metadata=ASIDE)
+    """Folder or fsspec URL with an official archive, or with what was unpacked from it."""
+    normalize: Literal["channel", "pixel-mean"] = "pixel-mean"
+    """pixel-mean as in He et al. 2015, section 4.2; see `workloads.datasets.in_memory`."""
+    split: Literal["all", "train45k"] = "all"
+    """train45k, for choosing settings: 45,000 training images, and the other 5,000 as test images."""
+
+    channels: ClassVar[int] = 3
+    image_size: ClassVar[int] = 32
+    official: ClassVar[Official]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", located(self.root))
+
+    @property
+    def train_images(self) -> int:
+        """45,000 of the 50,000 where the others are held out."""
+        return 50_000 if self.split == "all" else 45_000
+
+    @property
+    def test_images(self) -> int:
+        """The official test images, or those held out of the training images."""
+        return 10_000 if self.split == "all" else 5_000
+
+    def fingerprint(self) -> str:
+        """Of the official images, known before any file is there; loading holds the files against it."""
+        return self.official.fingerprint()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar10(Cifar):
+    """CIFAR-10: 50,000 training and 10,000 test images of 10 classes."""
+
+    classes: ClassVar[int] = 10
+    official: ClassVar[Official] = CIFAR10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cifar100(Cifar):
+    """CIFAR-100: 50,000 training and 10,000 test images of 100 classes."""
+
+    classes: ClassVar[int] = 100
+    official: ClassVar[Official] = CIFAR100

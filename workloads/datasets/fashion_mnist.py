@@ -1,0 +1,53 @@
+"""Fashion-MNIST (Xiao et al. 2017): 70,000 grey images of 28x28 pixels in IDX files, plain or gzip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from workloads.datasets.files import digest_of, located
+from workloads.datasets.spec import ASIDE, DatasetSpec
+
+FILES = {
+    "train-images-idx3-ubyte": "md5:f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "train-labels-idx1-ubyte": "md5:9018921c3c673c538a1fc5bad174d6f9",
+    "t10k-images-idx3-ubyte": "md5:8181f5470baa50b63fa0f6fddb340f0a",
+    "t10k-labels-idx1-ubyte": "md5:15d484375f8d13e6eb1aabb0c3f46965",
+}
+"""Digests of the plain files: those that the official gzip files unpack to, and Debian's, packed otherwise, as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FashionMnist(DatasetSpec):
+    """Fashion-MNIST: 60,000 training and 10,000 test images of 10 kinds of clothes, padded to 32x32 pixels."""
+
+    root: str = field(default="data", metadata=ASIDE)
+    """Folder or fsspec URL with the four IDX files; Debian's package is found without it."""
+    image_size: int = 32
+    """32, padded with 2 black pixels on each side, or 28 as published."""
+    normalize: Literal["channel", "pixel-mean"] = "channel"
+    split: Literal["all", "train54k"] = "all"
+    """train54k, for choosing settings: 54,000 training images, and the other 6,000 as test images."""
+
+    channels: ClassVar[int] = 1
+    classes: ClassVar[int] = 10
+    official: ClassVar[dict[str, str]] = FILES
+
+    def __post_init__(self) -> None:
+        if self.image_size not in (28, 32):
+            raise ValueError(f"image_size is {self.image_size}; it must be 28 as published, or 32 for padded images")
+        object.__setattr__(self, "root", located(self.root))
+
+    @property
+    def train_images(self) -> int:
+        """54,000 of the 60,000 where the others are held out."""
+        return 60_000 if self.split == "all" else 54_000
+
+    @property
+    def test_images(self) -> int:
+        """The official test images, or those held out of the training images."""
+        return 10_000 if self.split == "all" else 6_000
+
+    def fingerprint(self) -> str:
+        """Of the official files, known before any file is there; loading holds the files against it."""
+        return digest_of(*self.official.values())

@@ -1,0 +1,33 @@
+"""Noise of any shape, made on the device: for timing without a data pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from workloads.datasets.files import digest_of
+from workloads.datasets.spec import DatasetSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthetic(DatasetSpec):
+    """Noise of any shape, made on the device. Nothing can be learned from it; it times what is not the data's."""
+
+    channels: int = 3
+    image_size: int = 32
+    classes: int = 10
+    train_images: int = 50_000
+    test_images: int = 10_000
+
+    version: ClassVar[str] = "noise 1"
+    """Raised whenever the same settings give other images."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value < 1:
+                raise ValueError(f"{field.name} is {value}; it must be at least 1")
+
+    def fingerprint(self) -> str:
+        """Of the settings, which are all there is."""
+        return digest_of(self.version, repr(sorted(self.identity().items())))
