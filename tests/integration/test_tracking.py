@@ -85,25 +85,31 @@ def new_sweep(tmp_path: Path) -> Callable[[Sample], Sweep]:
     return make
 
 
-def essence(database: Path) -> dict[str, list[object]]:
-    """All that the store holds, with names in the place of the ids that MLflow draws by chance."""
+def essence(database: Path, experiment: str = "sample") -> dict[str, list[object]]:
+    """All that the store holds of an experiment, with names in the place of the ids that MLflow draws by chance."""
     with closing(sqlite3.connect(database)) as connection:
 
         def rows(query: str) -> list[tuple[object, ...]]:
-            return connection.execute(query).fetchall()
+            return connection.execute(query, (experiment,)).fetchall()
 
-        name = {run_id: f"run {run}" for run_id, run in rows("select run_uuid, name from runs")}
-        name |= {str(number): f"experiment {of}" for number, of in rows("select experiment_id, name from experiments")}
+        its_runs = "(select run_uuid from runs join experiments using (experiment_id) where experiments.name = ?)"
+        name = {
+            run_id: f"run {run}"
+            for run_id, run in rows(f"select run_uuid, name from runs where run_uuid in {its_runs}")
+        }
         tables = {
-            "runs": "select run_uuid, status, start_time, end_time, experiment_id, lifecycle_stage from runs",
-            "metrics": "select run_uuid, key, value, timestamp, step, is_nan from metrics",
-            "latest": "select run_uuid, key, value, timestamp, step, is_nan from latest_metrics",
-            "params": "select run_uuid, key, value from params",
-            "tags": "select run_uuid, key, value from tags",
+            "runs": "run_uuid, status, start_time, end_time, lifecycle_stage",
+            "metrics": "run_uuid, key, value, timestamp, step, is_nan",
+            "latest_metrics": "run_uuid, key, value, timestamp, step, is_nan",
+            "params": "run_uuid, key, value",
+            "tags": "run_uuid, key, value",
         }
         return {
-            table: sorted(tuple(name.get(str(value), value) for value in row) for row in rows(query))
-            for table, query in tables.items()
+            table: sorted(
+                tuple(name.get(str(value), value) for value in row)
+                for row in rows(f"select {columns} from {table} where run_uuid in {its_runs}")
+            )
+            for table, columns in tables.items()
         }
 
 
@@ -133,6 +139,7 @@ def test_a_sweep_comes_back_as_it_was_sent(database: Path, new_sweep: Callable[[
     assert list(one["epoch"]) == [1, 2, 3]
     assert list(one["value"]) == [46.0, 31.0, 23.5]
     assert len(found.curves) == 4 * 3 * 6
+    assert len(list(database.parent.glob("mlruns/*/*/artifacts/steps.parquet"))) == 4
 
 
 def test_sending_from_the_start_again_changes_nothing(database: Path, new_sweep: Callable[[Sample], Sweep]) -> None:
@@ -418,39 +425,34 @@ def test_nan_and_infinity_come_back_from_a_server(server: Server, new_sweep: Cal
 
 
 def test_a_server_killed_in_mid_stream_loses_nothing_and_holds_nobody_up(
-    database: Path, empty_database: Path, new_sweep: Callable[[Sample], Sweep], tmp_path: Path
+    server: Server, database: Path, new_sweep: Callable[[Sample], Sweep]
 ) -> None:
-    sample = replace(SAMPLE, trials=6)
-    events = list(sample.events())
+    sample = replace(SAMPLE, trials=6, experiment="killed", name="killed")
+    *most, before_last, last = sample.events()
     sweep = new_sweep(sample)
-    calm = Path(shutil.copy(empty_database, tmp_path / "calm.db"))
-    server = Server(database)
+    recorder = sweep.recorder(server.uri)
+    recorder.run_in_background(interval=0.05)
+    for number, event in enumerate(most):
+        sweep.write(event)
+        if number == len(most) // 2:
+            wait_until(lambda: recorder.progress().sent > 0)
+            server.kill()
     try:
-        server.start()
-        recorder = sweep.recorder(server.uri)
-        recorder.run_in_background(interval=0.05)
-        for number, event in enumerate(events[:-5]):
-            sweep.write(event)
-            if number == len(events) // 2:
-                wait_until(lambda: recorder.progress().sent > 0)
-                server.kill()
         wait_until(lambda: recorder.progress().error is not None)
         began = time.monotonic()
         away = recorder.close(timeout=20)
         assert time.monotonic() - began < NOT_MINUTES_S
         assert away.waiting > 0
         assert "no MLflow answers" in str(away.error)
-
-        sweep.write(*events[-5:])
-        server.start()
-        after = sweep.recorder(server.uri).forward()
-        assert (after.waiting, after.error) == (0, None)
+        sweep.write(before_last, last)
     finally:
-        server.kill()
+        server.start()
+    after = sweep.recorder(server.uri).forward()
+    assert (after.waiting, after.error) == (0, None)
 
-    sweep.folder.cursor.unlink()
-    assert sweep.recorder(f"sqlite:///{calm}").forward().waiting == 0
-    assert essence(database) == essence(calm)
+    assert sweep.recorder(f"sqlite:///{database}").forward().waiting == 0
+    assert essence(server.database, "killed") == essence(database, "killed")
+    assert len(essence(database, "killed")["runs"]) == 7
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

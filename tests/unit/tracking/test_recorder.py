@@ -408,10 +408,31 @@ def test_a_store_that_lost_the_sweep_gets_all_of_it_again(desk: Desk) -> None:
     recorder.forward()
     desk.tracker.runs.clear()
     desk.write(events[-1])
-    progresses = [recorder.forward() for _ in range(3)]
-    assert progresses[-1].waiting == 0
+    progress = recorder.forward()
+    assert (progress.waiting, progress.error) == (0, None)
     assert len(desk.tracker.runs) == 5
     assert desk.run().points[0].key == "final/val_error_pct"
+
+
+def test_a_new_recorder_sends_all_of_it_to_a_store_that_lost_the_sweep(desk: Desk) -> None:
+    events = list(Sample().events())
+    desk.write(*events[:-1])
+    desk.recorder().forward()
+    desk.tracker.runs.clear()
+    desk.write(events[-1])
+    assert desk.recorder().forward().sent == len(events)
+    assert len(desk.tracker.runs) == 5
+
+
+def test_one_run_that_was_deleted_comes_back_whole(desk: Desk) -> None:
+    desk.write(start(), begun(), epoch(1, 3_000))
+    recorder = desk.recorder()
+    recorder.forward()
+    del desk.tracker.runs[desk.run().record.run_id]
+    desk.write(epoch(2, 4_000), ended())
+    assert recorder.forward().error is None
+    assert [point.step for point in desk.run().points] == [1, 2]
+    assert desk.run().record.params["model.depth"] == "8"
 
 
 # When the store is away, or says no
