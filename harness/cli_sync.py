@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.cli_output import emit, note
 from harness.errors import ExitCode, StorageError, TrackingUnreachable
+from harness.events import SweepEnded, SweepStarted
 from harness.launch.lock import held
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
@@ -37,11 +38,23 @@ def _sweeps(storage: Path) -> Iterator[SweepFolder]:
 
 
 def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:
+    outbox = Outbox(folder.outbox)
     with held(folder.lock):
-        progress = Recorder(Outbox(folder.outbox), folder.cursor, tracking_uri, folder).forward()
+        if _left_open(outbox):
+            outbox.append(SweepEnded(status="stopped"))
+        progress = Recorder(outbox, folder.cursor, tracking_uri, folder).forward()
     for problem in progress.problems:
         note(f"{folder.root.name}: refused for good: {problem}")
     if progress.error is not None:
         raise TrackingUnreachable(f"{progress.error}\n{progress.waiting:,} events of {folder.root.name} still wait")
     emit(f"{folder.root.name}: all {progress.sent:,} events are in MLflow")
     return ExitCode.FAILED if progress.problems else ExitCode.OK
+
+
+def _left_open(outbox: Outbox) -> bool:
+    """Whether the driver died: it wrote no end, and yet nobody holds the sweep's lock."""
+    opened = False
+    for event, _ in outbox.read(skipped=lambda _message, _end: None):
+        if isinstance(event, SweepStarted | SweepEnded):
+            opened = isinstance(event, SweepStarted)
+    return opened

@@ -56,24 +56,26 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     sweep.folder.make()
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     with held(sweep.folder.lock):
-        ends, code = _execute(sweep, launcher, tracking, say)
+        ends, code, waiting = _execute(sweep, launcher, tracking, say)
     say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
-    if options.report and tracking.available:
+    if tracking.available and waiting:
+        code = code or ExitCode.UNREACHABLE
+    elif tracking.available and options.report:
         _report(sweep, say)
-    _say_next(sweep, tracking, code, say)
+    _say_next(sweep, tracking, code, waiting, say)
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code)) + "\n")
     return code
 
 
-def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode]:
-    """Run what has no result, every event on its way to MLflow. The sweep's lock is held."""
+def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode, int]:
+    """Run what has no result, every event on its way to MLflow; how many it has not got. The sweep's lock is held."""
     say.print(
         f"{sweep.name}: {len(sweep.trials)} trials, {len(sweep.to_run)} to run, files in {sweep.folder.root}",
         markup=False,
     )
     sweep.outbox.append(_started(sweep))
-    with tracking.recording(sweep) as waiting, StopSignal() as stop:
+    with StopSignal() as stop, tracking.recording(sweep, stop) as waiting:
         try:
             if sweep.to_run:
                 with Progress({trial.id: trial.name for trial in sweep.trials}, say, waiting) as progress:
@@ -82,7 +84,7 @@ def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console)
             ends = outboxes.state(sweep.outbox)
             code = _exit_code(sweep, ends, stop)
             sweep.outbox.append(SweepEnded(status=_status(code)))
-    return ends, code
+    return ends, code, waiting()
 
 
 def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
@@ -161,12 +163,17 @@ def _report(sweep: Sweep, say: Console) -> None:
     say.print(f"Report: {page}", markup=False)
 
 
-def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, say: Console) -> None:
-    if tracking.available:
-        say.print("MLflow: harness ui", markup=False)
+def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, waiting: int, say: Console) -> None:
+    storage = sweep.options.storage
+    if not tracking.available:
+        say.print(f"MLflow is not installed here; where it is: harness sync {storage}", markup=False)
+    elif waiting:
+        say.print(
+            f"MLflow does not answer: {waiting} events wait in the outbox; later: harness sync {storage}", markup=False
+        )
     else:
-        say.print(f"MLflow is not installed here; where it is: harness sync {sweep.options.storage}", markup=False)
-    if code is not ExitCode.OK:
+        say.print("MLflow: harness ui", markup=False)
+    if code not in (ExitCode.OK, ExitCode.UNREACHABLE):
         say.print("The same command again runs only what has no result.", markup=False)
 
 

@@ -7,12 +7,15 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from harness.launch.stop import StopSignal
 from harness.launch.sweep import IN_OUTBOX, Sweep
 from harness.options import RunOptions
 from harness.tracking.recorder import Recorder
 
 FLUSH_S = 60.0
 """How long the end of a sweep waits for what MLflow has not got yet; the rest is `harness sync`'s."""
+STOPPED_FLUSH_S = 3.0
+"""The same where somebody asked the sweep to stop, and waits."""
 
 
 class Tracking(Protocol):
@@ -25,7 +28,7 @@ class Tracking(Protocol):
         """Trial id -> run id, of those that have a result."""
         ...
 
-    def recording(self, sweep: Sweep) -> contextlib.AbstractContextManager[Callable[[], int]]:
+    def recording(self, sweep: Sweep, stop: StopSignal) -> contextlib.AbstractContextManager[Callable[[], int]]:
         """Forward the sweep's events while the context lasts; gives a function that counts those that wait."""
         ...
 
@@ -40,7 +43,7 @@ class NoTracking:
         return {}
 
     @contextlib.contextmanager
-    def recording(self, sweep: Sweep) -> Iterator[Callable[[], int]]:  # noqa: ARG002
+    def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], int]]:  # noqa: ARG002
         """Nothing is sent."""
         yield lambda: 0
 
@@ -64,7 +67,7 @@ class MlflowTracking:
         return finished_trials(self._options.tracking_uri, self._options.experiment, trial_ids)
 
     @contextlib.contextmanager
-    def recording(self, sweep: Sweep) -> Iterator[Callable[[], int]]:
+    def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], int]]:
         """Forward the sweep's events in the background, the last ones on leaving."""
         recorder = Recorder(sweep.outbox, sweep.folder.cursor, self._options.tracking_uri, sweep.folder)
         if IN_OUTBOX in sweep.done.values():
@@ -74,7 +77,7 @@ class MlflowTracking:
         try:
             yield lambda: recorder.progress().waiting
         finally:
-            recorder.close(FLUSH_S)
+            recorder.close(STOPPED_FLUSH_S if stop.is_set() else FLUSH_S)
 
 
 def open_tracking(options: RunOptions) -> Tracking:
