@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from workloads.datasets.cifar_official import CIFAR10, CIFAR100, Official
-from workloads.datasets.files import located
+from workloads.datasets.files import Place, located
+from workloads.datasets.parts import held_out
 from workloads.datasets.spec import ASIDE, DatasetSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from workloads.datasets.in_memory import ImagesInMemory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,20 @@ class Cifar(DatasetSpec):
     def fingerprint(self) -> str:
         """Of the official images, known before any file is there; loading holds the files against it."""
         return self.official.fingerprint()
+
+    def load(self, device: torch.device) -> ImagesInMemory:
+        """All images on the device.
+
+        Raises:
+            FileNotFoundError, ValueError: files are missing, or not the official ones.
+        """
+        from workloads.datasets.cifar_files import read_cifar
+        from workloads.datasets.in_memory import ImagesInMemory
+
+        train, test = read_cifar(self.official, Place(self.root))
+        if self.split == "train45k":
+            train, test = held_out(train)
+        return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
 
 
 @dataclass(frozen=True, kw_only=True)

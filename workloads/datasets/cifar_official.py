@@ -1,40 +1,41 @@
 """Which files the official CIFAR archives are, and what is in them: names and digests, known in advance.
 
-The digests of the archives are printed on the sets' page, https://www.cs.toronto.edu/~kriz/cifar.html. Those of the
-unpacked files are not: for the Python version they are torchvision's, for the binary version Apache MXNet's (Gluon).
+The digests of the archives are printed on the sets' page. Those of the unpacked files are not: for the Python version
+they are torchvision's, for the binary version Apache MXNet's (Gluon).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from workloads.datasets.files import digest_of
+from workloads.datasets.files import OfficialFile, digest_of
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+FOLDER = "https://www.cs.toronto.edu/~kriz/"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
     """One official archive and the files in it."""
 
-    archive: str
-    digest: str
-    """Of the archive: `md5:...`."""
+    archive: OfficialFile
     folder: str
     """In the archive, and where it is unpacked."""
-    train: dict[str, str]
-    """File -> digest, in the order of the images."""
-    test: dict[str, str]
+    train: tuple[OfficialFile, ...]
+    """In the order of the images."""
+    test: tuple[OfficialFile, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Official:
     """Both archives of one set: they hold the same images and labels in the same order."""
 
+    name: str
     binary: Version
     python: Version
-    coarse: bool
-    """Whether a coarse label stands before each label."""
+    label_bytes: int
+    """Before the pixels of each image; the last of them is the label, one before it a coarse label."""
 
     def fingerprint(self) -> str:
         """Of all images and labels in order, whichever archive they come from.
@@ -42,53 +43,73 @@ class Official:
         The binary version's files are nothing but records of labels and pixels, so their digests are those of the
         images; what is read from the Python version is held against the same digests.
         """
-        return digest_of(*self.binary.train.values(), *self.binary.test.values())
+        return digest_of(*(file.digest for file in (*self.binary.train, *self.binary.test)))
+
+
+def _files(algorithm: str, names: Iterable[str], digests: str) -> tuple[OfficialFile, ...]:
+    """Files with their digests, written one after the other."""
+    pairs = zip(names, digests.split(), strict=True)
+    return tuple(OfficialFile(name=name, digest=f"{algorithm}:{digest}") for name, digest in pairs)
 
 
 CIFAR10 = Official(
-    coarse=False,
+    name="cifar10",
+    label_bytes=1,
     binary=Version(
-        archive="cifar-10-binary.tar.gz",
-        digest="md5:c32a1d4ab5d03f1284b67883e8d87530",
+        archive=OfficialFile(
+            name="cifar-10-binary.tar.gz", digest="md5:c32a1d4ab5d03f1284b67883e8d87530", size=170_052_171
+        ),
         folder="cifar-10-batches-bin",
-        train={
-            "data_batch_1.bin": "sha1:aadd24acce27caa71bf4b10992e9e7b2d74c2540",
-            "data_batch_2.bin": "sha1:c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",
-            "data_batch_3.bin": "sha1:1dd00a74ab1d17a6e7d73e185b69dbf31242f295",
-            "data_batch_4.bin": "sha1:aab85764eb3584312d3c7f65fd2fd016e36a258e",
-            "data_batch_5.bin": "sha1:26e2849e66a845b7f1e4614ae70f4889ae604628",
-        },
-        test={"test_batch.bin": "sha1:67eb016db431130d61cd03c7ad570b013799c88c"},
+        train=_files(
+            "sha1",
+            [f"data_batch_{i}.bin" for i in range(1, 6)],
+            """
+            aadd24acce27caa71bf4b10992e9e7b2d74c2540
+            c0ba65cce70568cd57b4e03e9ac8d2a5367c1795
+            1dd00a74ab1d17a6e7d73e185b69dbf31242f295
+            aab85764eb3584312d3c7f65fd2fd016e36a258e
+            26e2849e66a845b7f1e4614ae70f4889ae604628
+            """,
+        ),
+        test=_files("sha1", ["test_batch.bin"], "67eb016db431130d61cd03c7ad570b013799c88c"),
     ),
     python=Version(
-        archive="cifar-10-python.tar.gz",
-        digest="md5:c58f30108f718f92721af3b95e74349a",
+        archive=OfficialFile(
+            name="cifar-10-python.tar.gz", digest="md5:c58f30108f718f92721af3b95e74349a", size=170_498_071
+        ),
         folder="cifar-10-batches-py",
-        train={
-            "data_batch_1": "md5:c99cafc152244af753f735de768cd75f",
-            "data_batch_2": "md5:d4bba439e000b95fd0a9bffe97cbabec",
-            "data_batch_3": "md5:54ebc095f3ab1f0389bbae665268c751",
-            "data_batch_4": "md5:634d18415352ddfa80567beed471001a",
-            "data_batch_5": "md5:482c414d41f54cd18b22e5b47cb7c3cb",
-        },
-        test={"test_batch": "md5:40351d587109b95175f43aff81a1287e"},
+        train=_files(
+            "md5",
+            [f"data_batch_{i}" for i in range(1, 6)],
+            """
+            c99cafc152244af753f735de768cd75f
+            d4bba439e000b95fd0a9bffe97cbabec
+            54ebc095f3ab1f0389bbae665268c751
+            634d18415352ddfa80567beed471001a
+            482c414d41f54cd18b22e5b47cb7c3cb
+            """,
+        ),
+        test=_files("md5", ["test_batch"], "40351d587109b95175f43aff81a1287e"),
     ),
 )
 
 CIFAR100 = Official(
-    coarse=True,
+    name="cifar100",
+    label_bytes=2,
     binary=Version(
-        archive="cifar-100-binary.tar.gz",
-        digest="md5:03b5dce01913d631647c71ecec9e9cb8",
+        archive=OfficialFile(
+            name="cifar-100-binary.tar.gz", digest="md5:03b5dce01913d631647c71ecec9e9cb8", size=168_513_733
+        ),
         folder="cifar-100-binary",
-        train={"train.bin": "sha1:e207cd2e05b73b1393c74c7f5e7bea451d63e08e"},
-        test={"test.bin": "sha1:8fb6623e830365ff53cf14adec797474f5478006"},
+        train=_files("sha1", ["train.bin"], "e207cd2e05b73b1393c74c7f5e7bea451d63e08e"),
+        test=_files("sha1", ["test.bin"], "8fb6623e830365ff53cf14adec797474f5478006"),
     ),
     python=Version(
-        archive="cifar-100-python.tar.gz",
-        digest="md5:eb9058c3a382ffc7106e4002c42a8d85",
+        archive=OfficialFile(
+            name="cifar-100-python.tar.gz", digest="md5:eb9058c3a382ffc7106e4002c42a8d85", size=169_001_437
+        ),
         folder="cifar-100-python",
-        train={"train": "md5:16019d7e3df5f24257cddd939b257f8d"},
-        test={"test": "md5:f0ef6b0ae62326f3e7ffdfab6717acfc"},
+        train=_files("md5", ["train"], "16019d7e3df5f24257cddd939b257f8d"),
+        test=_files("md5", ["test"], "f0ef6b0ae62326f3e7ffdfab6717acfc"),
     ),
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.datasets.parts import every_nth
 from workloads.datasets.spec import DatasetSpec
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Digits(DatasetSpec):
         return _fingerprint()
 
     def load(self, device: torch.device) -> ImagesInMemory:
-        """All images on the device, float32, normalized by the mean and deviation of the training pixels."""
+        """All images on the device, normalized by the mean and deviation of the training pixels."""
         from workloads.datasets.in_memory import ImagesInMemory
 
         pixels, labels = read_digits()
@@ -69,10 +70,7 @@ def read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 def is_test(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which images are test images: the 5th, 10th, ... of each class."""
-    mask = np.zeros(len(labels), dtype=np.bool_)
-    for label in np.unique(labels):
-        mask[np.flatnonzero(labels == label)[TEST_EVERY - 1 :: TEST_EVERY]] = True
-    return mask
+    return every_nth(labels, TEST_EVERY)
 
 
 @lru_cache(maxsize=1)

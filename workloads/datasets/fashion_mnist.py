@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from workloads.datasets.files import digest_of, located
+import numpy as np
+
+from workloads.datasets.files import OfficialFile, Place, digest_of, located
+from workloads.datasets.idx import IdxFiles
+from workloads.datasets.parts import Part, held_out
 from workloads.datasets.spec import ASIDE, DatasetSpec
 
-FILES = {
-    "train-images-idx3-ubyte": "md5:f4a8712d7a061bf5bd6d2ca38dc4d50a",
-    "train-labels-idx1-ubyte": "md5:9018921c3c673c538a1fc5bad174d6f9",
-    "t10k-images-idx3-ubyte": "md5:8181f5470baa50b63fa0f6fddb340f0a",
-    "t10k-labels-idx1-ubyte": "md5:15d484375f8d13e6eb1aabb0c3f46965",
-}
-"""Digests of the plain files: those that the official gzip files unpack to, and Debian's, packed otherwise, as well."""
+if TYPE_CHECKING:
+    import torch
+
+    from workloads.datasets.in_memory import ImagesInMemory
+
+FILES = IdxFiles(
+    train_images=OfficialFile(
+        name="train-images-idx3-ubyte", digest="md5:f4a8712d7a061bf5bd6d2ca38dc4d50a", size=47_040_016
+    ),
+    train_labels=OfficialFile(
+        name="train-labels-idx1-ubyte", digest="md5:9018921c3c673c538a1fc5bad174d6f9", size=60_008
+    ),
+    test_images=OfficialFile(
+        name="t10k-images-idx3-ubyte", digest="md5:8181f5470baa50b63fa0f6fddb340f0a", size=7_840_016
+    ),
+    test_labels=OfficialFile(name="t10k-labels-idx1-ubyte", digest="md5:15d484375f8d13e6eb1aabb0c3f46965", size=10_008),
+)
+"""The plain files: what the official gzip files unpack to, and Debian's, which are packed otherwise, as well."""
+
+DEBIAN = "/usr/share/datasets/fashion-mnist"
+"""Where Debian's package `dataset-fashion-mnist` keeps them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +49,9 @@ class FashionMnist(DatasetSpec):
 
     channels: ClassVar[int] = 1
     classes: ClassVar[int] = 10
-    official: ClassVar[dict[str, str]] = FILES
+    official: ClassVar[IdxFiles] = FILES
+    elsewhere: ClassVar[tuple[str, ...]] = (DEBIAN,)
+    """Folders to look in where the root holds none of the files."""
 
     def __post_init__(self) -> None:
         if self.image_size not in (28, 32):
@@ -50,4 +70,29 @@ class FashionMnist(DatasetSpec):
 
     def fingerprint(self) -> str:
         """Of the official files, known before any file is there; loading holds the files against it."""
-        return digest_of(*self.official.values())
+        return digest_of(*(file.digest for file in self.official.all))
+
+    def load(self, device: torch.device) -> ImagesInMemory:
+        """All images on the device.
+
+        Raises:
+            FileNotFoundError, ValueError: files are missing, or not the official ones.
+        """
+        from workloads.datasets.in_memory import ImagesInMemory
+
+        train, test = self.official.read(self.places())
+        if self.split == "train54k":
+            train, test = held_out(train)
+        train, test = (padded(part, self.image_size) for part in (train, test))
+        return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
+
+    def places(self) -> list[Place]:
+        """Where to look, in order."""
+        return [Place(self.root), Place(self.root) / "FashionMNIST/raw", *map(Place, self.elsewhere)]
+
+
+def padded(part: Part, side: int) -> Part:
+    """Images [N, 1, side, side], with equally many black pixels on all sides."""
+    pixels, labels = part
+    margin = (side - pixels.shape[-1]) // 2
+    return np.pad(pixels, ((0, 0), (0, 0), (margin, margin), (margin, margin))), labels

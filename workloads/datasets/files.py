@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 def located(root: str) -> str:
@@ -14,3 +21,88 @@ def located(root: str) -> str:
 def digest_of(*parts: str) -> str:
     """64 hexadecimal digits from some texts, in order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file or folder, there or not, by its path or URL."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __truediv__(self, name: str) -> Place:
+        return Place(f"{self.url.rstrip('/')}/{name}")
+
+    def is_file(self) -> bool:
+        """Whether it is there, and a file."""
+        with self._opened() as (system, path):
+            return bool(system.isfile(path))
+
+    def is_folder(self) -> bool:
+        """Whether it is there, and a folder."""
+        with self._opened() as (system, path):
+            return bool(system.isdir(path))
+
+    def read(self) -> bytes:
+        """All of a file.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        with self._opened() as (system, path), system.open(path, "rb") as file:
+            return bytes(file.read())
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """What is in a folder: name -> what the file system says of it, among it `type` and `size`."""
+        with self._opened() as (system, path):
+            return {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in system.ls(path, detail=True)}
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[AbstractFileSystem, str]]:
+        import fsspec
+
+        try:
+            system, path = fsspec.core.url_to_fs(self.url)
+        except ImportError as error:
+            raise ValueError(f"{self.url} cannot be opened here: {error}") from error
+        yield system, path
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialFile:
+    """A file that is known by what is in it."""
+
+    name: str
+    digest: str
+    """Algorithm and hexadecimal digits: `md5:...`."""
+    size: int | None = None
+    """In bytes, where it is published."""
+
+    def fault(self, content: bytes) -> str | None:
+        """What is wrong with a file that should be this one."""
+        if self.size is not None and len(content) < self.size:
+            return f"is truncated: {len(content):,} of {self.size:,} bytes"
+        found = digest_in(content, self.digest)
+        if found == self.digest:
+            return None
+        algorithm, _, expected = self.digest.partition(":")
+        return f"is not the official file: its {algorithm.upper()} is {found.partition(':')[2]}, and must be {expected}"
+
+    def checked(self, content: bytes, place: Place) -> bytes:
+        """The content, if it is this file's.
+
+        Raises:
+            ValueError: it is not.
+        """
+        fault = self.fault(content)
+        if fault:
+            raise ValueError(f"{place} {fault}. Remove it, and fetch it again")
+        return content
+
+
+def digest_in(content: bytes, kind: str) -> str:
+    """The digest of a content, made as another one was: `md5:...` for `md5:...`."""
+    algorithm = kind.partition(":")[0]
+    return f"{algorithm}:{hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()}"

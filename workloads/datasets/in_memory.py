@@ -5,41 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from workloads.datasets.normalization import Normalization, Normalize, normalization
+from workloads.datasets.parts import Part
 from workloads.datasets.spec import Split, check_share, mixed_seed, steps_per_epoch
-
-Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Pixels [N, C, H, W] and labels [N]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesInMemory:
-    """A `LoadedDataset` of normalized float32 images [N, C, H, W] and int64 labels [N] on one device."""
+    """A `LoadedDataset` of uint8 pixels [N, C, H, W] and int64 labels [N] on one device, normalized batch by batch."""
 
-    train_images: Tensor
+    train_pixels: Tensor
     train_labels: Tensor
-    test_images: Tensor
+    test_pixels: Tensor
     test_labels: Tensor
+    normalization: Normalization
 
     @classmethod
-    def normalized(cls, *, train: Part, test: Part, device: torch.device) -> ImagesInMemory:
-        """Every channel shifted and scaled to mean 0 and deviation 1 over the training pixels."""
-        mean = train[0].mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
-        std = train[0].std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
-
-        def images(part: Part) -> Tensor:
-            return torch.from_numpy(((part[0] - mean) / std).astype(np.float32)).to(device)
-
-        def labels(part: Part) -> Tensor:
-            return torch.from_numpy(part[1]).to(device)
-
+    def normalized(
+        cls, *, train: Part, test: Part, device: torch.device, normalize: Normalize = "channel"
+    ) -> ImagesInMemory:
+        """The pixels as they are, and how to normalize them: by the training pixels alone."""
         return cls(
-            train_images=images(train), train_labels=labels(train), test_images=images(test), test_labels=labels(test)
+            train_pixels=torch.from_numpy(train[0]).to(device),
+            train_labels=torch.from_numpy(train[1]).to(device),
+            test_pixels=torch.from_numpy(test[0]).to(device),
+            test_labels=torch.from_numpy(test[1]).to(device),
+            normalization=normalization(train[0], normalize).to(device),
         )
+
+    @property
+    def train_images(self) -> Tensor:
+        """All training images as a network sees them without augmentation: float32 [N, C, H, W]."""
+        return self.normalization(self.train_pixels)
+
+    @property
+    def test_images(self) -> Tensor:
+        """All test images as a network sees them."""
+        return self.normalization(self.test_pixels)
 
     def train_batches(
         self,
@@ -64,7 +69,7 @@ class ImagesInMemory:
             order_here = order[: steps * batch_size].view(steps, batch_size)[:, mine].to(self.train_labels.device)
             shifts_here = shifts[: steps * batch_size].view(steps, batch_size, 3)[:, mine].to(self.train_labels.device)
             for step in range(first_step, steps):
-                images = self.train_images.index_select(0, order_here[step])
+                images = self.normalization(self.pixels("train", order_here[step]))
                 if augmentation == "crop-flip":
                     images = crop_and_flip(images, shifts_here[step])
                 yield images, self.train_labels.index_select(0, order_here[step])
@@ -75,15 +80,20 @@ class ImagesInMemory:
         self, split: Split, *, batch_size: int, rank: int, world_size: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """This rank's disjoint, unpadded slice of the plain images, in order."""
-        images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
+        labels = self.train_labels if split == "train" else self.test_labels
         start, end = (len(labels) * (rank + i) // world_size for i in (0, 1))
         for first in range(start, end, batch_size):
             last = min(first + batch_size, end)
-            yield images[first:last], labels[first:last]
+            rows = torch.arange(first, last, device=labels.device)
+            yield self.normalization(self.pixels(split, rows)), labels[first:last]
+
+    def pixels(self, split: Split, rows: Tensor) -> Tensor:
+        """Some images of one part, uint8, by their places in it."""
+        return (self.train_pixels if split == "train" else self.test_pixels).index_select(0, rows)
 
 
 PAD = 4
-"""Zero pixels added on each side before the random crop (He et al. 2015, section 4.2)."""
+"""Zeros added on each side, after normalization, before the random crop (He et al. 2015, section 4.2)."""
 
 
 def epoch_plan(count: int, *, seed: int, epoch: int, augmentation: str) -> tuple[Tensor, Tensor]:

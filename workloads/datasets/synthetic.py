@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from workloads.datasets.files import digest_of
 from workloads.datasets.spec import DatasetSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from workloads.datasets.noise import NoiseInMemory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +36,9 @@ class Synthetic(DatasetSpec):
     def fingerprint(self) -> str:
         """Of the settings, which are all there is."""
         return digest_of(self.version, repr(sorted(self.identity().items())))
+
+    def load(self, device: torch.device) -> NoiseInMemory:
+        """Noise on the device, made there."""
+        from workloads.datasets.noise import NoiseInMemory
+
+        return NoiseInMemory.of(self, device)

@@ -9,6 +9,7 @@ import torch
 from harness.engine.evaluate import Evaluation, evaluate
 from workloads.datasets.digits import Digits
 from workloads.datasets.in_memory import ImagesInMemory
+from workloads.datasets.normalization import Normalization
 
 CPU = torch.device("cpu")
 
@@ -39,8 +40,9 @@ class Scores(torch.nn.Module):
 
 def three_class_data(scores, labels):
     images = torch.tensor(scores).view(-1, 3, 1, 1)
-    part = {"train_images": images[:0], "train_labels": torch.tensor(labels)[:0]}
-    return ImagesInMemory(**part, test_images=images, test_labels=torch.tensor(labels))
+    part = {"train_pixels": images[:0], "train_labels": torch.tensor(labels)[:0]}
+    as_they_are = Normalization(torch.zeros(()), torch.ones(()))
+    return ImagesInMemory(**part, test_pixels=images, test_labels=torch.tensor(labels), normalization=as_they_are)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

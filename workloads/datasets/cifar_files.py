@@ -1,0 +1,136 @@
+"""From official CIFAR archives, packed or unpacked, to images and labels. Nothing is parsed before its digest fits."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workloads.datasets.cifar_official import Official, Version
+from workloads.datasets.files import OfficialFile, Place
+from workloads.datasets.parts import Part
+
+SIDE, CHANNELS = 32, 3
+PIXELS = CHANNELS * SIDE * SIDE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where one version of the images was found."""
+
+    version: Version
+    place: Place
+    """The archive, or the folder that it unpacks to."""
+    packed: bool
+
+    def contents(self, files: Iterable[OfficialFile]) -> Iterator[bytes]:
+        """What is in some of the files, each checked before it is handed out.
+
+        Raises:
+            FileNotFoundError, ValueError: one is missing, or not the official one.
+        """
+        if not self.packed:
+            for file in files:
+                yield file.checked((self.place / file.name).read(), self.place / file.name)
+            return
+        archive = self.version.archive.checked(self.place.read(), self.place)
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+            for file in files:
+                yield _member(tar, f"{self.version.folder}/{file.name}")
+
+
+def sources(official: Official, root: Place) -> Iterator[Source]:
+    """Everything of a set that is at a root, the binary version first and archives before folders.
+
+    The root is the folder that holds an archive or its unpacked folder, or is itself either of them.
+    """
+    for version in (official.binary, official.python):
+        name = version.archive.name
+        for place in (root, root / name):
+            if place.url.endswith(name) and place.is_file():
+                yield Source(version=version, place=place, packed=True)
+        for place in (root / version.folder, root):
+            if any((place / file.name).is_file() for file in (*version.train, *version.test)):
+                yield Source(version=version, place=place, packed=False)
+
+
+def read_cifar(official: Official, root: Place) -> tuple[Part, Part]:
+    """Training and test images: uint8 [N, 3, 32, 32] and int64 [N], in the official order.
+
+    Raises:
+        FileNotFoundError: no archive and no unpacked folder, or a file of it is missing.
+        ValueError: a file is not the official one.
+    """
+    source = next(sources(official, root), None)
+    if source is None:
+        raise FileNotFoundError(missing(official, root))
+    version, binary = source.version, official.binary
+    records = [_records(content, official, version) for content in source.contents((*version.train, *version.test))]
+    for file, found in zip((*binary.train, *binary.test), records, strict=True):
+        if file.fault(found):
+            raise ValueError(f"{source.place} holds other images than {binary.archive.name}, or in another order")
+    batches = len(version.train)
+    return _part(records[:batches], official), _part(records[batches:], official)
+
+
+def missing(official: Official, root: Place) -> str:
+    """What to say where nothing of a set is found."""
+    versions = official.binary, official.python
+    names = ", ".join(name for version in versions for name in (version.archive.name, version.folder))
+    return (
+        f"no {official.name} in {root}: looked for {names}. Name the folder with `root` beside the data set's name; "
+        f"`harness data fetch {official.name}` downloads it"
+    )
+
+
+def _records(content: bytes, official: Official, version: Version) -> bytes:
+    """A file of either version as the binary version has it: labels, then pixels, image by image."""
+    if version is official.binary:
+        return content
+    batch = load_batch(content)
+    keys = (b"labels",) if official.label_bytes == 1 else (b"coarse_labels", b"fine_labels")
+    columns = [np.asarray(batch[key], dtype=np.uint8)[:, None] for key in keys]
+    return np.concatenate([*columns, batch[b"data"]], axis=1).tobytes()
+
+
+def _part(records: Iterable[bytes], official: Official) -> Part:
+    rows = np.frombuffer(b"".join(records), dtype=np.uint8).reshape(-1, official.label_bytes + PIXELS)
+    pixels = rows[:, official.label_bytes :].reshape(-1, CHANNELS, SIDE, SIDE)
+    return np.ascontiguousarray(pixels), rows[:, official.label_bytes - 1].astype(np.int64)
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes:
+    file = tar.extractfile(name)
+    assert file is not None, f"{name} is no file, in an archive whose digest fits"
+    return file.read()
+
+
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+"""All that the official pickles name."""
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise ValueError(f"refused: the pickle asks for {module}.{name}, which no official file does")
+        return _ALLOWED[module, name]
+
+
+def load_batch(content: bytes) -> dict[bytes, Any]:
+    """A batch of the Python version: a dictionary that Python 2 pickled. Nothing but numpy arrays can be made.
+
+    Raises:
+        ValueError: the pickle asks for anything else.
+    """
+    batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+    assert isinstance(batch, dict)
+    return batch

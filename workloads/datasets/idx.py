@@ -1,0 +1,83 @@
+"""IDX files, as MNIST and its kin come: plain, or packed by gzip. Nothing is parsed before its digest fits."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.datasets.files import OfficialFile, Place
+from workloads.datasets.parts import Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdxFiles:
+    """The four files of a set, each known by what is in it, packed or not."""
+
+    train_images: OfficialFile
+    train_labels: OfficialFile
+    test_images: OfficialFile
+    test_labels: OfficialFile
+
+    @property
+    def all(self) -> tuple[OfficialFile, ...]:
+        """The four files."""
+        return self.train_images, self.train_labels, self.test_images, self.test_labels
+
+    def read(self, places: Iterable[Place]) -> tuple[Part, Part]:
+        """Training and test images: uint8 [N, 1, H, W] and int64 [N].
+
+        Raises:
+            FileNotFoundError, ValueError: a file is missing, or not the official one.
+        """
+        folder = self.folder(list(places))
+        train, train_labels, test, test_labels = (array(_checked(folder, file)) for file in self.all)
+        return (train[:, None], train_labels.astype(np.int64)), (test[:, None], test_labels.astype(np.int64))
+
+    def folder(self, places: list[Place]) -> Place:
+        """The first place with any of the files."""
+        for place in places:
+            if any(find(place, file) for file in self.all):
+                return place
+        names = ", ".join(f"{file.name}[.gz]" for file in self.all)
+        raise FileNotFoundError(f"none of {names} in {' or '.join(map(str, places))}")
+
+
+def find(folder: Place, file: OfficialFile) -> Place | None:
+    """The file in a folder, plain or packed."""
+    found = (place for place in (folder / file.name, folder / f"{file.name}.gz") if place.is_file())
+    return next(found, None)
+
+
+def plain(place: Place) -> bytes:
+    """What is in a file, unpacked where its name ends in `.gz`.
+
+    Raises:
+        ValueError: it cannot be unpacked.
+    """
+    content = place.read()
+    if not place.url.endswith(".gz"):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{place} is truncated or altered: {error}. Remove it, and fetch it again") from error
+
+
+def array(content: bytes) -> NDArray[np.uint8]:
+    """The array of an IDX file: two zeros, 8 for unsigned bytes, the number of dimensions, each as 4 bytes, values."""
+    assert content[:3] == b"\x00\x00\x08", "not unsigned bytes, in a file whose digest fits"
+    dimensions = content[3]
+    shape = np.frombuffer(content, dtype=">u4", count=dimensions, offset=4).tolist()
+    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def _checked(folder: Place, file: OfficialFile) -> bytes:
+    place = find(folder, file)
+    if place is None:
+        raise FileNotFoundError(f"{folder / file.name} is missing, and so is {file.name}.gz beside it")
+    return file.checked(plain(place), place)
