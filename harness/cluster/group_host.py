@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import ray.train
@@ -9,6 +10,15 @@ import ray.train
 from harness.cluster.actor import Actor, ask, first_cause
 from harness.cluster.queue import Shape, Snapshot
 from harness.cluster.worker_group import GroupSettings, fit
+
+RAY_TRAIN_SETTINGS = {
+    # How soon the end of a group, or the death of a worker, is seen.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # All that workers write has an absolute path; the folder they are in is the driver's.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+}
+"""Ray Train reads these in the process that calls `fit`, and hands them on to its own."""
 
 
 class GroupHost:
@@ -20,6 +30,8 @@ class GroupHost:
 
     def __init__(self, queue: Actor, settings: GroupSettings) -> None:
         self._queue, self._settings = queue, settings
+        for name, value in RAY_TRAIN_SETTINGS.items():
+            os.environ.setdefault(name, value)
 
     def run(self, group: str, shape: Shape) -> str | None:
         """Keep a group alive until the queue has no trial for it; why it was given up, None at a good end."""

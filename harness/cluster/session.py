@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -18,13 +17,6 @@ CONNECT_TIMEOUT_S = 5.0
 LOCAL_OBJECT_STORE_BYTES = 256 * 2**20
 """Trials pass events, not tensors, through Ray: a small store spares a laptop's memory."""
 
-DRIVER_SETTINGS = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # Workers keep the driver's folder out of their paths; everything they write has an absolute path.
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-}
-
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
@@ -33,8 +25,6 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         ClusterUnreachable: nobody answers there.
     """
-    for name, value in DRIVER_SETTINGS.items():
-        os.environ.setdefault(name, value)
     _connect(address)
     _quiet()
     try:
