@@ -65,7 +65,7 @@ class Place:
 
         try:
             system, path = fsspec.core.url_to_fs(self.url)
-        except ImportError as error:
+        except (ImportError, ValueError) as error:  # a library that is not installed; a kind of URL that nobody knows
             raise ValueError(f"{self.url} cannot be opened here: {error}") from error
         yield system, path
 
