@@ -180,8 +180,20 @@ def unreachable(uri: str, error: Exception | str) -> TrackingUnreachable:
 
 
 def _one_line(error: Exception | str) -> str:
-    text = address.display(" ".join(str(error).split()))
+    text = error if isinstance(error, str) else _cause(error)
+    text = address.display(" ".join(text.split()))
     return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _cause(error: BaseException) -> str:
+    """What the operating system said, where it began with that: `Connection refused` below three libraries' words."""
+    first: BaseException = error
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError):
+            first = link
+        link = link.__cause__ or link.__context__
+    return first.strerror if isinstance(first, OSError) and first.strerror else str(first)
 
 
 def _check_sqlite(uri: str, create: bool) -> None:
