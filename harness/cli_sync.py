@@ -7,10 +7,10 @@ from pathlib import Path
 
 from harness.cli_output import emit, note
 from harness.errors import ExitCode, StorageError, TrackingUnreachable
-from harness.events import SweepEnded, SweepStarted
+from harness.events import SweepEnded
 from harness.launch.lock import held
 from harness.storage import SweepFolder
-from harness.tracking.outbox import Outbox
+from harness.tracking.outbox import Outbox, unfinished
 from harness.tracking.recorder import Recorder
 
 
@@ -40,7 +40,7 @@ def _sweeps(storage: Path) -> Iterator[SweepFolder]:
 def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:
     outbox = Outbox(folder.outbox)
     with held(folder.lock):
-        if _left_open(outbox):
+        if unfinished(outbox):  # its driver died: nobody holds the lock
             outbox.append(SweepEnded(status="stopped"))
         progress = Recorder(outbox, folder.cursor, tracking_uri, folder).forward()
     for problem in progress.problems:
@@ -49,12 +49,3 @@ def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:
         raise TrackingUnreachable(f"{progress.error}\n{progress.waiting:,} events of {folder.root.name} still wait")
     emit(f"{folder.root.name}: all {progress.sent:,} events are in MLflow")
     return ExitCode.FAILED if progress.problems else ExitCode.OK
-
-
-def _left_open(outbox: Outbox) -> bool:
-    """Whether the driver died: it wrote no end, and yet nobody holds the sweep's lock."""
-    opened = False
-    for event, _ in outbox.read(skipped=lambda _message, _end: None):
-        if isinstance(event, SweepStarted | SweepEnded):
-            opened = isinstance(event, SweepStarted)
-    return opened

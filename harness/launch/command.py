@@ -21,6 +21,7 @@ from harness.launch.tracking import Tracking, open_tracking
 from harness.options import RunOptions
 from harness.schema import Outcome
 from harness.tracking import outbox as outboxes
+from harness.tracking.recorder import Progress as Recorded
 
 if TYPE_CHECKING:
     from harness.launch import inline
@@ -56,35 +57,35 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     sweep.folder.make()
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     with held(sweep.folder.lock):
-        ends, code, waiting = _execute(sweep, launcher, tracking, say)
+        ends, code, recorded = _execute(sweep, launcher, tracking, say)
     say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
-    if tracking.available and waiting:
+    if tracking.available and recorded.waiting:
         code = code or ExitCode.UNREACHABLE
     elif tracking.available and options.report:
         _report(sweep, say)
-    _say_next(sweep, tracking, code, waiting, say)
+    _say_next(sweep, tracking, code, recorded, say)
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code)) + "\n")
     return code
 
 
-def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode, int]:
-    """Run what has no result, every event on its way to MLflow; how many it has not got. The sweep's lock is held."""
+def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode, Recorded]:
+    """Run what has no result, every event on its way to MLflow. The sweep's lock is held."""
     say.print(
         f"{sweep.name}: {len(sweep.trials)} trials, {len(sweep.to_run)} to run, files in {sweep.folder.root}",
         markup=False,
     )
     sweep.outbox.append(_started(sweep))
-    with StopSignal() as stop, tracking.recording(sweep, stop) as waiting:
+    with StopSignal() as stop, tracking.recording(sweep, stop) as recorded:
         try:
             if sweep.to_run:
-                with Progress({trial.id: trial.name for trial in sweep.trials}, say, waiting) as progress:
+                with Progress({trial.id: trial.name for trial in sweep.trials}, say, recorded) as progress:
                     launcher(sweep, progress.show, stop)
         finally:
             ends = outboxes.state(sweep.outbox)
             code = _exit_code(sweep, ends, stop)
             sweep.outbox.append(SweepEnded(status=_status(code)))
-    return ends, code, waiting()
+    return ends, code, recorded()
 
 
 def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
@@ -163,13 +164,16 @@ def _report(sweep: Sweep, say: Console) -> None:
     say.print(f"Report: {page}", markup=False)
 
 
-def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, waiting: int, say: Console) -> None:
+def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Recorded, say: Console) -> None:
     storage = sweep.options.storage
+    for problem in recorded.problems:
+        say.print(f"MLflow refused for good: {problem}", markup=False)
     if not tracking.available:
         say.print(f"MLflow is not installed here; where it is: harness sync {storage}", markup=False)
-    elif waiting:
+    elif recorded.waiting:
         say.print(
-            f"MLflow does not answer: {waiting} events wait in the outbox; later: harness sync {storage}", markup=False
+            f"MLflow does not answer: {recorded.waiting} events wait in the outbox; later: harness sync {storage}",
+            markup=False,
         )
     else:
         say.print("MLflow: harness ui", markup=False)

@@ -17,6 +17,7 @@ from rich.text import Text
 from harness.cluster.queue import Running, Snapshot
 from harness.events import TrialEnded
 from harness.schema import Outcome
+from harness.tracking.recorder import Progress as Recorded
 
 RUNNING_LINES = 8
 """Running trials that the display lists; of the others it says how many."""
@@ -28,12 +29,12 @@ class Progress:
 
     Args:
         names: trial id -> what the terminal calls it.
-        waiting_for_mlflow: how many events the tracking server has not got yet.
+        recorded: how far the sweep's events have come on their way to MLflow.
     """
 
     names: Mapping[str, str]
     console: Console
-    waiting_for_mlflow: Callable[[], int]
+    recorded: Callable[[], Recorded]
     _start_s: float = field(default_factory=time.monotonic, init=False)
     _failed: int = field(default=0, init=False)
     _ended: int = field(default=0, init=False)
@@ -85,7 +86,7 @@ class Progress:
             f"{len(snapshot.running)} running" if snapshot.running or snapshot.ended_count else "starting workers",
             f"{self._failed} failed" if self._failed else "",
             time_left(snapshot, time.monotonic() - self._start_s),
-            f"{late} events wait for MLflow" if (late := self.waiting_for_mlflow()) > 1000 else "",
+            "MLflow does not answer, events wait in the outbox" if self.recorded().error else "",
         ]
         return Text(", ".join(part for part in parts if part))
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from harness.launch.stop import StopSignal
 from harness.launch.sweep import IN_OUTBOX, Sweep
 from harness.options import RunOptions
-from harness.tracking.recorder import Recorder
+from harness.tracking.recorder import Progress, Recorder
 
 FLUSH_S = 60.0
 """How long the end of a sweep waits for what MLflow has not got yet; the rest is `harness sync`'s."""
@@ -28,8 +28,8 @@ class Tracking(Protocol):
         """Trial id -> run id, of those that have a result."""
         ...
 
-    def recording(self, sweep: Sweep, stop: StopSignal) -> contextlib.AbstractContextManager[Callable[[], int]]:
-        """Forward the sweep's events while the context lasts; gives a function that counts those that wait."""
+    def recording(self, sweep: Sweep, stop: StopSignal) -> contextlib.AbstractContextManager[Callable[[], Progress]]:
+        """Forward the sweep's events while the context lasts; gives a function that says how far they have come."""
         ...
 
 
@@ -43,9 +43,9 @@ class NoTracking:
         return {}
 
     @contextlib.contextmanager
-    def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], int]]:  # noqa: ARG002
+    def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], Progress]]:  # noqa: ARG002
         """Nothing is sent."""
-        yield lambda: 0
+        yield lambda: Progress(sent=0, waiting=0)
 
 
 class MlflowTracking:
@@ -67,7 +67,7 @@ class MlflowTracking:
         return finished_trials(self._options.tracking_uri, self._options.experiment, trial_ids)
 
     @contextlib.contextmanager
-    def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], int]]:
+    def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], Progress]]:
         """Forward the sweep's events in the background, the last ones on leaving."""
         recorder = Recorder(sweep.outbox, sweep.folder.cursor, self._options.tracking_uri, sweep.folder)
         if IN_OUTBOX in sweep.done.values():
@@ -75,7 +75,7 @@ class MlflowTracking:
             recorder.rewind()
         recorder.run_in_background()
         try:
-            yield lambda: recorder.progress().waiting
+            yield recorder.progress
         finally:
             recorder.close(STOPPED_FLUSH_S if stop.is_set() else FLUSH_S)
 

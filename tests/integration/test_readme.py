@@ -21,8 +21,9 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^    (\S.*)$", README, flags=re.MULTILINE)
-WORKLOAD = re.search(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+FENCED = re.compile(r"```yaml\n(.*?)```", flags=re.DOTALL)
+COMMANDS = re.findall(r"^    (\S.*)$", FENCED.sub("", README), flags=re.MULTILINE)
+WORKLOAD = FENCED.search(README)
 
 MAKE = ("make demo", "make test", 'export PATH="$PWD/.venv/bin:$PATH"')
 """Done when this test runs: the environment is there, and this is the suite."""
@@ -61,15 +62,14 @@ def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess
 
 
 @contextlib.contextmanager
-def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A command that does not end by itself, in a session of its own, ended with all that it started."""
     process = subprocess.Popen(
         ["bash", "-c", f"exec {command}"],
         cwd=folder,
         env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
