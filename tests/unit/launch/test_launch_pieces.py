@@ -1,0 +1,154 @@
+"""The pieces of `harness run` that need neither Ray nor MLflow."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.cluster.queue import Running, Shape, Snapshot
+from harness.errors import ExitCode, UsageError
+from harness.events import TrialEnded
+from harness.launch.environment import git_state
+from harness.launch.lock import held
+from harness.launch.progress import Progress, duration, outcome_counts, time_left
+from harness.launch.stop import StopSignal
+from harness.launch.sweep import shape_of
+from harness.schema import Outcome
+from harness.tracking.recorder import Progress as Recorded
+from harness.trial import Scale
+
+EMPTY = Snapshot(total=4, waiting=4, running=(), ended=(), ended_count=0, cost_total=40.0, cost_done=0.0)
+
+
+def ended(outcome: Outcome, reason: str = "", **results: float) -> TrialEnded:
+    return TrialEnded(trial_id="t1", attempt=1, outcome=outcome, reason=reason, results=results)
+
+
+def shown(*snapshots: Snapshot, terminal: bool = False, error: str | None = None) -> str:
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, force_terminal=terminal, color_system=None)
+    recorded = Recorded(sent=0, waiting=0, error=error)
+    with Progress({"t1": "resnet-20-A seed 1"}, console, lambda: recorded) as progress:
+        for snapshot in snapshots:
+            progress.show(snapshot)
+    return screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(4.6, "5 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7800, "2 h 10 min"), (273_600, "3 d 4 h")],
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_time_left_is_the_rest_of_the_cost_at_the_rate_so_far() -> None:
+    assert time_left(EMPTY, 10.0) == ""
+    assert time_left(replace(EMPTY, cost_done=10.0), 20.0) == "1 min 0 s left"
+
+
+def test_outcomes_are_counted_and_those_that_did_not_occur_left_out() -> None:
+    ends = [ended(Outcome.FINISHED), ended(Outcome.OUT_OF_MEMORY), ended(Outcome.FINISHED)]
+    assert outcome_counts(ends) == "2 finished, 1 out of memory"
+
+
+def test_where_there_is_no_terminal_an_ended_trial_is_one_plain_line() -> None:
+    end = ended(Outcome.FINISHED, **{"final/train_error_pct": 0.07, "final/val_error_pct": 1.414})
+    text = shown(EMPTY, replace(EMPTY, ended=(end,), ended_count=1))
+    assert text == "[1/4] resnet-20-A seed 1: finished, training error 0.07 %, test error 1.41 %\n"
+
+
+def test_a_failed_trial_says_why_on_a_terminal_too_and_markup_in_it_is_text() -> None:
+    end = ended(Outcome.FAILED, "ValueError: [red]no[/red]")
+    text = shown(replace(EMPTY, ended=(end,), ended_count=1), terminal=True)
+    assert "[1/4] resnet-20-A seed 1: failed, ValueError: [red]no[/red]" in text
+    assert "1 failed" in text
+
+
+def test_the_display_lists_what_runs_and_says_when_mlflow_is_away() -> None:
+    running = tuple(Running(label=f"net-{index} seed 0", group="group-1", epoch=3, epochs=12) for index in range(10))
+    text = shown(replace(EMPTY, waiting=0, running=running), terminal=True, error="refused")
+    assert "net-7 seed 0" in text
+    assert "epoch 3/12" in text
+    assert "net-8" not in text
+    assert "and 2 more" in text
+    assert "MLflow does not answer" in text
+
+
+def test_a_second_driver_is_told_who_holds_the_sweep(tmp_path: Path) -> None:
+    lock = tmp_path / "driver.lock"
+    with held(lock), pytest.raises(UsageError, match=f"process {os.getpid()} on "), held(lock):
+        pass
+
+
+def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path) -> None:
+    lock = tmp_path / "driver.lock"
+    holder = (
+        "import sys, time; from pathlib import Path; from harness.launch.lock import held\n"
+        "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holder, str(lock)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UsageError), held(lock):
+            pass
+        process.kill()
+    with held(lock):
+        pass
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 5)])
+def test_the_first_signal_is_a_question_and_leaves_its_exit_code(number: signal.Signals, code: int) -> None:
+    before = signal.getsignal(number)
+    with StopSignal() as stop:
+        assert not stop.is_set()
+        signal.raise_signal(number)
+        assert stop.wait(0)
+        assert stop.exit_code == ExitCode(code)
+    assert signal.getsignal(number) is before
+
+
+def test_the_second_signal_ends_the_process_at_once() -> None:
+    program = (
+        "import signal; from harness.launch.stop import StopSignal\n"
+        "with StopSignal():\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('still here')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+
+
+def test_the_device_auto_is_a_gpu_where_there_is_one() -> None:
+    scale = Scale(workers=2, gpus_per_worker=0.5)
+    on_gpus = Shape(workers=2, device="cuda", cpus_per_worker=1, gpus_per_worker=0.5)
+    assert shape_of(scale, has_gpus=True) == on_gpus
+    assert shape_of(scale, has_gpus=False) == replace(on_gpus, device="cpu", gpus_per_worker=0.0)
+    assert shape_of(replace(scale, device="cuda"), has_gpus=False) == on_gpus
+
+
+def test_the_state_of_a_checkout_is_its_commit_and_whether_tracked_files_changed(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert git_state(tmp_path) == {"git_commit": None, "git_dirty": None}
+    git("init", "-q")
+    (tmp_path / "file").write_text("one")
+    git("add", "file")
+    git("commit", "-q", "-m", "first")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "untracked").write_text("not ours")
+    assert git_state(tmp_path) == {"git_commit": commit, "git_dirty": False}
+    (tmp_path / "file").write_text("two")
+    assert git_state(tmp_path) == {"git_commit": commit, "git_dirty": True}
