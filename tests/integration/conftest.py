@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -111,8 +110,8 @@ class Bench:
         """End what this bench started, and nothing else."""
         for process in self._started:
             if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+                process.kill()
+            process.communicate()
 
 
 def environment() -> dict[str, str]:
