@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -21,6 +21,14 @@ def located(root: str) -> str:
 def digest_of(*parts: str) -> str:
     """64 hexadecimal digits from some texts, in order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class Entry(NamedTuple):
+    """One entry of a folder."""
+
+    is_folder: bool
+    size: int
+    """In bytes."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,16 @@ class Place:
         with self._opened() as (system, path), system.open(path, "rb") as file:
             return bytes(file.read())
 
-    def entries(self) -> dict[str, dict[str, Any]]:
-        """What is in a folder: name -> what the file system says of it, among it `type` and `size`."""
+    def entries(self) -> dict[str, Entry]:
+        """What is in a folder, by name."""
+        if "://" not in self.url:  # fsspec asks the system four times as much of every file
+            with os.scandir(self.url) as found:
+                return {entry.name: Entry(entry.is_dir(), entry.stat().st_size) for entry in found}
         with self._opened() as (system, path):
-            return {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in system.ls(path, detail=True)}
+            return {
+                _last(entry["name"]): Entry(_is_folder(entry), entry["size"] or 0)
+                for entry in system.ls(path, detail=True)
+            }
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[AbstractFileSystem, str]]:
@@ -68,6 +82,14 @@ class Place:
         except (ImportError, ValueError) as error:  # a library that is not installed; a kind of URL that nobody knows
             raise ValueError(f"{self.url} cannot be opened here: {error}") from error
         yield system, path
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _is_folder(entry: dict[str, Any]) -> bool:
+    return bool(entry["type"] == "directory")
 
 
 @dataclass(frozen=True, kw_only=True)

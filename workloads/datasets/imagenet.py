@@ -3,33 +3,83 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from workloads.datasets.files import digest_of, located
+from workloads.datasets.class_folders import Tree, tree_of
+from workloads.datasets.files import Place, digest_of, located
+from workloads.datasets.imagenet_official import IMAGENET, OfficialTree
 from workloads.datasets.spec import ASIDE, DatasetSpec
 
-ARCHIVES = {
-    "ILSVRC2012_img_train.tar": "md5:1d675b47d978889d74fa0da5fadfb00e",
-    "ILSVRC2012_img_val.tar": "md5:29b22e2961454d5413ddabcf34fc5622",
-}
+if TYPE_CHECKING:
+    import torch
+
+    from workloads.datasets.on_disk import ImagesOnDisk
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNet(DatasetSpec):
-    """ImageNet 2012: 1,281,167 training and 50,000 validation photographs of 1,000 classes, seen at 224x224 pixels."""
+    """ImageNet 2012: 1,281,167 training and 50,000 validation photographs of 1,000 classes."""
 
     root: str = field(default="data/imagenet", metadata=ASIDE)
     """Folder or fsspec URL with `train` and `val`, each with a folder of JPEG files for every class."""
+    subset: str = ""
+    """Name of a tree that is not all of ImageNet as published: fewer classes, smaller files. Then its class folders are
+    taken as they are, in sorted order, and its fingerprint is that of its files."""
+    image_size: int = 224
+    """Of the crops; the sizes that photographs are scaled to before go with it."""
+    max_corrupt_pct: float = field(default=0.1, metadata=ASIDE)
+    """A trial fails where more than this share of a part's images cannot be decoded; fewer are shown as plain grey."""
+    decoders: int = field(default=8, metadata=ASIDE)
+    """Processes that decode for each worker, never more than it has cores; 0 decodes in the worker itself."""
 
     channels: ClassVar[int] = 3
-    image_size: ClassVar[int] = 224
-    classes: ClassVar[int] = 1000
-    train_images: ClassVar[int] = 1_281_167
-    test_images: ClassVar[int] = 50_000
+    official: ClassVar[OfficialTree] = IMAGENET
 
     def __post_init__(self) -> None:
+        for name, least in (("image_size", 1), ("decoders", 0), ("max_corrupt_pct", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
         object.__setattr__(self, "root", located(self.root))
 
+    @property
+    def classes(self) -> int:
+        """1,000, or the class folders of a subset."""
+        return len(self.tree().train.classes if self.subset else self.official.classes)
+
+    @property
+    def train_images(self) -> int:
+        """1,281,167, or the files of a subset."""
+        return len(self.tree().train) if self.subset else self.official.train_images
+
+    @property
+    def test_images(self) -> int:
+        """The 50,000 validation images, as everywhere; the labels of the test images were never published."""
+        return len(self.tree().val) if self.subset else self.official.val_images
+
+    def tree(self) -> Tree:
+        """What is at the root; listed once in a process.
+
+        Raises:
+            FileNotFoundError, ValueError: there are no class folders.
+        """
+        return tree_of(Place(self.root))
+
     def fingerprint(self) -> str:
-        """Of the official archives, known before any file is there; loading holds the folders against it."""
-        return digest_of(*ARCHIVES.values())
+        """Of the official archives, known before any file is there; loading holds the folders against what is known.
+
+        A subset's is that of its files: names and contents, or names and sizes where there is much of it.
+        """
+        return self.tree().digest() if self.subset else digest_of(*self.official.archives.values())
+
+    def load(self, device: torch.device) -> ImagesOnDisk:
+        """Ready to decode.
+
+        Raises:
+            FileNotFoundError, ValueError: classes or images are missing, or there are others than there should be.
+        """
+        from workloads.datasets.on_disk import ImagesOnDisk
+
+        faults = self.tree().faults() if self.subset else self.official.faults(self.tree())
+        if faults:
+            raise ValueError("; ".join(faults))
+        return ImagesOnDisk.of(self, device)

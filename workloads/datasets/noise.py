@@ -14,7 +14,7 @@ from workloads.datasets.spec import Split
 if TYPE_CHECKING:
     from workloads.datasets.synthetic import Synthetic
 
-POOL_BYTES = 2**28
+POOL_BYTES = 2**27
 """Distinct images fill at most this much of the device; after the last of them comes the first again."""
 
 

@@ -11,6 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from workloads.datasets.cifar import Cifar, Cifar10, Cifar100
 from workloads.datasets.cifar_official import Official, Version
@@ -144,3 +146,24 @@ def cifar10_in_another_order(tmp_path) -> TinyCifar:
 @pytest.fixture
 def pickled():
     return python2_pickle
+
+
+def write_photo_tree(root: Path, *, classes: int = 4, train: int = 10, val: int = 5) -> None:
+    """Class folders of JPEG files: crops of the two photographs that scikit-learn ships."""
+    photographs = load_sample_images().images
+    rng = np.random.default_rng(0)
+    for part, count in (("train", train), ("val", val)):
+        for kind in range(classes):
+            folder = root / part / f"n{kind:08}"
+            folder.mkdir(parents=True)
+            for i in range(count):
+                y, x = rng.integers(0, 427 - 96), rng.integers(0, 640 - 128)
+                crop = photographs[kind % 2][y : y + 96 - kind, x : x + 128 - i]
+                Image.fromarray(crop).save(folder / f"{part}_{i}.JPEG", quality=90)
+
+
+@pytest.fixture
+def photo_tree(tmp_path) -> Path:
+    """40 training and 20 validation images of 4 classes."""
+    write_photo_tree(tmp_path / "photos")
+    return tmp_path / "photos"

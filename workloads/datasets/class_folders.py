@@ -1,0 +1,126 @@
+"""Trees of class folders: which images there are, of which class, and how large. No image is opened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.datasets.files import Place
+
+ENDINGS = (".jpeg", ".jpg")
+
+CONTENT_BYTES = 2**26
+"""Trees up to this size are digested with all that is in their files, larger ones with the files' names and sizes."""
+
+SCANNERS = 16
+"""Folders listed at once: where they lie on another machine, each takes a while to answer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """One part of a tree. Over a million names are kept as one run of bytes, which processes can share."""
+
+    place: Place
+    classes: tuple[str, ...]
+    """Names of the folders, sorted; their places in this order are the labels."""
+    names: NDArray[np.uint8]
+    """`class/file` of every image, one after the other, sorted."""
+    ends: NDArray[np.int64]
+    """Where each name ends."""
+    sizes: NDArray[np.int64]
+    """Of each file, in bytes."""
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return int(self.sizes.sum())
+
+    def name(self, index: int) -> str:
+        """`class/file` of one image."""
+        start = self.ends[index - 1] if index else 0
+        return self.names[start : self.ends[index]].tobytes().decode()
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong whatever the classes should be."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        for name in np.array(self.classes)[counts == 0]:
+            yield f"{self.place / name} has no JPEG file"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tree:
+    """Training and validation images below one root."""
+
+    train: Part
+    val: Part
+
+    def faults(self) -> list[str]:
+        """What is wrong whatever the classes should be; none where nothing is."""
+        found = [*self.train.faults(), *self.val.faults()]
+        for a, b in ((self.train, self.val), (self.val, self.train)):
+            found += [f"{a.place} lacks the class {name}" for name in sorted({*b.classes} - {*a.classes})]
+        return found
+
+    def digest(self) -> str:
+        """64 hexadecimal digits, of names and contents, or of names and sizes where there is much to read."""
+        with_contents = self.train.bytes + self.val.bytes <= CONTENT_BYTES
+        digest = hashlib.sha256(b"contents" if with_contents else b"sizes")
+        for part in (self.train, self.val):
+            for piece in (part.names, part.ends.astype("<i8"), part.sizes.astype("<i8")):
+                digest.update(piece.tobytes())
+            for index in range(len(part) if with_contents else 0):
+                digest.update(hashlib.sha256((part.place / part.name(index)).read()).digest())
+        return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def tree_of(root: Place) -> Tree:
+    """What is in `train` and `val`; listed once in a process.
+
+    Raises:
+        FileNotFoundError: one of them is not there.
+        ValueError: one of them has no class folders.
+    """
+    return Tree(train=list_part(root / "train"), val=list_part(root / "val"))
+
+
+def list_part(place: Place) -> Part:
+    """All images in the class folders of one part.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: there are no class folders in it.
+    """
+    if not place.is_folder():
+        raise FileNotFoundError(f"there is no folder {place}; `root` must hold `train` and `val` with class folders")
+    classes = tuple(sorted(name for name, entry in place.entries().items() if entry.is_folder and name[0] != "."))
+    if not classes:
+        raise ValueError(f"{place} has no class folders: the images of each class must lie in a folder of its name")
+    with ThreadPoolExecutor(SCANNERS) as scanners:
+        listed = list(scanners.map(_images, (place / name for name in classes)))
+    names = [f"{kind}/{name}".encode() for kind, images in zip(classes, listed, strict=True) for name, _ in images]
+    return Part(
+        place=place,
+        classes=classes,
+        names=np.frombuffer(b"".join(names), dtype=np.uint8),
+        ends=np.cumsum([len(name) for name in names], dtype=np.int64),
+        sizes=np.array([size for _, size in chain(*listed)], dtype=np.int64),
+        labels=np.repeat(np.arange(len(classes)), [len(images) for images in listed]),
+    )
+
+
+def _images(folder: Place) -> list[tuple[str, int]]:
+    """Name and size of each JPEG file in a folder, sorted."""
+    entries = folder.entries().items()
+    return sorted((name, entry.size) for name, entry in entries if name.lower().endswith(ENDINGS))

@@ -1,0 +1,74 @@
+"""What ImageNet 2012 is, as far as it is known without its 155 GB: classes, counts, and how much there is of it.
+
+No digest of single images was ever published, and to digest all of them takes longer than many a trial. So a tree is
+held against the 1,000 classes, the number of images, and the size of the official archives, of which names, sizes and
+digests are known; smaller copies of the photographs, as they go round, are found out by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+
+from workloads.datasets.class_folders import Part, Tree
+
+PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php"
+
+ARCHIVE_OVERHEAD = 0.03
+"""A tar file is larger than what is in it by a header and padding for every file: some 1 % here, and never 3 %."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialTree:
+    """What must be in a tree of class folders."""
+
+    classes: tuple[str, ...]
+    """WordNet ids in sorted order, which is the order of the labels."""
+    train_images: int
+    val_images: int
+    train_bytes: int
+    """Size of the official archive."""
+    val_bytes: int
+    archives: dict[str, str]
+    """Official archive -> its digest."""
+
+    def faults(self, tree: Tree) -> list[str]:
+        """What is wrong with a tree, one line each; none where nothing is."""
+        parts = (tree.train, self.train_images, self.train_bytes), (tree.val, self.val_images, self.val_bytes)
+        return [fault for part, images, size in parts for fault in self._faults(part, images, size)]
+
+    def _faults(self, part: Part, images: int, archive_bytes: int) -> Iterator[str]:
+        for what, names in (
+            ("lacks", set(self.classes) - set(part.classes)),
+            ("has the unknown class", set(part.classes) - set(self.classes)),
+        ):
+            if names:
+                yield f"{part.place} {what} {_some(names)}"
+        if len(part) != images:
+            yield f"{part.place} has {len(part):,} images, and must have {images:,}"
+        elif not (1 - ARCHIVE_OVERHEAD) * archive_bytes <= part.bytes <= archive_bytes:
+            yield (
+                f"{part.place} holds {part.bytes:,} bytes of images, and the official archive {archive_bytes:,}: these "
+                "are not the files as published. Where that is meant, give the data set a name of its own with `subset`"
+            )
+
+
+def _some(names: Iterable[str], most: int = 5) -> str:
+    """The first few of many names."""
+    ordered = sorted(names)
+    rest = f" and {len(ordered) - most:,} more" if len(ordered) > most else ""
+    return f"{', '.join(ordered[:most])}{rest}"
+
+
+IMAGENET = OfficialTree(
+    classes=tuple(resources.files("workloads.datasets").joinpath("imagenet_classes.txt").read_text().split()),
+    train_images=1_281_167,
+    val_images=50_000,
+    train_bytes=147_897_477_120,
+    val_bytes=6_744_924_160,
+    archives={
+        "ILSVRC2012_img_train.tar": "md5:1d675b47d978889d74fa0da5fadfb00e",
+        "ILSVRC2012_img_val.tar": "md5:29b22e2961454d5413ddabcf34fc5622",
+    },
+)

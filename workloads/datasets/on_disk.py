@@ -1,0 +1,145 @@
+"""Data sets too large for memory: other processes decode them, batch by batch, ahead of the device."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from workloads.datasets.class_folders import Part
+from workloads.datasets.decoding import Decoded, Photos, Task
+from workloads.datasets.photos import finished, training_view
+from workloads.datasets.prefetch import on_device
+from workloads.datasets.spec import Split, check_share, mixed_seed, steps_per_epoch
+
+if TYPE_CHECKING:
+    from workloads.datasets.imagenet import ImageNet
+
+log = logging.getLogger(__name__)
+
+
+class ImagesOnDisk:
+    """A `LoadedDataset` of photographs. One iteration at a time: another one ends those that are not at their end."""
+
+    def __init__(
+        self, parts: dict[Split, Part], *, size: int, decoders: int, max_corrupt_pct: float, device: torch.device
+    ) -> None:
+        self._parts = parts
+        self._size = size
+        self._max_corrupt_pct = max_corrupt_pct
+        self._device = device
+        self._tasks = _Tasks()
+        self._loader = _loader(Photos(parts, size), self._tasks, decoders, device)
+        self._corrupt: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, spec: ImageNet, device: torch.device) -> ImagesOnDisk:
+        """The images of a specification."""
+        tree = spec.tree()
+        return cls(
+            {"train": tree.train, "test": tree.val},
+            size=spec.image_size,
+            decoders=spec.decoders,
+            max_corrupt_pct=spec.max_corrupt_pct,
+            device=device,
+        )
+
+    @property
+    def corrupt(self) -> dict[str, str]:
+        """Files met so far that could not be decoded, and why."""
+        return dict(self._corrupt)
+
+    def train_batches(
+        self,
+        *,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        augmentation: str,
+        first_step: int = 0,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """This rank's share of each global batch; see `LoadedDataset.train_batches`."""
+        share = check_share(batch_size, world_size)
+        count = len(self._parts["train"])
+        steps = steps_per_epoch(count, batch_size)
+        training_view(augmentation, self._size)  # refuses an unknown one here, and not in another process
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(mixed_seed(seed, epoch)))
+        mine = order[: steps * batch_size].view(steps, batch_size)[:, rank * share : (rank + 1) * share]
+        return self._batches("train", [Task("train", rows, augmentation, seed, epoch) for rows in mine[first_step:]])
+
+    def evaluation_batches(
+        self, split: Split, *, batch_size: int, rank: int, world_size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """This rank's disjoint, unpadded slice of the plain images, in order."""
+        count = len(self._parts[split])
+        start, end = (count * (rank + i) // world_size for i in (0, 1))
+        return self._batches(split, [Task(split, rows) for rows in torch.split(torch.arange(start, end), batch_size)])
+
+    def _batches(self, split: Split, tasks: list[Task]) -> Iterator[tuple[Tensor, Tensor]]:
+        self._tasks.tasks = tasks
+        for batch in on_device(self._loader, self._device):
+            assert self._tasks.tasks is tasks, "another iteration has begun"
+            self._note(split, batch.corrupt)
+            yield finished(batch.pixels, batch.shifts), batch.labels
+
+    def _note(self, split: Split, corrupt: Iterable[tuple[int, str]]) -> None:
+        """Name each image that cannot be decoded, once, and give up when there are too many.
+
+        Raises:
+            ValueError: there are.
+        """
+        part = self._parts[split]
+        for row, why in corrupt:
+            path = str(part.place / part.name(row))
+            if path not in self._corrupt:
+                self._corrupt[path] = why
+                log.warning("%s cannot be decoded, and is shown as plain grey: %s", path, why)
+        bad = [path for path in self._corrupt if path.startswith(str(part.place))]
+        if len(bad) > self._max_corrupt_pct / 100 * len(part):
+            raise ValueError(
+                f"{len(bad):,} of {len(part):,} images in {part.place} cannot be decoded, more than the "
+                f"{self._max_corrupt_pct:g} % that max_corrupt_pct allows; the first: {bad[0]}: {self._corrupt[bad[0]]}"
+            )
+
+
+class _Tasks(Sampler[Task]):
+    """What the loader is to do next."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+
+def _loader(photos: Photos, tasks: _Tasks, decoders: int, device: torch.device) -> DataLoader[Decoded]:
+    """Processes that decode whole batches and live as long as the loader; a decoder's place decides nothing."""
+    context = None
+    decoders = min(decoders, len(os.sched_getaffinity(0)))
+    if decoders:
+        # Not fork: it copies a process with all the locks that its threads hold just then.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([Photos.__module__])
+    return DataLoader(
+        photos,
+        sampler=tasks,
+        batch_size=None,
+        num_workers=decoders,
+        collate_fn=_as_it_is,
+        pin_memory=device.type == "cuda",
+        multiprocessing_context=context,
+        persistent_workers=decoders > 0,
+        generator=torch.Generator(),  # or the loader would draw from the one that networks draw from
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,41 @@
+"""Batches on their way to the device, while it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+
+from workloads.datasets.decoding import Decoded
+
+
+def on_device(batches: Iterable[Decoded], device: torch.device) -> Iterator[Decoded]:
+    """The batches on a device; on a GPU each is copied while the one before it is in use."""
+    if device.type != "cuda":
+        yield from batches
+        return
+    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    waiting: Decoded | None = None
+    for batch in batches:
+        with torch.cuda.stream(copies):
+            following = _moved(batch, device)
+        if waiting is not None:
+            yield waiting
+        # Only work that is asked for after this line waits for the copy.
+        torch.cuda.current_stream(device).wait_stream(copies)
+        waiting = _used_here(following, device)
+    if waiting is not None:
+        yield waiting
+
+
+def _moved(batch: Decoded, device: torch.device) -> Decoded:
+    """From pinned memory, so that the host does not wait."""
+    pixels, shifts, labels = (part.to(device, non_blocking=True) for part in (batch.pixels, batch.shifts, batch.labels))
+    return Decoded(pixels, shifts, labels, batch.corrupt)
+
+
+def _used_here(batch: Decoded, device: torch.device) -> Decoded:
+    """Tell the allocator that this stream uses the memory too, or the next copy would get it too early."""
+    for part in (batch.pixels, batch.shifts, batch.labels):
+        part.record_stream(torch.cuda.current_stream(device))
+    return batch
