@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli_data import data
 from harness.cli_list import Listed
 from harness.cli_output import OutputClosed, emit, emit_json, note
 from harness.errors import ExitCode, HarnessError, UsageError
@@ -34,6 +35,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
 )
+app.add_typer(data)
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 

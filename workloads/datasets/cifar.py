@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from workloads.datasets.cifar_official import CIFAR10, CIFAR100, Official
+from workloads.datasets.cifar_official import CIFAR10, CIFAR100, FOLDER, PAGE, Official
 from workloads.datasets.files import Place, located
 from workloads.datasets.parts import held_out
-from workloads.datasets.spec import ASIDE, DatasetSpec
+from workloads.datasets.spec import ASIDE, DatasetSpec, Finding, Remote
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,7 @@ class Cifar(DatasetSpec):
     channels: ClassVar[int] = 3
     image_size: ClassVar[int] = 32
     official: ClassVar[Official]
+    origin: ClassVar[str] = f"{PAGE} (University of Toronto)"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", located(self.root))
@@ -61,6 +63,17 @@ class Cifar(DatasetSpec):
         if self.split == "train45k":
             train, test = held_out(train)
         return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
+
+    def check(self) -> Iterator[Finding]:
+        """Every official file that is at the root, packed or unpacked."""
+        from workloads.datasets.cifar_files import findings
+
+        return findings(self.official, Place(self.root))
+
+    def remotes(self) -> tuple[Remote, ...]:
+        """The archive of the binary version."""
+        archive = self.official.binary.archive
+        return (Remote(FOLDER + archive.name, archive),)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from workloads.datasets.cifar_official import Official, Version
-from workloads.datasets.files import OfficialFile, Place
+from workloads.datasets.files import OfficialFile, Place, finding
 from workloads.datasets.parts import Part
+from workloads.datasets.spec import Finding
 
 SIDE, CHANNELS = 32, 3
 PIXELS = CHANNELS * SIDE * SIDE
@@ -27,6 +28,14 @@ class Source:
     place: Place
     """The archive, or the folder that it unpacks to."""
     packed: bool
+
+    def files(self) -> Iterator[tuple[Place, OfficialFile]]:
+        """What should be there: the archive, or the files of the folder."""
+        if self.packed:
+            yield self.place, self.version.archive
+        else:
+            for file in (*self.version.train, *self.version.test):
+                yield self.place / file.name, file
 
     def contents(self, files: Iterable[OfficialFile]) -> Iterator[bytes]:
         """What is in some of the files, each checked before it is handed out.
@@ -59,6 +68,16 @@ def sources(official: Official, root: Place) -> Iterator[Source]:
                 yield Source(version=version, place=place, packed=False)
 
 
+def findings(official: Official, root: Place) -> Iterator[Finding]:
+    """What is at a root, file by file."""
+    found = list(sources(official, root))
+    for source in found:
+        for place, file in source.files():
+            yield finding(place, file)
+    if not found:
+        yield Finding(str(root), missing(official))
+
+
 def read_cifar(official: Official, root: Place) -> tuple[Part, Part]:
     """Training and test images: uint8 [N, 3, 32, 32] and int64 [N], in the official order.
 
@@ -68,7 +87,7 @@ def read_cifar(official: Official, root: Place) -> tuple[Part, Part]:
     """
     source = next(sources(official, root), None)
     if source is None:
-        raise FileNotFoundError(missing(official, root))
+        raise FileNotFoundError(f"{root} {missing(official)}")
     version, binary = source.version, official.binary
     records = [_records(content, official, version) for content in source.contents((*version.train, *version.test))]
     for file, found in zip((*binary.train, *binary.test), records, strict=True):
@@ -78,12 +97,12 @@ def read_cifar(official: Official, root: Place) -> tuple[Part, Part]:
     return _part(records[:batches], official), _part(records[batches:], official)
 
 
-def missing(official: Official, root: Place) -> str:
-    """What to say where nothing of a set is found."""
+def missing(official: Official) -> str:
+    """What to say of a root where nothing of a set is found."""
     versions = official.binary, official.python
     names = ", ".join(name for version in versions for name in (version.archive.name, version.folder))
     return (
-        f"no {official.name} in {root}: looked for {names}. Name the folder with `root` beside the data set's name; "
+        f"holds no {official.name}: looked for {names}. Name another folder with `root` beside the data set's name; "
         f"`harness data fetch {official.name}` downloads it"
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.files import Place
+from workloads.datasets.spec import Finding
 
 ENDINGS = (".jpeg", ".jpg")
 
@@ -51,11 +52,11 @@ class Part:
         start = self.ends[index - 1] if index else 0
         return self.names[start : self.ends[index]].tobytes().decode()
 
-    def faults(self) -> Iterator[str]:
+    def faults(self) -> Iterator[Finding]:
         """What is wrong whatever the classes should be."""
         counts = np.bincount(self.labels, minlength=len(self.classes))
         for name in np.array(self.classes)[counts == 0]:
-            yield f"{self.place / name} has no JPEG file"
+            yield Finding(str(self.place / name), "has no JPEG file")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,11 +66,12 @@ class Tree:
     train: Part
     val: Part
 
-    def faults(self) -> list[str]:
+    def faults(self) -> list[Finding]:
         """What is wrong whatever the classes should be; none where nothing is."""
         found = [*self.train.faults(), *self.val.faults()]
         for a, b in ((self.train, self.val), (self.val, self.train)):
-            found += [f"{a.place} lacks the class {name}" for name in sorted({*b.classes} - {*a.classes})]
+            lacking = sorted({*b.classes} - {*a.classes})
+            found += [Finding(str(a.place), f"lacks the class {name}") for name in lacking]
         return found
 
     def digest(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from workloads.datasets.files import OfficialFile, Place, digest_of, located
 from workloads.datasets.idx import IdxFiles
 from workloads.datasets.parts import Part, held_out
-from workloads.datasets.spec import ASIDE, DatasetSpec
+from workloads.datasets.spec import ASIDE, DatasetSpec, Finding, Remote
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,24 @@ FILES = IdxFiles(
 )
 """The plain files: what the official gzip files unpack to, and Debian's, which are packed otherwise, as well."""
 
+DOWNLOADS = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
+
+PACKED = tuple(
+    OfficialFile(name=f"{file.name}.gz", digest=f"md5:{digest}", size=size)
+    for file, digest, size in zip(
+        FILES.all,
+        (
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+        (26_421_880, 29_515, 4_422_102, 5_148),
+        strict=True,
+    )
+)
+"""The official gzip files, as their page and torchvision print them."""
+
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 """Where Debian's package `dataset-fashion-mnist` keeps them."""
 
@@ -49,6 +68,9 @@ class FashionMnist(DatasetSpec):
 
     channels: ClassVar[int] = 1
     classes: ClassVar[int] = 10
+    origin: ClassVar[str] = (
+        "https://github.com/zalandoresearch/fashion-mnist (Zalando Research), or Debian's package dataset-fashion-mnist"
+    )
     official: ClassVar[IdxFiles] = FILES
     elsewhere: ClassVar[tuple[str, ...]] = (DEBIAN,)
     """Folders to look in where the root holds none of the files."""
@@ -85,6 +107,14 @@ class FashionMnist(DatasetSpec):
             train, test = held_out(train)
         train, test = (padded(part, self.image_size) for part in (train, test))
         return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
+
+    def check(self) -> Iterator[Finding]:
+        """The four files, plain or packed."""
+        return self.official.findings(self.places())
+
+    def remotes(self) -> tuple[Remote, ...]:
+        """The four files, packed."""
+        return tuple(Remote(f"{DOWNLOADS}{file.name}", file) for file in PACKED)
 
     def places(self) -> list[Place]:
         """Where to look, in order."""

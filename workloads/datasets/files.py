@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workloads.datasets.spec import Finding
+
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
@@ -122,6 +124,14 @@ class OfficialFile:
         if fault:
             raise ValueError(f"{place} {fault}. Remove it, and fetch it again")
         return content
+
+
+def finding(place: Place, file: OfficialFile) -> Finding:
+    """What a check says of a file."""
+    try:
+        return Finding(str(place), file.fault(place.read()))
+    except OSError as error:
+        return Finding(str(place), "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}")
 
 
 def digest_in(content: bytes, kind: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from workloads.datasets.files import OfficialFile, Place
 from workloads.datasets.parts import Part
+from workloads.datasets.spec import Finding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,16 @@ class IdxFiles:
         folder = self.folder(list(places))
         train, train_labels, test, test_labels = (array(_checked(folder, file)) for file in self.all)
         return (train[:, None], train_labels.astype(np.int64)), (test[:, None], test_labels.astype(np.int64))
+
+    def findings(self, places: Iterable[Place]) -> Iterator[Finding]:
+        """What is in the first place with any of the files, file by file."""
+        try:
+            folder = self.folder(list(places))
+        except FileNotFoundError as error:
+            yield Finding("", str(error))
+            return
+        for file in self.all:
+            yield _finding(folder, file)
 
     def folder(self, places: list[Place]) -> Place:
         """The first place with any of the files."""
@@ -74,6 +85,16 @@ def array(content: bytes) -> NDArray[np.uint8]:
     dimensions = content[3]
     shape = np.frombuffer(content, dtype=">u4", count=dimensions, offset=4).tolist()
     return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def _finding(folder: Place, file: OfficialFile) -> Finding:
+    place = find(folder, file)
+    if place is None:
+        return Finding(str(folder / file.name), f"is missing, and so is {file.name}.gz beside it")
+    try:
+        return Finding(str(place), file.fault(plain(place)))
+    except (OSError, ValueError) as error:
+        return Finding(str(place), str(error).removeprefix(f"{place} "))
 
 
 def _checked(folder: Place, file: OfficialFile) -> bytes:

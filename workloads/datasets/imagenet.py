@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from workloads.datasets.class_folders import Tree, tree_of
 from workloads.datasets.files import Place, digest_of, located
-from workloads.datasets.imagenet_official import IMAGENET, OfficialTree
-from workloads.datasets.spec import ASIDE, DatasetSpec
+from workloads.datasets.imagenet_official import IMAGENET, PAGE, OfficialTree
+from workloads.datasets.spec import ASIDE, DatasetSpec, Finding
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,11 @@ class ImageNet(DatasetSpec):
     decoders: int = field(default=8, metadata=ASIDE)
     """Processes that decode for each worker, never more than it has cores; 0 decodes in the worker itself."""
 
+    origin: ClassVar[str] = (
+        f"{PAGE} (Stanford and Princeton; an account is needed): {' and '.join(IMAGENET.archives)}. The first holds an "
+        "archive for each class, to be unpacked into a folder of its name; the images of the second are sorted into "
+        "such folders by ILSVRC2012_validation_ground_truth.txt, which is in ILSVRC2012_devkit_t12.tar.gz"
+    )
     channels: ClassVar[int] = 3
     official: ClassVar[OfficialTree] = IMAGENET
 
@@ -79,7 +85,23 @@ class ImageNet(DatasetSpec):
         """
         from workloads.datasets.on_disk import ImagesOnDisk
 
-        faults = self.tree().faults() if self.subset else self.official.faults(self.tree())
+        faults = self.faults()
         if faults:
-            raise ValueError("; ".join(faults))
+            raise ValueError("; ".join(f"{place} {fault}" for place, fault in faults))
         return ImagesOnDisk.of(self, device)
+
+    def check(self) -> Iterator[Finding]:
+        """Both parts, and what is wrong with each; no image is opened."""
+        try:
+            faults = self.faults()
+        except (OSError, ValueError) as error:
+            yield Finding(self.root, str(error))
+            return
+        tree = self.tree()
+        for part in (tree.train, tree.val):
+            mine = [fault for fault in faults if fault.place.startswith(str(part.place))]
+            yield from mine or [Finding(str(part.place), None)]
+
+    def faults(self) -> list[Finding]:
+        """What is wrong with the tree; none where nothing is."""
+        return self.tree().faults() if self.subset else self.official.faults(self.tree())

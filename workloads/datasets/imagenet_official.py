@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from workloads.datasets.class_folders import Part, Tree
+from workloads.datasets.spec import Finding
 
 PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php"
 
@@ -33,25 +34,32 @@ class OfficialTree:
     archives: dict[str, str]
     """Official archive -> its digest."""
 
-    def faults(self, tree: Tree) -> list[str]:
-        """What is wrong with a tree, one line each; none where nothing is."""
+    def faults(self, tree: Tree) -> list[Finding]:
+        """What is wrong with a tree; none where nothing is."""
         parts = (tree.train, self.train_images, self.train_bytes), (tree.val, self.val_images, self.val_bytes)
-        return [fault for part, images, size in parts for fault in self._faults(part, images, size)]
+        return [
+            Finding(str(part.place), fault)
+            for part, images, size in parts
+            for fault in (*self._class_faults(part), *_size_faults(part, images, size))
+        ]
 
-    def _faults(self, part: Part, images: int, archive_bytes: int) -> Iterator[str]:
+    def _class_faults(self, part: Part) -> Iterator[str]:
         for what, names in (
-            ("lacks", set(self.classes) - set(part.classes)),
-            ("has the unknown class", set(part.classes) - set(self.classes)),
+            ("lacks", {*self.classes} - {*part.classes}),
+            ("has the unknown class", {*part.classes} - {*self.classes}),
         ):
             if names:
-                yield f"{part.place} {what} {_some(names)}"
-        if len(part) != images:
-            yield f"{part.place} has {len(part):,} images, and must have {images:,}"
-        elif not (1 - ARCHIVE_OVERHEAD) * archive_bytes <= part.bytes <= archive_bytes:
-            yield (
-                f"{part.place} holds {part.bytes:,} bytes of images, and the official archive {archive_bytes:,}: these "
-                "are not the files as published. Where that is meant, give the data set a name of its own with `subset`"
-            )
+                yield f"{what} {_some(names)}"
+
+
+def _size_faults(part: Part, images: int, archive_bytes: int) -> Iterator[str]:
+    if len(part) != images:
+        yield f"has {len(part):,} images, and must have {images:,}"
+    elif not (1 - ARCHIVE_OVERHEAD) * archive_bytes <= part.bytes <= archive_bytes:
+        yield (
+            f"holds {part.bytes:,} bytes of images, and the official archive {archive_bytes:,}: these are not the "
+            "files as published. Where that is meant, give the data set a name of its own with `subset`"
+        )
 
 
 def _some(names: Iterable[str], most: int = 5) -> str:

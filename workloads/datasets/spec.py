@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import torch
+
+    from workloads.datasets.files import OfficialFile
 
 Split = Literal["train", "test"]
 
@@ -16,9 +18,27 @@ ASIDE = {"aside": True}
 """Metadata of a field that decides nothing about the data, such as where its files lie: `field(metadata=ASIDE)`."""
 
 
+class Finding(NamedTuple):
+    """What a check says of one file or folder."""
+
+    place: str
+    fault: str | None
+    """None where it is as it should be."""
+
+
+class Remote(NamedTuple):
+    """A file that can be downloaded."""
+
+    url: str
+    file: OfficialFile
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
     """A data set by name and options, cheap to make and to hash; subclasses are the entries of `DATASETS`."""
+
+    origin: ClassVar[str]
+    """Where its files come from, for people."""
 
     @property
     def channels(self) -> int:
@@ -60,6 +80,14 @@ class DatasetSpec:
     def load(self, device: torch.device) -> LoadedDataset:
         """Read the images, ready to give batches on a device."""
         raise NotImplementedError
+
+    def check(self) -> Iterator[Finding]:
+        """What is there of its files, and what is wrong with it; nothing where it needs none."""
+        yield from ()
+
+    def remotes(self) -> tuple[Remote, ...]:
+        """What can be downloaded without asking anybody."""
+        return ()
 
 
 def steps_per_epoch(train_images: int, batch_size: int) -> int:

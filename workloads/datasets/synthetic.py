@@ -24,6 +24,7 @@ class Synthetic(DatasetSpec):
     train_images: int = 50_000
     test_images: int = 10_000
 
+    origin: ClassVar[str] = "made when it is needed"
     version: ClassVar[str] = "noise 1"
     """Raised whenever the same settings give other images."""
 
