@@ -98,6 +98,7 @@ METRICS = _table(
     Metric(key="speed/mfu_pct", unit="%", label="Model FLOPs utilization", better="higher"),
     Metric(key="time/total_s", unit="s", label="Trial time, everything", better="lower"),
     Metric(key="time/evaluate_s", unit="s", label="Time in evaluation", better="lower"),
+    Metric(key="data/corrupt_images", unit="images", label="Images that could not be decoded", better="lower"),
     Metric(key="device/memory_peak_gib", unit="GiB", label="Peak device memory", better="lower"),
 )
 

@@ -57,6 +57,24 @@ def load_dataset(spec: DatasetSpec, device: torch.device) -> LoadedDataset:
     return spec.load(device)
 
 
+def load_everywhere(spec: DatasetSpec, context: TrialContext) -> LoadedDataset:
+    """The data set on this rank's device, once every rank has it. All ranks take part.
+
+    Raises:
+        ValueError: some rank cannot load it, say because its node does not see the root. All ranks raise the same, with
+            the names of those nodes, so that none waits for another in vain.
+    """
+    data, fault = None, ""
+    try:
+        data = load_dataset(spec, context.device)
+    except (OSError, ValueError) as error:
+        fault = f"on {socket.gethostname()}: {error}"
+    faults = [fault for fault in dict.fromkeys(all_objects(fault, context.world_size)) if fault]
+    if faults or data is None:
+        raise ValueError(f"the data set cannot be loaded {'; '.join(faults)}")
+    return data
+
+
 def describe_workers(context: TrialContext) -> dict[str, str]:
     """Tags of the trial's run: devices, hosts, versions. All ranks take part.
 

@@ -68,6 +68,7 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     model = _model(trial)
     results = _final(train, test) | model | _speed(training, model["model/train_flops_per_image"])
     results |= {"device/memory_peak_gib": max(memory)} if memory else {}
+    results |= {"data/corrupt_images": _corrupt_images(training)}
     results |= {"time/evaluate_s": training.evaluate_s, "time/total_s": training.total_s}
     if not reason and train.is_chance:
         reason = f"final training error {train.error_pct:.2f} % is no better than always answering the commonest class"
@@ -90,6 +91,13 @@ def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
     if context.rank == 0:
         context.emit(TrialStarted(trial_id=trial.id, attempt=context.attempt, tags=tags, resumed_epoch=resumed))
     return checkpoint
+
+
+def _corrupt_images(training: Training) -> int:
+    """Files that some rank has met and could not decode."""
+    return len(
+        {path for found in all_objects(list(training.data.corrupt), training.context.world_size) for path in found}
+    )
 
 
 def _ended(training: Training, outcome: Outcome, reason: str, results: dict[str, float]) -> TrialEnded:

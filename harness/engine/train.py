@@ -13,7 +13,7 @@ from harness.engine.context import TrialContext
 from harness.engine.distributed import any_rank, gathered
 from harness.engine.evaluate import Evaluation, evaluate
 from harness.engine.network import build_module, make_optimizer, precision, runnable
-from harness.engine.process import load_dataset
+from harness.engine.process import load_everywhere
 from harness.engine.randomness import random_state, restore_random_state, seed_generators
 from harness.engine.record import NO_HISTORY, Column, EpochRecord, over_ranks
 from harness.errors import HarnessError, Stopped
@@ -34,7 +34,7 @@ class Training:
         self.trial = trial
         self.recipe = trial.recipe
         self.context = context
-        self.data = load_dataset(trial.dataset, context.device)
+        self.data = load_everywhere(trial.dataset, context)
         self.steps_per_epoch = steps_per_epoch(trial.dataset.train_images, self.recipe.batch_size)
         self.module = build_module(trial, context.device)
         self.network = runnable(self.module, self.recipe, context)

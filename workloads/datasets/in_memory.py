@@ -37,6 +37,11 @@ class ImagesInMemory:
         )
 
     @property
+    def corrupt(self) -> dict[str, str]:
+        """None: files that do not fit their digests are not loaded at all."""
+        return {}
+
+    @property
     def train_images(self) -> Tensor:
         """All training images as a network sees them without augmentation: float32 [N, C, H, W]."""
         return self.normalization(self.train_pixels)

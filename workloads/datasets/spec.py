@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -126,6 +126,11 @@ def mixed_seed(*numbers: int) -> int:
 
 class LoadedDataset(Protocol):
     """Images and labels in batches. A seed and an epoch decide every global batch, whatever the number of workers."""
+
+    @property
+    def corrupt(self) -> Mapping[str, str]:
+        """Files met so far that could not be decoded, and why."""
+        ...
 
     def train_batches(
         self,

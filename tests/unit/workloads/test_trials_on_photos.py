@@ -1,0 +1,92 @@
+"""Whole trials on JPEG files: what they record, and how they end where files are damaged or not to be seen."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.engine import TrialContext, attempt_trial
+from harness.events import EpochEnded
+from harness.schema import Outcome
+from harness.trial import Scale, Trial
+from models import MODELS
+from workloads.datasets.imagenet import ImageNet
+from workloads.recipes import Recipe
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def attempt(photo_tree, tmp_path):
+    """Trains on the 40 photographs for 2 epochs; how it ended, and the losses."""
+    count = iter(range(100))
+
+    def run(**settings):
+        dataset = ImageNet(root=str(photo_tree), subset="photos", image_size=32, **{"decoders": 0, **settings})
+        trial = Trial(
+            model=MODELS["resnet_cifar"](depth=8, shortcut="A", width=4),
+            dataset=dataset,
+            recipe=Recipe(epochs=2, batch_size=8, lr=0.1, augmentation="scale-jitter"),
+            scale=Scale(device="cpu"),
+            seed=0,
+            fingerprint=dataset.fingerprint(),
+            label="photos",
+        )
+        events = []
+        folder = tmp_path / f"trial-{next(count)}"
+        ended = attempt_trial(trial, TrialContext(folder, 1, 0, 1, torch.device("cpu"), events.append, lambda: False))
+        return ended, [event.values["train/loss"] for event in events if isinstance(event, EpochEnded)]
+
+    return run
+
+
+def test_a_trial_trains_and_evaluates_on_every_image_and_who_decodes_changes_nothing(attempt):
+    ended, losses = attempt()
+    assert ended.outcome in (Outcome.FINISHED, Outcome.DIVERGED), ended.reason
+    assert (ended.results["final/train_images"], ended.results["final/val_images"]) == (40, 20)
+    assert ended.results["data/corrupt_images"] == 0
+    assert attempt(decoders=2)[1] == losses
+
+
+def test_corrupt_images_are_recorded_and_too_many_fail_the_trial_with_one_line(attempt, photo_tree):
+    path = photo_tree / "train" / "n00000001" / "train_0.JPEG"
+    path.write_bytes(path.read_bytes()[:300])
+    ended, _ = attempt(max_corrupt_pct=2.5)
+    assert ended.results["data/corrupt_images"] == 1
+    ended, _ = attempt()
+    assert ended.outcome == Outcome.FAILED
+    assert ended.reason.startswith(
+        f"ValueError: 1 of 40 images in {photo_tree}/train cannot be decoded, more than the 0.1 %"
+    )
+    assert "\n" not in ended.reason
+
+
+def test_a_root_that_one_node_does_not_see_fails_the_trial_on_all_before_training_and_the_node_is_named(
+    photo_tree, tmp_path
+):
+    workers = [
+        subprocess.Popen(
+            [sys.executable, HERE / "two_nodes.py", str(rank), tmp_path, photo_tree],
+            env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for worker in workers:
+        output, _ = worker.communicate(timeout=300)
+        assert worker.returncode == 0, output
+    (outcome, reason, events), other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert outcome == "failed"
+    missing = f"{photo_tree}/not-mounted/train"
+    assert reason.startswith(
+        f"ValueError: the data set cannot be loaded on node-1: there is no folder {missing}; `root` must hold"
+    )
+    assert "node-0" not in reason
+    assert other[:2] == [outcome, reason]
+    assert events == ["TrialStarted", "ArtifactWritten"]  # the trace, and no epoch
