@@ -43,11 +43,11 @@ def datasets(_: str) -> Records:
 
 
 def recipes(_: str) -> Records:
-    """Every recipe with all of its settings."""
+    """Every recipe with the settings that are not the default."""
     from workloads.recipes import RECIPES
 
     return [
-        {"recipe": name, "settings": " ".join(f"{key}={value}" for key, value in vars(recipe).items())}
+        {"recipe": name, "settings": " ".join(f"{key}={value}" for key, value in recipe.differences.items())}
         for name, recipe in RECIPES.items()
     ]
 

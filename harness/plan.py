@@ -43,7 +43,7 @@ class TrialPlan:
     """Multiply-accumulates, forward, one image."""
     train_flops_per_image: int
     train_flops: int
-    """Over all epochs, evaluation left out."""
+    """Over all steps, evaluation left out."""
     evaluate_flops: int
     """Forward: the test images after each epoch, and the training images once at the end."""
     run_id: str | None
@@ -185,7 +185,7 @@ def order(trials: Iterable[Trial], *, count: Count = count_cost) -> tuple[Trial,
     """
     waiting = list(trials)
     costs = {
-        id(trial): trial.recipe.epochs * count(trial.model, trial.dataset).train_flops_per_image for trial in waiting
+        id(trial): trial.train_images * count(trial.model, trial.dataset).train_flops_per_image for trial in waiting
     }
     heaviest: dict[tuple[ModelSpec, DatasetSpec], int] = {}
     for trial in waiting:
@@ -212,7 +212,7 @@ def _costs(workload: Workload, trials: Iterable[Trial], count: Count) -> dict[tu
 
 
 def _plan_trial(trial: Trial, cost: Cost, done: Mapping[str, str]) -> TrialPlan:
-    epochs, data = trial.recipe.epochs, trial.dataset
+    epochs, data = trial.schedule.epochs, trial.dataset
     trial_id = trial.id
     return TrialPlan(
         trial_id=trial_id,
@@ -222,7 +222,7 @@ def _plan_trial(trial: Trial, cost: Cost, done: Mapping[str, str]) -> TrialPlan:
         params=cost.params,
         macs=cost.macs,
         train_flops_per_image=cost.train_flops_per_image,
-        train_flops=epochs * data.train_images * cost.train_flops_per_image,
+        train_flops=trial.train_images * cost.train_flops_per_image,
         evaluate_flops=2 * cost.macs * (epochs * data.test_images + data.train_images),
         run_id=done.get(trial_id),
     )

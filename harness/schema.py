@@ -6,6 +6,7 @@ and units from here; nothing else spells these names.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -68,6 +69,23 @@ class Metric:
     """One point an epoch (step = epochs done) instead of one value a trial."""
 
 
+ERROR_LADDER_PCT = (50, 30, 25, 20, 10, 8, 6)
+"""Test errors that a trial is timed to. One that it never reached has no time: censored, not dropped."""
+
+
+def time_to_error(threshold_pct: int, *, evaluation: bool) -> str:
+    """The metric that says when a threshold was reached, by the clock that runs in evaluations or that stands still."""
+    return f"time_to_error/{threshold_pct}_pct_{'total' if evaluation else 'train'}_s"
+
+
+def _ladder() -> Iterator[Metric]:
+    for pct in ERROR_LADDER_PCT:
+        label = f"Time to a test error of {pct} %"
+        yield Metric(key=time_to_error(pct, evaluation=False), unit="s", label=label, better="lower")
+        key = time_to_error(pct, evaluation=True)
+        yield Metric(key=key, unit="s", label=f"{label}, evaluation included", better="lower")
+
+
 def _table(*metrics: Metric) -> dict[str, Metric]:
     return {metric.key: metric for metric in metrics}
 
@@ -75,13 +93,16 @@ def _table(*metrics: Metric) -> dict[str, Metric]:
 METRICS = _table(
     Metric(key="train/loss", unit="nats", label="Training loss", better="lower", series=True),
     Metric(key="train/error_pct", unit="%", label="Training error, while training", better="lower", series=True),
+    Metric(key="train/lr", unit="", label="Learning rate, at the epoch's last step", series=True),
     Metric(key="val/loss", unit="nats", label="Test loss", better="lower", series=True),
     Metric(key="val/error_pct", unit="%", label="Test error", better="lower", series=True),
+    Metric(key="val/error_top5_pct", unit="%", label="Test error, top 5", better="lower", series=True),
     Metric(key="throughput/images_per_s", unit="images/s", label="Throughput", better="higher", series=True),
     Metric(key="time/train_s", unit="s", label="Training time, evaluation left out", better="lower", series=True),
     Metric(key="final/train_error_pct", unit="%", label="Final training error", better="lower"),
     Metric(key="final/train_loss", unit="nats", label="Final training loss", better="lower"),
     Metric(key="final/val_error_pct", unit="%", label="Final test error", better="lower"),
+    Metric(key="final/val_error_top5_pct", unit="%", label="Final test error, top 5", better="lower"),
     Metric(key="final/val_loss", unit="nats", label="Final test loss", better="lower"),
     Metric(key="final/train_images", unit="images", label="Images behind the training error"),
     Metric(key="final/val_images", unit="images", label="Images behind the test error"),
@@ -99,7 +120,9 @@ METRICS = _table(
     Metric(key="time/total_s", unit="s", label="Trial time, everything", better="lower"),
     Metric(key="time/evaluate_s", unit="s", label="Time in evaluation", better="lower"),
     Metric(key="data/corrupt_images", unit="images", label="Images that could not be decoded", better="lower"),
+    Metric(key="schedule/warmup_iterations", unit="steps", label="Length of a warm-up that ends by the training error"),
     Metric(key="device/memory_peak_gib", unit="GiB", label="Peak device memory", better="lower"),
+    *_ladder(),
 )
 
 STEPS_ARTIFACT = "steps.parquet"

@@ -14,6 +14,7 @@ from models.spec import ModelSpec
 from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec
 from workloads.recipes import Recipe
+from workloads.schedule import Schedule
 
 Scalar = str | int | float | bool | None
 
@@ -54,6 +55,16 @@ class Trial:
     def cell_id(self) -> str:
         """As `id`, the seed left out."""
         return _digest({key: value for key, value in self.settings().items() if key != "seed"})
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The recipe on this data set: how many steps, and each one's learning rate."""
+        return Schedule.of(self.recipe, self.dataset.train_images)
+
+    @property
+    def train_images(self) -> int:
+        """Images in all steps together."""
+        return self.schedule.steps * self.recipe.batch_size
 
     @property
     def name(self) -> str:

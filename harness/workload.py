@@ -8,19 +8,18 @@ slip, and refused.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from harness.trial import Scale
 from harness.workload_fields import Axes, FileFields, axes_of, read
 from harness.workload_file import read_text
+from harness.workload_fit import check_fit
 from harness.workload_source import Mistakes, Place, parse, show, suggest
 from models import MODELS
 from models.spec import ModelSpec
@@ -80,6 +79,8 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
     assert fields is not None
     alternatives = _alternatives(fields, mistakes)
     _check_count(math.prod(map(len, alternatives.values())) * len(fields.seeds), (), mistakes)
+    mistakes.check()
+    check_fit(**alternatives, mistakes=mistakes)
     mistakes.check()
     settings = {"name", "description", "seeds", "claims", "audit", "isolation", "max_attempts"}
     return Workload(
@@ -150,8 +151,7 @@ def _recipes(block: Mapping[str, Any], mistakes: Mistakes) -> list[Recipe]:
     base = _named(block, "name", RECIPES, ("recipe",), mistakes)
     if base is None:
         return []
-    change = partial(dataclasses.replace, base)
-    return _settings_product(Recipe, change, block, "name", ("recipe",), mistakes, optional=True)
+    return _settings_product(Recipe, base.changed, block, "name", ("recipe",), mistakes, optional=True)
 
 
 def _settings_product(

@@ -126,6 +126,14 @@ class ResNetSpec(ModelSpec):
         return "3x3" if self.unit != "bottleneck" or descends else "1x1"
 
     @property
+    def branches_end_in_norm(self) -> bool:
+        return self.shortcut != "plain" and self.activation in (ORIGINAL, "relu_only_preact")
+
+    @property
+    def takes_any_size(self) -> bool:
+        return True
+
+    @property
     def source(self) -> str | None:
         return source_of(self)
 

@@ -39,6 +39,16 @@ class ModelSpec(ABC):
         return None
 
     @property
+    def branches_end_in_norm(self) -> bool:
+        """Whether each residual branch ends in batch norm, whose scale may start at 0 (Goyal 2017, section 5.1)."""
+        return False
+
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether a trained network takes images of any size, its classifier averaged over all places."""
+        return False
+
+    @property
     def source(self) -> str | None:
         """The paper that defines exactly this network, or None where no paper does."""
         return None

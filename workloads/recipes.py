@@ -2,47 +2,149 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Optimizer, schedule, batch, augmentation and precision. Every field can be overridden in a workload file."""
+    """Optimizer, schedule, batch, augmentation, precision, evaluation. A workload file can override every field."""
 
-    epochs: int
+    epochs: int | None = None
+    """Length of the training, in whole batches of the training set; either this or `iterations`."""
+    iterations: int | None = None
+    """Length of the training in steps."""
     batch_size: int
-    """Images a step over all workers."""
+    """Images a step over all workers, who share them; more workers never make it more."""
+    micro_batch_size: int | None = None
+    """Images that a worker takes through the network at once, its gradients summed over its share of a step. None is
+    the whole share. Weights come out the same but for batch norm, whose statistics are then over so many images."""
+
     lr: float
-    """Highest learning rate."""
-    schedule: Literal["constant", "linear"] = "linear"
-    """After the warm-up: constant, or linear from `lr` to zero, which the step after the last one would have."""
+    """Highest learning rate; see `lr_scaling_images`."""
+    lr_scaling_images: int | None = None
+    """The linear scaling rule: `lr` is for so many images a step and grows with `batch_size`. None: no such rule."""
+    schedule: Literal["constant", "linear", "steps", "plateau"] = "linear"
+    """After the warm-up: constant; linear from `lr` to zero, which the step after the last one would have; multiplied
+    by `lr_drop_factor` at fixed steps; or so multiplied when the training error, epoch by epoch, stops falling."""
+    lr_drop_epochs: tuple[int, ...] = ()
+    """`steps`: drop after so many epochs."""
+    lr_drop_iterations: tuple[int, ...] = ()
+    """`steps`: drop after so many iterations."""
+    lr_drop_factor: float = 0.1
+    plateau_epochs: int = 5
+    """`plateau`: drop when in so many epochs the training error has not fallen, by `plateau_points`, below its best."""
+    plateau_points: float = 0.1
+    """Percentage points."""
+
     warmup_fraction: float = 0.0
-    """Share of all steps in which the rate climbs linearly from zero to `lr`, reached at the last of them."""
+    """Length of the warm-up as a share of all steps; or in epochs, or in iterations, below."""
+    warmup_epochs: int = 0
+    warmup_iterations: int = 0
+    warmup_until_error_pct: float | None = None
+    """A warm-up that lasts until the training error of some steps is below this; see `Schedule.look`."""
+    warmup_lr: float | None = None
+    """Rate at the first step of the warm-up. None climbs from zero, which the step before the first would have."""
+    warmup_shape: Literal["climb", "hold"] = "climb"
+    """climb: linearly to `lr`; hold: `warmup_lr` all the time."""
+
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 1e-4
-    """On all parameters, as in the papers."""
-    augmentation: Literal["none", "crop-flip"] = "none"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    weight_decay_norm: bool = True
+    """Whether the scales and shifts of normalization layers decay too."""
+    zero_gamma: bool = False
+    """Whether the last batch norm of each residual branch starts with scale 0, so that units start as identities."""
+    classifier_std: float | None = None
+    """Standard deviation of the classifier's first weights, normal around 0. None leaves them to the model."""
+
+    augmentation: Literal["none", "crop-flip", "scale-jitter", "random-resized-crop"] = "none"
+    """crop-flip: padded by 4 pixels, cropped at random, mirrored (He 2015, section 4.2). scale-jitter: shorter side of
+    256 to 480 pixels, 224 cropped at random, mirrored, PCA colour (section 3.4). random-resized-crop: a crop of random
+    area and aspect ratio, mirrored (Szegedy 2015). The data set says which of them it has."""
+    evaluation: Literal["single-crop", "10-crop", "multi-scale"] = "single-crop"
+    """How the final test error is counted; after each epoch it is a single crop. 10-crop: corners, centre and their
+    mirror images; multi-scale: whole images, the shorter side of 224, 256, 384, 480 and 640 pixels. Scores averaged."""
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    """fp16 comes with gradient scaling; tf32 needs a GPU."""
     channels_last: bool = False
     compile: bool = False
 
     def __post_init__(self) -> None:
-        _check(self.epochs >= 1, f"epochs is {self.epochs}; it must be at least 1")
-        _check(self.batch_size >= 1, f"batch_size is {self.batch_size}; it must be at least 1")
-        _check(self.lr > 0, f"lr is {self.lr}; it must be above 0")
-        _check(0 <= self.warmup_fraction < 1, f"warmup_fraction is {self.warmup_fraction}; it must be in [0, 1)")
-        _check(0 <= self.momentum < 1, f"momentum is {self.momentum}; it must be in [0, 1)")
-        _check(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}; it must not be negative")
+        _check_length(self)
+        _check_rates(self)
+        _check_warmup(self)
+        _check_optimizer(self)
 
-    def lr_at(self, step: int, steps: int) -> float:
-        """The learning rate of one step, counted from 0, of `steps` in all."""
-        warmup = round(self.warmup_fraction * steps)
-        if step < warmup:
-            return self.lr * (step + 1) / warmup
-        if self.schedule == "constant":
-            return self.lr
-        return self.lr * (steps - step) / (steps - warmup)
+    def changed(self, **changes: Any) -> Recipe:
+        """With some fields changed. A length in the other unit takes the place of this one's."""
+        for unit, other in (("epochs", "iterations"), ("iterations", "epochs")):
+            if changes.get(unit) is not None:
+                changes = {other: None, **changes}
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def differences(self) -> dict[str, Any]:
+        """The fields whose value is not the default: what there is to say of a recipe."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+
+
+def _check_length(recipe: Recipe) -> None:
+    for name in ("epochs", "iterations", "batch_size", "micro_batch_size", "lr_scaling_images"):
+        value = getattr(recipe, name)
+        _check(value is None or value >= 1, f"{name} is {value}; it must be at least 1")
+    both = recipe.epochs is not None and recipe.iterations is not None
+    _check(not both, f"epochs is {recipe.epochs} and iterations is {recipe.iterations}; a recipe has one length")
+    none = recipe.epochs is None and recipe.iterations is None
+    _check(not none, "a recipe lacks its length: epochs or iterations")
+
+
+def _check_rates(recipe: Recipe) -> None:
+    _check(recipe.lr > 0, f"lr is {recipe.lr}; it must be above 0")
+    drops = {"lr_drop_epochs": recipe.lr_drop_epochs, "lr_drop_iterations": recipe.lr_drop_iterations}
+    for name, values in drops.items():
+        rising = all(early < late for early, late in itertools.pairwise((0, *values)))
+        _check(rising, f"{name} is {list(values)}; it must rise from at least 1")
+        stepwise = recipe.schedule == "steps" or not values
+        _check(stepwise, f"{name} is for schedule steps; schedule {recipe.schedule} has none: make it []")
+    given = [name for name, values in drops.items() if values]
+    _check(len(given) < 2, "lr_drop_epochs and lr_drop_iterations exclude each other: make one of them []")
+    _check(bool(given) or recipe.schedule != "steps", "schedule steps needs lr_drop_epochs or lr_drop_iterations")
+    _check(0 < recipe.lr_drop_factor < 1, f"lr_drop_factor is {recipe.lr_drop_factor}; it must be in (0, 1)")
+    _check(recipe.plateau_epochs >= 1, f"plateau_epochs is {recipe.plateau_epochs}; it must be at least 1")
+    _check(recipe.plateau_points >= 0, f"plateau_points is {recipe.plateau_points}; it must not be negative")
+
+
+def _check_warmup(recipe: Recipe) -> None:
+    _check(0 <= recipe.warmup_fraction < 1, f"warmup_fraction is {recipe.warmup_fraction}; it must be in [0, 1)")
+    for name in ("warmup_epochs", "warmup_iterations"):
+        value = getattr(recipe, name)
+        _check(value >= 0, f"{name} is {value}; it must not be negative")
+    until = recipe.warmup_until_error_pct
+    _check(until is None or 0 < until <= 100, f"warmup_until_error_pct is {until}; it must be in (0, 100]")
+    lengths = ("warmup_fraction", "warmup_epochs", "warmup_iterations", "warmup_until_error_pct")
+    given = [name for name in lengths if getattr(recipe, name)]
+    _check(len(given) < 2, f"{' and '.join(given)} exclude each other: a warm-up has one length")
+    rate = recipe.warmup_lr
+    _check(rate is None or rate > 0, f"warmup_lr is {rate}; it must be above 0")
+    _check(rate is None or bool(given), f"warmup_lr is {rate}, but there is no warm-up: give its length")
+    _check(recipe.warmup_shape == "climb" or rate is not None, "warmup_shape hold needs warmup_lr")
+    held = until is None or recipe.warmup_shape == "hold"
+    _check(held, "warmup_until_error_pct needs warmup_shape hold: nobody knows how long the climb would be")
+
+
+def _check_optimizer(recipe: Recipe) -> None:
+    _check(0 <= recipe.momentum < 1, f"momentum is {recipe.momentum}; it must be in [0, 1)")
+    _check(recipe.momentum > 0 or not recipe.nesterov, "nesterov needs a momentum above 0")
+    _check(recipe.weight_decay >= 0, f"weight_decay is {recipe.weight_decay}; it must not be negative")
+    std = recipe.classifier_std
+    _check(std is None or std >= 0, f"classifier_std is {std}; it must not be negative")
 
 
 def _check(condition: bool, message: str) -> None:
@@ -50,6 +152,65 @@ def _check(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+_HE_2015_CIFAR = Recipe(
+    iterations=64_000,
+    batch_size=128,
+    lr=0.1,
+    schedule="steps",
+    lr_drop_iterations=(32_000, 48_000),
+    augmentation="crop-flip",
+)
+_HE_2015_IMAGENET = Recipe(
+    iterations=600_000,
+    batch_size=256,
+    lr=0.1,
+    schedule="plateau",
+    augmentation="scale-jitter",
+    evaluation="10-crop",
+)
+
 RECIPES: dict[str, Recipe] = {
+    # For small machines.
     "quick": Recipe(epochs=12, batch_size=64, lr=0.1, schedule="linear", warmup_fraction=0.25),
+    # He 2015 (arXiv 1512.03385), section 4.2; its 110 layers start at a tenth of the rate.
+    "he2015-cifar": _HE_2015_CIFAR,
+    "he2015-cifar-110": dataclasses.replace(
+        _HE_2015_CIFAR, warmup_until_error_pct=80.0, warmup_lr=0.01, warmup_shape="hold"
+    ),
+    # He 2015, section 3.4, "up to 60 x 10^4 iterations": the rate drops "when the error plateaus", by a rule that the
+    # paper does not give; or, as most who repeat it do, each time after so many iterations, some 30 epochs.
+    "he2015-imagenet": _HE_2015_IMAGENET,
+    "he2015-imagenet-steps": dataclasses.replace(
+        _HE_2015_IMAGENET, schedule="steps", lr_drop_iterations=(150_000, 300_000, 450_000)
+    ),
+    # He 2016 (arXiv 1603.05027), appendix: as before, with a warm-up for all CIFAR nets.
+    "he2016-cifar": dataclasses.replace(_HE_2015_CIFAR, warmup_iterations=400, warmup_lr=0.01, warmup_shape="hold"),
+    # Its Table 4, first row: the released code (KaimingHe/resnet-1k-layers on facebook/fb.resnet.torch), 1-based epochs
+    # 81 and 122 there.
+    "he2016-cifar-64": Recipe(
+        epochs=200,
+        batch_size=64,
+        lr=0.1,
+        schedule="steps",
+        lr_drop_epochs=(80, 121),
+        nesterov=True,
+        augmentation="crop-flip",
+    ),
+    # Goyal 2017 (arXiv 1706.02677), sections 2.1, 2.2 and 5.1. Batch norm is over 32 images whatever the batch.
+    "goyal2017-imagenet": Recipe(
+        epochs=90,
+        batch_size=256,
+        micro_batch_size=32,
+        lr=0.1,
+        lr_scaling_images=256,
+        schedule="steps",
+        lr_drop_epochs=(30, 60, 80),
+        warmup_epochs=5,
+        warmup_lr=0.1,
+        nesterov=True,
+        weight_decay_norm=False,
+        zero_gamma=True,
+        classifier_std=0.01,
+        augmentation="random-resized-crop",
+    ),
 }

@@ -214,7 +214,7 @@ class TrialQueue:
     def _running(self, lease: Lease) -> Running:
         trial = lease.trial
         epoch = self._epochs.get(trial.id, 0)
-        return Running(label=trial.name, group=lease.group, epoch=epoch, epochs=trial.recipe.epochs)
+        return Running(label=trial.name, group=lease.group, epoch=epoch, epochs=trial.schedule.epochs)
 
 
 def _ended(lease: Lease, outcome: Outcome, reason: str) -> TrialEnded:

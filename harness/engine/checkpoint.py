@@ -21,7 +21,7 @@ from harness.engine.context import TrialContext
 from harness.engine.distributed import from_rank_0
 from harness.storage import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 """Checkpoints kept: the newest, and one before it in case the newest is damaged."""
 log = logging.getLogger(__name__)
@@ -38,7 +38,12 @@ class Checkpoint:
     step: int
     """Steps done in the running epoch."""
     module: dict[str, Any]
-    optimizer: dict[str, Any]
+    stepper: dict[str, Any]
+    """Optimizer and gradient scaler."""
+    schedule: dict[str, Any]
+    """What the schedule has seen: a plateau, the end of a warm-up."""
+    milestones: dict[int, tuple[float, float]]
+    """Thresholds reached, see `milestones.Milestones`."""
     history: Tensor
     """Steps of the epochs done, see `record.Column`: float64 [steps, 4]."""
     running: Tensor | None

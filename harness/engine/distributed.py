@@ -31,7 +31,7 @@ def process_group(device: torch.device, *, timeout_s: float = 600.0) -> Iterator
         dist.destroy_process_group()
 
 
-def data_parallel(module: nn.Module, device: torch.device) -> nn.Module:
+def data_parallel(module: nn.Module, device: torch.device) -> DistributedDataParallel:
     """The module with its gradients averaged over all ranks.
 
     Batch statistics stay each rank's own. Running statistics take no part in training, so they are sent once before

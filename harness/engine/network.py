@@ -2,39 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from harness.engine.context import TrialContext
 from harness.engine.distributed import data_parallel
 from harness.trial import Trial
+from models.blocks import ExclusiveGateUnit, ResidualUnit
 from workloads.recipes import Recipe
+
+Norm = nn.modules.batchnorm._BatchNorm  # noqa: SLF001  # torch has no other name for all its batch norms
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Network:
+    """The weights as training calls them: over all workers, compiled. Evaluation calls the bare module."""
+
+    call: Callable[[Tensor], Tensor]
+    parallel: DistributedDataParallel | None
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Backward passes in this context leave the gradients to this worker: the next one outside sums them up."""
+        return contextlib.nullcontext() if self.parallel is None else self.parallel.no_sync()
 
 
 def build_module(trial: Trial, device: torch.device) -> nn.Module:
     """The network on the device, its weights drawn on the host: a seed gives the same ones whatever the device."""
-    dataset = trial.dataset
-    module = trial.model.build(
-        in_channels=dataset.channels, num_classes=dataset.classes, image_size=dataset.image_size
-    ).to(device)
-    return module.to(memory_format=torch.channels_last) if trial.recipe.channels_last else module
+    dataset, recipe = trial.dataset, trial.recipe
+    module = trial.model.build(in_channels=dataset.channels, num_classes=dataset.classes, image_size=dataset.image_size)
+    initialize(module, recipe)
+    module = module.to(device)
+    return module.to(memory_format=torch.channels_last) if recipe.channels_last else module
 
 
-def runnable(module: nn.Module, recipe: Recipe, context: TrialContext) -> Callable[[Tensor], Tensor]:
-    """The same weights as training calls them: over all workers, compiled. Evaluation calls the bare module."""
-    network = data_parallel(module, context.device) if context.world_size > 1 else module
-    return torch.compile(network) if recipe.compile else network
+@torch.no_grad()
+def initialize(module: nn.Module, recipe: Recipe) -> None:
+    """What the recipe wants otherwise than the model draws it (Goyal 2017, section 5.1)."""
+    if recipe.zero_gamma:
+        for norm in last_norms(module):
+            norm.weight.zero_()
+    if recipe.classifier_std is not None:
+        classifier = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
+        nn.init.normal_(classifier.weight, std=recipe.classifier_std)
+
+
+def last_norms(module: nn.Module) -> Iterable[Norm]:
+    """The last batch norm of each residual branch.
+
+    Raises:
+        ValueError: there is no residual branch that ends in one.
+    """
+    branches = [unit.branch for unit in module.modules() if isinstance(unit, ResidualUnit | ExclusiveGateUnit)]
+    norms = [[layer for layer in branch.modules() if isinstance(layer, Norm)][-1:] for branch in branches]
+    if not all(norms) or not norms:
+        raise ValueError("zero_gamma needs residual branches that end in batch norm")
+    return [norm for found in norms for norm in found]
+
+
+def runnable(module: nn.Module, recipe: Recipe, context: TrialContext) -> Network:
+    """The same weights as training calls them."""
+    parallel = data_parallel(module, context.device) if context.world_size > 1 else None
+    network = module if parallel is None else parallel
+    return Network(torch.compile(network) if recipe.compile else network, parallel)
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum; weight decay on all parameters, as in the papers. The rate is set at each step."""
+    """SGD with momentum; weight decay on all parameters, or all but normalization's. The rate is set at each step."""
     return torch.optim.SGD(
-        module.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        _decay_groups(module, recipe),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
     )
+
+
+def _decay_groups(module: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+    if recipe.weight_decay_norm:
+        return [{"params": list(module.parameters())}]
+    kinds = (Norm, nn.LayerNorm, nn.GroupNorm)
+    norm = {id(own) for layer in module.modules() if isinstance(layer, kinds) for own in layer.parameters()}
+    groups = [[own for own in module.parameters() if (id(own) in norm) is is_norm] for is_norm in (False, True)]
+    return [{"params": groups[0]}, {"params": groups[1], "weight_decay": 0.0}]
 
 
 def precision(recipe: Recipe, device: torch.device) -> torch.autocast:
     """The context in which the network and its loss are computed; weights stay fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16")
+    dtype = AUTOCAST.get(recipe.precision)
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def gradient_scaler(recipe: Recipe, device: torch.device) -> torch.amp.GradScaler:
+    """Keeps small gradients of fp16 above zero, and leaves out a step whose gradients overflow; idle elsewhere."""
+    return torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")

@@ -23,16 +23,21 @@ def prepare_process(trial: Trial, device: torch.device) -> None:
     """Make a warm process equal to a fresh one: threads, numeric modes, memory, compiled graphs and seed.
 
     Seeds come last: what is built next, the network, is then the same on all ranks and in every attempt.
+
+    Raises:
+        ValueError: the device cannot compute with the recipe's precision.
     """
     if device.type == "cpu":
+        if trial.recipe.precision == "tf32":
+            raise ValueError("precision tf32 needs a GPU; on a CPU use fp32 or bf16")
         torch.set_num_threads(trial.scale.cpus_per_worker)
     else:
-        _prepare_cuda(device)
+        _prepare_cuda(device, tf32=trial.recipe.precision == "tf32")
     _forget_compiled_graphs(trial.cell_id)
     seed_generators(trial.seed, device)
 
 
-def _prepare_cuda(device: torch.device) -> None:
+def _prepare_cuda(device: torch.device, *, tf32: bool) -> None:
     gc.collect()  # networks hang in reference cycles, and hold device memory until those are collected
     torch.cuda.set_device(device)
     torch.cuda.empty_cache()
@@ -40,8 +45,9 @@ def _prepare_cuda(device: torch.device) -> None:
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.deterministic = False
     # fp32 means fp32: cuDNN's own default is TF32, with 10 bits of mantissa.
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # made at run time
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    mode = "tf32" if tf32 else "ieee"
+    torch.backends.cudnn.conv.fp32_precision = mode  # type: ignore[attr-defined]  # made at run time
+    torch.backends.cuda.matmul.fp32_precision = mode
 
 
 @lru_cache(maxsize=1)

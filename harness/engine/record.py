@@ -11,6 +11,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from harness.engine.step import Answer
 from harness.engine.timing import step_clock
 
 
@@ -48,14 +49,19 @@ class EpochRecord:
         """A new epoch, or the rest of one whose earlier rows [4, steps] are given."""
         self._read_out = _NO_STEPS if read_out is None else read_out
         self.done = self._read_out.shape[1]
+        self._errors[: self.done] = self._read_out[Column.ERRORS].to(self._errors)
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def add(self, answer: Answer) -> None:
         """One step's mean loss and its errors."""
-        self._losses[self.done] = loss.detach()
-        self._errors[self.done] = (logits.detach().argmax(1) != labels).sum()
+        self._losses[self.done] = answer.loss
+        self._errors[self.done] = answer.errors
         self.clock.lap()
         self.done += 1
         self._attempt_steps += 1
+
+    def errors_of_last(self, steps: int) -> Tensor:
+        """This rank's errors in the last steps of the epoch, on the device."""
+        return self._errors[self.done - steps : self.done].sum()
 
     def last_loss_is_finite(self) -> bool:
         """Waits for the device."""

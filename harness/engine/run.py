@@ -12,6 +12,7 @@ from harness.engine.checkpoint import Checkpoint, CheckpointFolder
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects, from_rank_0
 from harness.engine.evaluate import Evaluation
+from harness.engine.milestones import as_results
 from harness.engine.process import describe_workers, memory_peak_gib, prepare_process
 from harness.engine.record import Column, steps_csv
 from harness.engine.train import TimedOut, Training, only_finite
@@ -22,7 +23,6 @@ from harness.schema import TRACE_ARTIFACT, Outcome
 from harness.storage import write_atomic
 from harness.trial import Trial
 from models.complexity import count
-from workloads.datasets.spec import steps_per_epoch
 
 STEPS_FILE = "steps.csv"
 
@@ -69,6 +69,7 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     results = _final(train, test) | model | _speed(training, model["model/train_flops_per_image"])
     results |= {"device/memory_peak_gib": max(memory)} if memory else {}
     results |= {"data/corrupt_images": _corrupt_images(training)}
+    results |= _progress(training)
     results |= {"time/evaluate_s": training.evaluate_s, "time/total_s": training.total_s}
     if not reason and train.is_chance:
         reason = f"final training error {train.error_pct:.2f} % is no better than always answering the commonest class"
@@ -86,11 +87,17 @@ def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
     checkpoint = CheckpointFolder.of(context).read(trial_id=trial.id, world_size=context.world_size)
     resumed = None
     if checkpoint is not None:
-        steps = steps_per_epoch(trial.dataset.train_images, trial.recipe.batch_size)
-        resumed = checkpoint.epoch + checkpoint.step / steps
+        resumed = checkpoint.epoch + checkpoint.step / trial.schedule.steps_per_epoch
     if context.rank == 0:
         context.emit(TrialStarted(trial_id=trial.id, attempt=context.attempt, tags=tags, resumed_epoch=resumed))
     return checkpoint
+
+
+def _progress(training: Training) -> dict[str, float]:
+    """When which error was reached, and how long a warm-up was that waited for one; nothing of what never came."""
+    warm_from = training.schedule_state.warm_from
+    warmup = {} if warm_from is None else {"schedule/warmup_iterations": warm_from}
+    return as_results(training.milestones) | warmup
 
 
 def _corrupt_images(training: Training) -> int:
@@ -113,12 +120,13 @@ def _ended(training: Training, outcome: Outcome, reason: str, results: dict[str,
 def _write_steps(training: Training) -> None:
     context = training.context
     if context.rank == 0:
-        write_atomic(context.folder / STEPS_FILE, steps_csv(training.history, training.steps_per_epoch))
+        write_atomic(context.folder / STEPS_FILE, steps_csv(training.history, training.schedule.steps_per_epoch))
     training.emit(ArtifactWritten(trial_id=training.trial.id, attempt=context.attempt, path=STEPS_FILE))
 
 
 def _final(train: Evaluation, test: Evaluation) -> dict[str, float]:
-    return {
+    top5 = {} if test.error_top5_pct is None else {"final/val_error_top5_pct": test.error_top5_pct}
+    return top5 | {
         "final/train_error_pct": train.error_pct,
         "final/train_loss": train.loss,
         "final/train_images": train.images,

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from harness.engine.checkpoint import Checkpoint, CheckpointFolder
 from harness.engine.context import TrialContext
-from harness.engine.distributed import any_rank, gathered
+from harness.engine.distributed import any_rank, gathered, summed
 from harness.engine.evaluate import Evaluation, evaluate
-from harness.engine.network import build_module, make_optimizer, precision, runnable
+from harness.engine.milestones import Milestones, passed
+from harness.engine.network import build_module
 from harness.engine.process import load_everywhere
 from harness.engine.randomness import random_state, restore_random_state, seed_generators
 from harness.engine.record import NO_HISTORY, Column, EpochRecord, over_ranks
+from harness.engine.step import Stepper
 from harness.errors import HarnessError, Stopped
 from harness.events import EpochEnded, Event
 from harness.trial import Trial
-from workloads.datasets.spec import Split, mixed_seed, steps_per_epoch
+from workloads.datasets.spec import Split, mixed_seed
+from workloads.schedule import LOOK_STEPS, START, ScheduleState
 
 
 class TimedOut(HarnessError):
@@ -35,13 +38,14 @@ class Training:
         self.recipe = trial.recipe
         self.context = context
         self.data = load_everywhere(trial.dataset, context)
-        self.steps_per_epoch = steps_per_epoch(trial.dataset.train_images, self.recipe.batch_size)
+        self.schedule = trial.schedule
+        self.schedule_state = START
         self.module = build_module(trial, context.device)
-        self.network = runnable(self.module, self.recipe, context)
-        self.optimizer = make_optimizer(self.module, self.recipe)
-        self.precision = precision(self.recipe, context.device)
-        self.record = EpochRecord(self.steps_per_epoch, context.device)
+        self.stepper = Stepper(self.module, self.recipe, context)
+        self.record = EpochRecord(self.schedule.steps_per_epoch, context.device)
+        self.milestones: Milestones = {}
         self.epoch = 0
+        self._lr = 0.0
         self.history = NO_HISTORY
         self.evaluate_s = 0.0
         self._earlier_s = 0.0
@@ -58,15 +62,16 @@ class Training:
             Stopped: asked to stop; a checkpoint is written.
             TimedOut: out of time; a checkpoint is written.
         """
-        while self.epoch < self.recipe.epochs:
+        while self.epoch < self.schedule.epochs:
             self._train_epoch()
             rows = self._close_epoch()
             lost = (~rows[:, Column.LOSS].isfinite()).nonzero()
-            self._report_epoch(rows, None if len(lost) else self.evaluate("test"))
+            self._report_epoch(rows, None if len(lost) else self._test())
             if len(lost):
                 step = int(lost[0]) + 1
-                return f"training loss not finite in epoch {self.epoch}, step {step} of {self.steps_per_epoch}"
-            if self.epoch < self.recipe.epochs:
+                steps = self.schedule.steps_in(self.epoch - 1)
+                return f"training loss not finite in epoch {self.epoch}, step {step} of {steps}"
+            if self.epoch < self.schedule.epochs:
                 self._after_epoch()
         return ""
 
@@ -83,24 +88,35 @@ class Training:
         )
         self.module.train()
         self.record.clock.start()
+        steps = self.schedule.steps_in(self.epoch)
         for images, labels in batches:
             self._step(images, labels)
-            if self.record.done < self.steps_per_epoch and self._between_steps():
+            if self.record.done == steps or self._between_steps():
                 break
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
-        self.optimizer.param_groups[0]["lr"] = self.recipe.lr_at(
-            self.epoch * self.steps_per_epoch + self.record.done, self.recipe.epochs * self.steps_per_epoch
+        self._lr = self.schedule.lr_at(self._steps_done, self.schedule_state)
+        self.record.add(self.stepper.step(images, labels, lr=self._lr))
+        if self.schedule.waits_for_error(self.schedule_state) and self.record.done % LOOK_STEPS == 0:
+            self._look_at_error()
+
+    def _look_at_error(self) -> None:
+        """Whether the warm-up is over. This makes a GPU wait, but only in the warm-up, and once in some steps."""
+        errors = int(summed(self.record.errors_of_last(LOOK_STEPS), self.context.world_size))
+        error_pct = 100 * errors / (LOOK_STEPS * self.recipe.batch_size)
+        self.schedule_state = self.schedule.look(self.schedule_state, step=self._steps_done, error_pct=error_pct)
+
+    @property
+    def _steps_done(self) -> int:
+        return self.epoch * self.schedule.steps_per_epoch + self.record.done
+
+    def _test(self) -> Evaluation:
+        """The test error after an epoch, and which thresholds it is the first to reach."""
+        evaluation = self.evaluate("test")
+        self.milestones = passed(
+            self.milestones, error_pct=evaluation.error_pct, train_s=self.train_s, evaluate_s=self.evaluate_s
         )
-        if self.recipe.channels_last:
-            images = images.to(memory_format=torch.channels_last)
-        with self.precision:
-            logits = self.network(images)
-            loss = functional.cross_entropy(logits, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.record.add(loss, logits, labels)
+        return evaluation
 
     def evaluate(self, split: Split) -> Evaluation:
         """The network as it stands, on plain images; the time it takes is kept apart from training's."""
@@ -114,7 +130,7 @@ class Training:
             batch_size=self.recipe.batch_size // self.context.world_size,
             rank=self.context.rank,
             world_size=self.context.world_size,
-            precision=self.precision,
+            precision=self.stepper.precision,
         )
         self.evaluate_s += time.perf_counter() - started
         return evaluation
@@ -135,7 +151,12 @@ class Training:
         rows = over_ranks(gathered(self.record.rows(), self.context.world_size, self.context.device))
         self.history = torch.cat([self.history, rows])
         self.epoch += 1
+        self.schedule_state = self.schedule.after_epoch(self.schedule_state, error_pct=self._error_pct(rows))
         return rows
+
+    def _error_pct(self, rows: Tensor) -> float:
+        """Training error of some steps, counted while training."""
+        return 100 * rows[:, Column.ERRORS].sum().item() / (len(rows) * self.recipe.batch_size)
 
     def _report_epoch(self, rows: Tensor, test: Evaluation | None) -> None:
         """One point of every series, those that are not finite left out."""
@@ -143,12 +164,14 @@ class Training:
         seconds = rows[:, Column.SECONDS].sum().item()
         values = {
             "train/loss": rows[:, Column.LOSS].mean().item(),
-            "train/error_pct": 100 * rows[:, Column.ERRORS].sum().item() / images,
+            "train/error_pct": self._error_pct(rows),
+            "train/lr": self._lr,
             "throughput/images_per_s": images / seconds,
             "time/train_s": self.train_s,
         }
         if test is not None:
             values |= {"val/loss": test.loss, "val/error_pct": test.error_pct}
+            values |= {} if test.error_top5_pct is None else {"val/error_top5_pct": test.error_top5_pct}
         self.emit(
             EpochEnded(
                 trial_id=self.trial.id, attempt=self.context.attempt, epoch=self.epoch, values=only_finite(values)
@@ -184,7 +207,7 @@ class Training:
         loss_lost, stop, late = any_rank(flags, self.context.world_size, self.context.device)
         if (stop or late) and not loss_lost:
             self.checkpoint()
-            where = f"after {self.epoch} of {self.recipe.epochs} epochs and {self.record.done} steps"
+            where = f"after {self.epoch} of {self.schedule.epochs} epochs and {self.record.done} steps"
             raise Stopped(f"stopped {where}") if stop else TimedOut(f"out of time {where}")
         return loss_lost
 
@@ -213,7 +236,9 @@ class Training:
             epoch=self.epoch,
             step=self.record.done,
             module=self.module.state_dict(),
-            optimizer=self.optimizer.state_dict(),
+            stepper=self.stepper.state(),
+            schedule=dataclasses.asdict(self.schedule_state),
+            milestones=self.milestones,
             history=self.history,
             running=running,
             random=random,
@@ -225,7 +250,9 @@ class Training:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.module.load_state_dict(checkpoint.module)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.stepper.restore(checkpoint.stepper)
+        self.schedule_state = ScheduleState(**checkpoint.schedule)
+        self.milestones = checkpoint.milestones
         self.epoch, self.history = checkpoint.epoch, checkpoint.history
         self.evaluate_s, self._earlier_s = checkpoint.evaluate_s, checkpoint.total_s
 

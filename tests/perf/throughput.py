@@ -88,7 +88,7 @@ def plain_pytorch(trial: Trial) -> Iterator[list[float]]:
         net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
     steps = len(labels) // recipe.batch_size
-    for epoch in range(recipe.epochs):
+    for epoch in range(trial.schedule.epochs):
         order = torch.randperm(len(labels))
         loss_sum, errors = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         seconds = []
@@ -96,7 +96,7 @@ def plain_pytorch(trial: Trial) -> Iterator[list[float]]:
         for i in range(steps):
             batch = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
             x, y = images[batch], labels[batch]
-            optimizer.param_groups[0]["lr"] = recipe.lr_at(epoch * steps + i, steps * recipe.epochs)
+            optimizer.param_groups[0]["lr"] = trial.schedule.lr_at(epoch * steps + i)
             logits = net(x)
             loss = functional.cross_entropy(logits, y)
             optimizer.zero_grad(set_to_none=True)

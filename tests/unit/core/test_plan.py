@@ -59,11 +59,11 @@ def audited(within: bool, text: str = TEXT) -> tuple[Workload, Plan]:
     return workload, make_plan(workload, trials, {}, count=FakeCount(), audit=audit)
 
 
-def test_training_flops_are_epochs_times_images_times_flops_an_image() -> None:
+def test_training_flops_are_those_of_all_whole_batches() -> None:
     workload, trials = swept()
     [cheapest] = [t for t in make_plan(workload, trials, {}, count=FakeCount()).trials if t.trial_id == trials[0].id]
     assert trials[0].name == "plain-8 epochs=2 seed 0"
-    assert cheapest.train_flops == 2 * 1442 * 48_000  # digits: 1,442 training and 355 test images
+    assert cheapest.train_flops == 2 * 22 * 64 * 48_000  # digits: 1,442 training and 355 test images
     assert cheapest.evaluate_flops == 2 * 8_000 * (2 * 355 + 1442)
 
 

@@ -71,8 +71,19 @@ MISTAKES = [
     ("epochs: 1", "lr: .nan", 7, ["recipe.lr is nan", "finite"]),
     ("epochs: 1", "lr: .inf", 7, ["finite"]),
     ("epochs: 1", "compile: 1", 7, ["is 1", "true or false"]),
-    ("epochs: 1", "schedule: linaer", 7, ["is 'linaer'", "'constant' or 'linear'", "did you mean 'linear'?"]),
+    (
+        "epochs: 1",
+        "schedule: linaer",
+        7,
+        ["is 'linaer'", "'constant', 'linear', 'steps' or 'plateau'", "did you mean 'linear'?"],
+    ),
     ("{name: quick, epochs: 1}", "{epochs: 1}", 7, ["recipe lacks 'batch_size'"]),
+    ("{name: quick, epochs: 1}", "{batch_size: 1, lr: 1}", 7, ["lacks its length: epochs or iterations"]),
+    ("epochs: 1", "batch_size: 1443", 7, ["batch_size is 1443", "only 1442 training images"]),
+    ("epochs: 1", "micro_batch_size: 24", 7, ["micro_batch_size 24 does not divide the 64 images"]),
+    ("{name: quick, epochs: 1}", "{name: he2015-cifar, iterations: 99}", 7, ["lr_drop_iterations", "ends after 99"]),
+    ("{name: quick, epochs: 1}", "{name: he2016-cifar, epochs: 3}", 7, ["lr_drop_iterations", "33 iterations"]),
+    ("workers: 1", "workers: 3", 7, ["batch_size 64 cannot be shared by 3 workers", "nearest that can is 63"]),
     ("workers: 1", "workers: 0", 8, ["workers is 0", "at least 1"]),
     ("workers: 1", "wokers: 1", 8, ["unknown key 'wokers' in scale", "did you mean 'workers'?"]),
     ("workers: 1", "gpus_per_worker: 1.5", 8, ["gpus_per_worker is 1.5", "whole number"]),
@@ -118,6 +129,27 @@ def test_a_mistake_is_shown_with_its_line_and_what_is_allowed(old: str, new: str
     message = refusal(GOOD.replace(old, new))
     [shown] = [part for part in message.splitlines() if f"w.yaml:{line}: " in part and said[0] in part]
     assert all(words in shown for words in said)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (("shortcut: A", "shortcut: plain"), ("epochs: 1", "zero_gamma: true"), "zero_gamma does not fit plain-8"),
+        (("shortcut: A", "activation: full_preact"), ("epochs: 1", "zero_gamma: true"), "does not fit preresnet-8-A"),
+        (("workers: 1", "device: cpu"), ("epochs: 1", "precision: tf32"), "precision tf32 needs a GPU"),
+        (
+            ("model: resnet_cifar\n    depth: [8, 14]\n    shortcut: A", "model: vgg16"),
+            ("epochs: 1", "evaluation: multi-scale"),
+            "evaluation multi-scale does not fit vgg16",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused_at_the_recipes_setting(
+    first: tuple[str, str], second: tuple[str, str], said: str
+) -> None:
+    message = refusal(GOOD.replace(*first).replace(*second))
+    assert said in message
+    assert f"w.yaml:{5 if 'vgg16' in said else 7}: " in message
 
 
 @pytest.mark.parametrize("matrix", ["matrix: []", "matrix: {}", "matrix:", "matrix: 5"])

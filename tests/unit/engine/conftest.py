@@ -66,7 +66,7 @@ class Recording:
 
 
 def is_timeless(key: str) -> bool:
-    return not key.startswith(("time/", "throughput/", "speed/"))
+    return not key.startswith(("time/", "time_to_error/", "throughput/", "speed/"))
 
 
 def timeless_results(ended) -> dict[str, float]:

@@ -67,7 +67,7 @@ def test_errors_and_loss_equal_a_count_of_one_image_at_a_time(make_trial, split)
 def test_the_batch_size_changes_no_count(batch_size):
     data = three_class_data([[2.0, 1, 0], [0, 2, 1], [0, 2, 1], [0, 1, 2], [9, 1, 2]], [0, 1, 2, 2, 2])
     evaluation = answers(Scores(), data, classes=3, batch_size=batch_size)
-    assert evaluation == Evaluation(images=5, errors=2, loss=evaluation.loss, commonest=3)
+    assert evaluation == Evaluation(images=5, errors=2, errors_top5=None, loss=evaluation.loss, commonest=3)
     assert evaluation.error_pct == 40
 
 
@@ -84,7 +84,7 @@ def test_scores_that_are_not_finite_are_an_error_even_where_the_label_is_the_fir
 )
 def test_chance_is_within_one_point_of_always_answering_the_commonest_class(errors, chance):
     """400 of 1,000 images are of the commonest class: answering it makes 60.0 % errors, and 59.0 % is chance too."""
-    assert Evaluation(images=1000, errors=errors, loss=1.0, commonest=400).is_chance is chance
+    assert Evaluation(images=1000, errors=errors, errors_top5=None, loss=1.0, commonest=400).is_chance is chance
 
 
 def test_evaluation_leaves_weights_and_running_statistics_alone(make_trial):

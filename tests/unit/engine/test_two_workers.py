@@ -39,25 +39,26 @@ def ranks(tmp_path_factory):
     return [torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in range(2)]
 
 
-def trained_by_hand(trial):
-    """One process: each half of the batch goes through the network by itself, and the two gradients are averaged."""
+def trained_by_hand(trial, part=48):
+    """One process: each half of the batch goes through a network of its own, part by part; gradients are averaged."""
     data = Digits().load(CPU)
     torch.set_num_threads(1)
     torch.manual_seed(trial.seed)
     net = trial.model.build(in_channels=1, num_classes=10, image_size=8)
     other_half = trial.model.build(in_channels=1, num_classes=10, image_size=8)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
-    steps = 2 * 15
     for epoch in range(2):
         order = torch.randperm(1442, generator=torch.Generator().manual_seed(mixed_seed(trial.seed, epoch)))
         for i in range(15):
-            optimizer.param_groups[0]["lr"] = trial.recipe.lr_at(epoch * 15 + i, steps)
+            optimizer.param_groups[0]["lr"] = trial.schedule.lr_at(epoch * 15 + i)
             optimizer.zero_grad()
             other_half.load_state_dict(net.state_dict())
             other_half.zero_grad()
             for half, place in ((net, 0), (other_half, 48)):
-                batch = order[i * 96 + place :][:48]
-                functional.cross_entropy(half(data.train_images[batch]), data.train_labels[batch]).backward()
+                for first in range(i * 96 + place, i * 96 + place + 48, part):
+                    batch = order[first : first + part]
+                    loss = functional.cross_entropy(half(data.train_images[batch]), data.train_labels[batch])
+                    (loss * part / 48).backward()
             for mine, other in zip(net.parameters(), other_half.parameters(), strict=True):
                 mine.grad = (mine.grad + other.grad) / 2
             optimizer.step()
@@ -67,6 +68,12 @@ def trained_by_hand(trial):
 def test_weights_equal_those_of_one_process_that_averages_two_half_batches(ranks, make_trial):
     expected = trained_by_hand(make_trial(workers=2)).state_dict()
     for key, value in ranks[0]["weights"]["module"].items():
+        assert torch.allclose(value.double(), expected[key].double(), rtol=1e-4, atol=1e-5), key
+
+
+def test_gradients_in_parts_are_summed_on_each_worker_and_averaged_once(ranks, make_trial):
+    expected = trained_by_hand(make_trial(workers=2), part=24).state_dict()
+    for key, value in ranks[0]["parts"]["module"].items():
         assert torch.allclose(value.double(), expected[key].double(), rtol=1e-4, atol=1e-5), key
 
 
@@ -98,8 +105,8 @@ def test_every_rank_gets_the_same_end_and_rank_0_alone_emits(ranks):
     assert ranks[0]["ended"] == ranks[1]["ended"]
     assert ranks[0]["ended"].outcome is Outcome.FINISHED
     # Start, two epochs, an artifact; with a second start; and the epochs alone where training was called by itself.
-    assert ranks[0]["events"] == {"whole": 4, "part": 5, "weights": 2}
-    assert ranks[1]["events"] == {"whole": 0, "part": 0, "weights": 0}
+    assert ranks[0]["events"] == {"whole": 4, "part": 5, "weights": 2, "parts": 2}
+    assert ranks[1]["events"] == {"whole": 0, "part": 0, "weights": 0, "parts": 0}
 
 
 def test_a_request_that_one_rank_sees_stops_both_at_the_same_step(ranks):

@@ -58,6 +58,7 @@ def main(rank: int, folder: Path) -> None:
     whole, part = record("whole"), record("part", checkpoint_every_steps=4)
     found = {
         "weights": trained(trial, record("weights").context),
+        "parts": trained(tiny_trial(workers=2, micro_batch_size=24), record("parts").context),
         "ended": run_trial(trial, whole.context),
         "part": stopped_and_resumed(part, trial),
         "whole_curves": whole.curves(),

@@ -1,0 +1,85 @@
+"""One step: forward, backward and the optimizer, on this worker's share of a global batch."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.engine.context import TrialContext
+from harness.engine.network import gradient_scaler, make_optimizer, precision, runnable
+from workloads.recipes import Recipe
+
+
+class Answer(NamedTuple):
+    """What a step says of its share, on the device: its mean loss and how many images it got wrong."""
+
+    loss: Tensor
+    errors: Tensor
+
+
+class Stepper:
+    """Takes steps. What it must remember beside the module's weights is in `state`."""
+
+    def __init__(self, module: nn.Module, recipe: Recipe, context: TrialContext) -> None:
+        self._recipe = recipe
+        self.network = runnable(module, recipe, context)
+        self.optimizer = make_optimizer(module, recipe)
+        self.scaler = gradient_scaler(recipe, context.device)
+        self.precision = precision(recipe, context.device)
+
+    def step(self, images: Tensor, labels: Tensor, *, lr: float) -> Answer:
+        """Forward, backward, and one step of the optimizer at this rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        if self._recipe.channels_last:
+            images = images.to(memory_format=torch.channels_last)
+        micro = self._recipe.micro_batch_size or len(labels)
+        answer = self._whole(images, labels) if micro >= len(labels) else self._in_parts(images, labels, micro)
+        # Without fp16 the scaler does nothing but call the optimizer.
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return answer
+
+    def _whole(self, images: Tensor, labels: Tensor) -> Answer:
+        logits, loss = self._forward(images, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return _answer(logits, loss, labels)
+
+    def _in_parts(self, images: Tensor, labels: Tensor, micro: int) -> Answer:
+        """The same gradients, summed over parts: each part's mean loss counts for its share of the images."""
+        self.optimizer.zero_grad(set_to_none=True)
+        answers = []
+        for first in range(0, len(labels), micro):
+            part = slice(first, first + micro)
+            last = first + micro >= len(labels)
+            # The workers' gradients are averaged once, in the last backward pass.
+            with contextlib.nullcontext() if last else self.network.alone():
+                logits, loss = self._forward(images[part], labels[part])
+                loss = loss * (len(labels[part]) / len(labels))
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            answers.append(_answer(logits, loss, labels[part]))
+        losses, errors = zip(*answers, strict=True)
+        return Answer(torch.stack(losses).sum(), torch.stack(errors).sum())
+
+    def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with self.precision:
+            logits = self.network.call(images)
+            return logits, functional.cross_entropy(logits, labels)
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+
+
+def _answer(logits: Tensor, loss: Tensor, labels: Tensor) -> Answer:
+    return Answer(loss.detach(), (logits.detach().argmax(1) != labels).sum())

@@ -1,0 +1,76 @@
+"""Whether the parts of a workload fit each other: what can be known before any file is read. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from harness.trial import Scale
+from harness.workload_source import Mistakes, Place
+from models.spec import ModelSpec
+from workloads.datasets.spec import DatasetSpec, check_share
+from workloads.recipes import Recipe
+from workloads.schedule import Schedule
+
+
+def check_fit(
+    *,
+    models: Iterable[ModelSpec],
+    datasets: Iterable[DatasetSpec],
+    recipes: Iterable[Recipe],
+    scales: Iterable[Scale],
+    mistakes: Mistakes,
+) -> None:
+    """Note what cannot be trained together: each once, at the recipe's setting that it is about."""
+    checks: tuple[tuple[Callable[[Any, Any], object], Iterable[Any]], ...] = (
+        (_check_schedule, datasets),
+        (_check_scale, scales),
+        (_check_model, models),
+    )
+    recipes = tuple(recipes)
+    for check, others in checks:
+        for recipe, other in itertools.product(recipes, others):
+            try:
+                check(recipe, other)
+            except ValueError as error:
+                mistakes.add(_blame(str(error)), str(error))
+
+
+def _check_schedule(recipe: Recipe, dataset: DatasetSpec) -> None:
+    try:
+        train_images = dataset.train_images
+    except (OSError, ValueError):
+        return  # its files are to be counted and are not there: `fingerprints` says so
+    Schedule.of(recipe, train_images)
+
+
+def _check_scale(recipe: Recipe, scale: Scale) -> None:
+    share = check_share(recipe.batch_size, scale.workers)
+    micro = recipe.micro_batch_size
+    if micro is not None and share % micro and micro < share:
+        raise ValueError(
+            f"micro_batch_size {micro} does not divide the {share} images that each of {scale.workers} workers has of "
+            f"a batch of {recipe.batch_size}"
+        )
+    if recipe.precision == "tf32" and scale.device == "cpu":
+        raise ValueError("precision tf32 needs a GPU, and the scale's device is cpu")
+
+
+def _check_model(recipe: Recipe, model: ModelSpec) -> None:
+    if recipe.zero_gamma and not model.branches_end_in_norm:
+        raise ValueError(
+            f"zero_gamma does not fit {model.label}: it has no residual branches that end in batch norm, so there is "
+            "no scale that could start at 0 (Goyal 2017, section 5.1)"
+        )
+    if recipe.evaluation == "multi-scale" and not model.takes_any_size:
+        raise ValueError(f"evaluation multi-scale does not fit {model.label}: it takes images of one size; use another")
+
+
+def _blame(message: str) -> Place:
+    """The setting of the recipe that a message names first."""
+    names = {field.name for field in dataclasses.fields(Recipe)}
+    named = next((word for word in re.findall(r"\w+", message) if word in names), None)
+    return ("recipe",) if named is None else ("recipe", named)
