@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.cli_output import emit, note
 from harness.errors import ExitCode, StorageError, TrackingUnreachable
 from harness.events import SweepEnded
-from harness.launch.lock import held
+from harness.launch.lock import Held, held
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox, unfinished
 from harness.tracking.recorder import Recorder
@@ -19,13 +19,13 @@ def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
 
     Raises:
         StorageError: the folder cannot be read, or holds no sweep.
-        UsageError: the tracking URI cannot be used, or a driver runs one of the sweeps and forwards it itself.
+        UsageError: the tracking URI cannot be used.
         TrackingUnreachable: the store does not answer; what waits is kept.
     """
     folders = list(_sweeps(storage))
     if not folders:
         raise StorageError(f"storage folder {storage} holds no sweep; name the folder that `harness run --storage` had")
-    return max(_sync(folder, tracking_uri) for folder in folders)
+    return max(_sync_unless_held(folder, tracking_uri) for folder in folders)
 
 
 def _sweeps(storage: Path) -> Iterator[SweepFolder]:
@@ -35,6 +35,15 @@ def _sweeps(storage: Path) -> Iterator[SweepFolder]:
     except OSError as error:
         raise StorageError(f"storage folder {storage} cannot be read: {error.strerror}") from error
     return map(SweepFolder, paths)
+
+
+def _sync_unless_held(folder: SweepFolder, tracking_uri: str) -> ExitCode:
+    """A sweep that runs is its driver's to send; the others are sent all the same."""
+    try:
+        return _sync(folder, tracking_uri)
+    except Held as held_by:
+        note(f"{folder.root.name}: {held_by}")
+        return ExitCode.OK
 
 
 def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 
+import ray
 import ray.train
 
 from harness.cluster.actor import Actor, ask, first_cause
-from harness.cluster.queue import Shape, Snapshot
+from harness.cluster.queue import Shape
 from harness.cluster.worker_group import GroupSettings, fit
 
 RAY_TRAIN_SETTINGS = {
@@ -34,17 +34,10 @@ class GroupHost:
             os.environ.setdefault(name, value)
 
     def run(self, group: str, shape: Shape) -> str | None:
-        """Keep a group alive until the queue has no trial for it; why it was given up, None at a good end."""
-        while ask(self._queue.waiting).get(shape, 0):
-            ended = self._ended()
-            try:
-                fit(group, shape, self._queue, self._settings)
-            except ray.train.TrainingFailedError as error:
-                ask(self._queue.join, group)
-                if self._ended() == ended:
-                    return first_cause(error)
+        """One worker group, until the queue has no trial for it; why it was lost, None at a good end."""
+        try:
+            fit(group, shape, self._queue, self._settings)
+        except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+            ask(self._queue.join, group)
+            return first_cause(error)
         return None
-
-    def _ended(self) -> int:
-        snapshot: Snapshot = ask(self._queue.snapshot, sys.maxsize)
-        return snapshot.ended_count

@@ -19,8 +19,14 @@ class NodeRoom:
     def holds(self, shape: Shape) -> int:
         """How many workers of a shape fit."""
         by_cpu = self.cpus / shape.cpus_per_worker
-        by_gpu = self.gpus / shape.gpus_per_worker if shape.gpus_per_worker else math.inf
-        return math.floor(min(by_cpu, by_gpu) + 1e-9)
+        return math.floor(min(by_cpu, self._by_gpu(shape.gpus_per_worker)) + 1e-9)
+
+    def _by_gpu(self, each: float) -> float:
+        """A share of a GPU is a share of one: two rests of 0.4 hold no worker of 0.6."""
+        if not each:
+            return math.inf
+        whole = math.floor(self.gpus + 1e-9)
+        return self.gpus / each if each >= 1 else whole * math.floor(1 / each + 1e-9) + (self.gpus - whole) / each
 
     def without(self, workers: int, shape: Shape) -> NodeRoom:
         """What is left beside some workers."""

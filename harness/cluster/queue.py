@@ -1,4 +1,4 @@
-"""Which trial runs next, and what became of those that ran. Pure: the actor around it is in `harness.cluster.sweep`.
+"""Which trial runs next, and what became of those that ran. Pure: its actor is in `harness.cluster.outbox_queue`.
 
 Worker groups lease trials one at a time. A lease names its trial, its attempt and its group; whatever comes with
 another attempt or from another group is refused: a group given up for dead cannot write into its heir's record.
@@ -6,7 +6,7 @@ another attempt or from another group is refused: a group given up for dead cann
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -106,11 +106,13 @@ class TrialQueue:
     _tries: dict[str, int] = field(default_factory=dict, init=False)
     _epochs: dict[str, int] = field(default_factory=dict, init=False)
     _last_cell: dict[str, str] = field(default_factory=dict, init=False)
-    _costs: Mapping[str, float] = field(default_factory=dict, init=False)
+    _costs: dict[str, float] = field(default_factory=dict, init=False)
+    _shapes: dict[str, Shape] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._waiting = list(self.jobs)
         self._costs = {job.trial.id: job.cost for job in self._waiting}
+        self._shapes = {job.trial.id: job.shape for job in self._waiting}
 
     def join(self, group: str) -> None:
         """A group starts, or starts again. What it held before died with it."""
@@ -145,12 +147,15 @@ class TrialQueue:
         """
         if not self._holds(group, ended):
             raise LeaseLost(f"trial {ended.trial_id} attempt {ended.attempt} is not leased to {group}")
-        job, _ = self._leased.pop(ended.trial_id)
-        if ended.outcome is Outcome.FAILED and self._may_retry(ended.trial_id):
-            self.record(replace(ended, final=False))
+        job, _ = self._leased[ended.trial_id]
+        again = ended.outcome is Outcome.FAILED and self._may_retry(ended.trial_id)
+        # First the record, which a full disk may refuse: until it is written the trial is still leased.
+        self.record(replace(ended, final=not again))
+        del self._leased[ended.trial_id]
+        self._epochs.pop(ended.trial_id, None)
+        if again:
             self._waiting.insert(0, job)
         else:
-            self.record(ended)
             self._ended[ended.trial_id] = ended
 
     def stop(self) -> None:
@@ -170,11 +175,16 @@ class TrialQueue:
     def give_up(self, shape: Shape, outcome: Outcome, reason: str) -> None:
         """End every waiting trial of a shape that no group can run."""
         for job in [job for job in self._waiting if job.shape == shape]:
-            self._waiting.remove(job)
             attempt = job.attempts_before + self._tries.get(job.trial.id, 0)
             ended = TrialEnded(trial_id=job.trial.id, attempt=attempt, outcome=outcome, reason=reason)
             self.record(ended)
+            self._waiting.remove(job)
             self._ended[job.trial.id] = ended
+            self._costs[job.trial.id] = 0.0  # it took no time, and none is left for it
+
+    def ended_of(self, shape: Shape) -> int:
+        """How many trials of a shape have ended: whether its groups get anywhere."""
+        return sum(self._shapes[trial_id] == shape for trial_id in self._ended)
 
     def waiting(self) -> dict[Shape, int]:
         """How many trials of each shape wait, dearest shape first."""
@@ -192,7 +202,7 @@ class TrialQueue:
             ended=tuple(islice(self._ended.values(), seen, None)),
             ended_count=len(self._ended),
             cost_total=sum(self._costs.values()),
-            cost_done=sum(self._costs[trial_id] for trial_id in self._ended),
+            cost_done=sum(self._costs[trial_id] * self._share_done(trial_id) for trial_id in self._costs),
         )
 
     def _next(self, group: str, shape: Shape) -> Job | None:
@@ -210,6 +220,14 @@ class TrialQueue:
 
     def _may_retry(self, trial_id: str) -> bool:
         return not self.stopping and self._tries[trial_id] < self.max_attempts
+
+    def _share_done(self, trial_id: str) -> float:
+        """1 for a trial that has ended; of a running one, its epochs."""
+        if trial_id in self._ended:
+            return 1.0
+        held = self._leased.get(trial_id)
+        running = held and self._running(held[1])
+        return running.epoch / running.epochs if running else 0.0
 
     def _running(self, lease: Lease) -> Running:
         trial = lease.trial

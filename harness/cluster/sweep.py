@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,19 +21,24 @@ from harness.cluster.preflight import NodeRoom, obstacle, place
 from harness.cluster.queue import Job, Shape, Snapshot
 from harness.cluster.session import connected, rooms
 from harness.cluster.worker_group import GroupSettings
-from harness.errors import ClusterUnreachable
+from harness.errors import ClusterUnreachable, HarnessError
 from harness.launch.stop import StopSignal
 from harness.schema import Outcome
 from harness.storage import SweepFolder
 
 POLL_S = 0.2
+FILL_EVERY_POLLS = 5
+FAILURES_IN_A_ROW = 3
+"""Groups of a shape that may be lost without any trial of theirs ending, before what waits for it is given up."""
+ROOM_COMES_BACK_S = 600.0
+"""How long a lost node may take to come back, where no trial of a shape can run without it."""
 MOST_GROUPS = 1000
 """Side by side; each is a thread of the host."""
 STOP_GRACE_S = 6.0
 """How long running trials have to reach a checkpoint after a stop was asked for."""
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """A worker group, as the driver knows it."""
 
@@ -38,6 +46,8 @@ class Group:
     shape: Shape
     end: Any
     """Reference to what `GroupHost.run` will return."""
+    ended_before: int
+    """Trials of its shape that had ended when it started."""
 
 
 @dataclass
@@ -48,37 +58,56 @@ class Groups:
     host: Actor
     running: list[Group] = field(default_factory=list)
     _started: int = 0
+    _failures: Counter[Shape] = field(default_factory=Counter)
+    """Groups of a shape lost in a row, no trial of that shape ending in between."""
+    _lacking: dict[Shape, float] = field(default_factory=dict)
+    """Since when the cluster is too small for a shape that waits."""
 
-    def fill(self, nodes: Sequence[NodeRoom], waiting: dict[Shape, int]) -> None:
-        """Start what fits and has work; give up shapes whose last group failed."""
-        self._bury(waiting)
+    def fill(self, nodes: Sequence[NodeRoom]) -> None:
+        """Start what fits and has work; give up shapes whose groups get nowhere."""
+        self._bury()
+        waiting: dict[Shape, int] = ask(self.queue.waiting)
+        busy = {running.group for running in ask(self.queue.snapshot, sys.maxsize).running}
         left = tuple(nodes)
         for group in self.running:
             left = place(group.shape, left) or left
         for shape, count in waiting.items():
-            while self._wanted(shape, count) and (rest := place(shape, left)) is not None:
+            for _ in range(count - self._on_their_way(shape, busy)):
+                rest = place(shape, left)
+                if rest is None:
+                    break
                 left = rest
                 self._start(shape)
+            self._recheck(shape, nodes)
 
-    def _wanted(self, shape: Shape, waiting: int) -> bool:
-        """A group on its way will lease one of those that wait, so that many groups have work."""
-        return sum(group.shape == shape for group in self.running) < waiting
+    def _on_their_way(self, shape: Shape, busy: set[str]) -> int:
+        """Groups that hold no trial yet, or no more: each will lease one of those that wait."""
+        return sum(group.shape == shape and group.name not in busy for group in self.running)
 
     def _start(self, shape: Shape) -> None:
         self._started += 1
         name = f"group-{self._started}"
-        self.running.append(Group(name=name, shape=shape, end=self.host.run.remote(name, shape)))
+        end = self.host.run.remote(name, shape)
+        self.running.append(Group(name=name, shape=shape, end=end, ended_before=ask(self.queue.ended_of, shape)))
 
-    def _bury(self, waiting: dict[Shape, int]) -> None:
+    def _bury(self) -> None:
         ends = [group.end for group in self.running]
         ready = set(ray.wait(ends, num_returns=len(ends), timeout=0)[0]) if ends else set()
         dead = [group for group in self.running if group.end in ready]
         self.running = [group for group in self.running if group.end not in ready]
         for group in dead:
             failure = ray.get(group.end)
-            alone = all(other.shape != group.shape for other in self.running)
-            if failure and alone and waiting.pop(group.shape, 0):
+            progress = ask(self.queue.ended_of, group.shape) > group.ended_before
+            self._failures[group.shape] = 0 if progress or not failure else self._failures[group.shape] + 1
+            if self._failures[group.shape] >= FAILURES_IN_A_ROW:
                 ask(self.queue.give_up, group.shape, Outcome.FAILED, failure)
+
+    def _recheck(self, shape: Shape, nodes: Sequence[NodeRoom]) -> None:
+        """A node may have gone for good, and with it the room for a shape that nothing runs."""
+        if any(group.shape == shape for group in self.running) or (reason := obstacle(shape, nodes)) is None:
+            self._lacking.pop(shape, None)
+        elif time.monotonic() - self._lacking.setdefault(shape, time.monotonic()) > ROOM_COMES_BACK_S:
+            ask(self.queue.give_up, shape, Outcome.INFEASIBLE, reason)
 
 
 def run_on_cluster(
@@ -112,6 +141,8 @@ def run_on_cluster(
             _give_up_infeasible(queue, jobs, nodes)
             _drive(queue, Groups(queue, _host(queue, settings)), show, stop)
         except ray.exceptions.RayError as error:
+            if isinstance(cause := getattr(error, "cause", None), HarnessError):
+                raise cause from error
             raise ClusterUnreachable(
                 f"the cluster was lost: {first_cause(error)}; run the same command to go on"
             ) from error
@@ -141,7 +172,7 @@ def _give_up_infeasible(queue: Actor, jobs: Sequence[Job], nodes: Sequence[NodeR
 
 def _drive(queue: Actor, groups: Groups, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
     seen = 0
-    while True:
+    for poll in itertools.count():
         snapshot: Snapshot = ask(queue.snapshot, seen)
         seen = snapshot.ended_count
         show(snapshot)
@@ -150,7 +181,8 @@ def _drive(queue: Actor, groups: Groups, show: Callable[[Snapshot], None], stop:
         if stop.wait(POLL_S):
             _stop(queue, seen, show)
             return
-        groups.fill(rooms(), ask(queue.waiting))
+        if poll % FILL_EVERY_POLLS == 0:
+            groups.fill(rooms())
 
 
 def _stop(queue: Actor, seen: int, show: Callable[[Snapshot], None]) -> None:

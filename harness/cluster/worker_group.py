@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from contextlib import AbstractContextManager
@@ -25,8 +26,8 @@ from harness.launch.leases import Worker, run_leases
 RESTARTS_A_FIT = 3
 """Times Ray Train may lose the workers in one `fit` before it gives up; the sweep then looks whether a trial ended."""
 
-PLACEMENT_TRIES = 5
-"""Times Ray Train waits its start-up time-out (60 s) for a placement group."""
+PLACEMENT_TRIES = 20
+"""Times Ray Train waits its start-up time-out (60 s) for a placement group: somebody else may have the room for now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +143,11 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None
     trainer.fit()
 
 
+def _never() -> bool:
+    """Rank 0 asks for all."""
+    return False
+
+
 def _worker_loop(config: dict[str, Any]) -> None:
     """What Ray Train runs on every worker; again from the top after it restarted the group."""
     shape, queue, settings = config["shape"], config["queue"], config["settings"]
@@ -150,14 +156,14 @@ def _worker_loop(config: dict[str, Any]) -> None:
         torch.set_num_threads(shape.cpus_per_worker)
     if rank == 0:
         ask(queue.join, config["group"])
-    with StopPoll(queue) as poll:
+    with StopPoll(queue) if rank == 0 else contextlib.nullcontext() as poll:
         worker = Worker(
             group=config["group"],
             shape=shape,
             rank=rank,
             device=ray.train.torch.get_device(),
             folder=settings.folder,
-            stop_requested=poll.requested,
+            stop_requested=poll.requested if poll else _never,
             checkpoint_every_steps=settings.checkpoint_every_steps,
             trial_timeout_s=settings.trial_timeout_s,
         )

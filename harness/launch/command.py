@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from harness.launch.environment import describe_driver
 from harness.launch.lock import held
 from harness.launch.progress import Progress, outcome_counts
 from harness.launch.stop import StopSignal
-from harness.launch.sweep import IN_OUTBOX, Sweep, prepare_sweep
+from harness.launch.sweep import IN_OUTBOX, Sweep, name_sweep, prepare_sweep
 from harness.launch.tracking import Tracking, open_tracking
 from harness.options import RunOptions
 from harness.schema import Outcome
@@ -46,26 +47,27 @@ def run_sweep_command(options: RunOptions) -> ExitCode:
 
     with inline.processes(options.collective_timeout_s) as among:
         if among.rank:
-            inline.follow(among)
+            with StopSignal() as stop:
+                inline.follow(among, stop)
             return ExitCode.OK
         return _lead(options, lambda sweep, show, stop: _inline(sweep, among, show, stop))
 
 
 def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     tracking = open_tracking(options)
-    sweep = prepare_sweep(options, tracking.finished)
-    sweep.folder.make()
+    named = name_sweep(options)
+    named.folder.make()
     say = Console(stderr=True, highlight=False, soft_wrap=True)
-    with held(sweep.folder.lock):
+    with held(named.folder.lock):
+        sweep = prepare_sweep(named, tracking.finished)
         ends, code, recorded = _execute(sweep, launcher, tracking, say)
     say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
     if tracking.available and recorded.waiting:
         code = code or ExitCode.UNREACHABLE
-    elif tracking.available and options.report:
-        _report(sweep, say)
+    page = _report(sweep, say) if tracking.available and options.report and not recorded.waiting else None
     _say_next(sweep, tracking, code, recorded, say)
     if options.json:
-        sys.stdout.write(json.dumps(_outcome(sweep, ends, code)) + "\n")
+        sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
     return code
 
 
@@ -78,9 +80,8 @@ def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console)
     sweep.outbox.append(_started(sweep))
     with StopSignal() as stop, tracking.recording(sweep, stop) as recorded:
         try:
-            if sweep.to_run:
-                with Progress({trial.id: trial.name for trial in sweep.trials}, say, recorded) as progress:
-                    launcher(sweep, progress.show, stop)
+            with Progress({trial.id: trial.name for trial in sweep.trials}, say, recorded) as progress:
+                launcher(sweep, progress.show, stop)
         finally:
             ends = outboxes.state(sweep.outbox)
             code = _exit_code(sweep, ends, stop)
@@ -89,6 +90,8 @@ def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console)
 
 
 def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
+    if not sweep.to_run:
+        return
     from harness.cluster.sweep import run_on_cluster  # imports Ray
     from harness.cluster.worker_group import GroupSettings
 
@@ -138,9 +141,8 @@ def _exit_code(sweep: Sweep, ends: Ends, stop: StopSignal) -> ExitCode:
         return ExitCode.OK
     if stop.exit_code is not None:
         return stop.exit_code
-    if all(end is not None and end.outcome is Outcome.INFEASIBLE for end in lacking) and len(lacking) == len(
-        sweep.to_run
-    ):
+    infeasible = sum(end is not None and end.outcome is Outcome.INFEASIBLE for end in lacking)
+    if infeasible == len(sweep.trials):
         return ExitCode.INFEASIBLE
     return ExitCode.FAILED
 
@@ -155,13 +157,14 @@ def _status(code: ExitCode) -> str:
     return "finished" if code is ExitCode.OK else "failed"
 
 
-def _report(sweep: Sweep, say: Console) -> None:
+def _report(sweep: Sweep, say: Console) -> Path:
     from harness.report import make_report  # imports pandas and matplotlib
 
     options = sweep.options
     summary = say if options.json else Console()
     _, page = make_report(sweep.id, options.out, options.tracking_uri, log=True, show=summary)
     say.print(f"Report: {page}", markup=False)
+    return page
 
 
 def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Recorded, say: Console) -> None:
@@ -177,17 +180,21 @@ def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Record
         )
     else:
         say.print("MLflow: harness ui", markup=False)
-    if code not in (ExitCode.OK, ExitCode.UNREACHABLE):
+    if code in (ExitCode.OK, ExitCode.UNREACHABLE):
+        return
+    if sweep.options.fresh:
+        say.print("A sweep started with --fresh is not continued: the same command starts another.", markup=False)
+    else:
         say.print("The same command again runs only what has no result.", markup=False)
 
 
-def _outcome(sweep: Sweep, ends: Ends, code: ExitCode) -> dict[str, object]:
+def _outcome(sweep: Sweep, ends: Ends, code: ExitCode, page: Path | None) -> dict[str, object]:
     return {
         "sweep": sweep.name,
         "sweep_id": sweep.id,
         "exit_code": int(code),
         "outcomes": {trial.id: _outcome_of(sweep, ends, trial.id) for trial in sweep.trials},
-        "report": str(sweep.options.out / sweep.name / "index.html") if sweep.options.report else None,
+        "report": None if page is None else str(page),
     }
 
 

@@ -13,7 +13,7 @@ import torch.distributed
 from harness.cluster.queue import Lease, Shape, Snapshot, TrialQueue
 from harness.engine.distributed import from_rank_0, process_group
 from harness.events import Event, TrialEnded
-from harness.launch.leases import Worker, run_leases
+from harness.launch.leases import GroupBroken, Worker, run_leases
 from harness.launch.stop import StopSignal
 from harness.schema import Outcome
 
@@ -110,11 +110,11 @@ def lead(
     shown.show()
 
 
-def follow(among: Processes) -> None:
+def follow(among: Processes, stop: StopSignal) -> None:
     """Run what rank 0 leases, beside it. Everything else is rank 0's."""
     orders = _share(None, among)
     nothing = ShownQueue(TrialQueue((), lambda _event: None), lambda _snapshot: None)
-    _run(nothing, orders, among, lambda: False)
+    _run(nothing, orders, among, stop.is_set)
 
 
 def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Callable[[], bool]) -> None:
@@ -132,7 +132,17 @@ def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Ca
             stop_requested=stop_requested,
             trial_timeout_s=orders.trial_timeout_s,
         )
-        run_leases(queue, worker)
+        _run_all(queue, worker)
+
+
+def _run_all(queue: ShownQueue, worker: Worker) -> None:
+    """A process alone cannot be replaced by a fresh one: it goes on, and the queue bounds how often."""
+    while True:
+        try:
+            return run_leases(queue, worker)
+        except GroupBroken:
+            if worker.shape.workers > 1:
+                raise
 
 
 def _share(orders: Orders | None, among: Processes) -> Orders:

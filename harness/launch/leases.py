@@ -97,9 +97,15 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
     try:
         return attempt_trial(lease.trial, context)
     except Stopped as stopped:
-        return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=Outcome.STOPPED, reason=str(stopped))
+        return _ended(lease, Outcome.STOPPED, str(stopped))
+    except Exception as error:  # noqa: BLE001  # whatever a trial's own record of its failure meets, the next one runs
+        return _ended(lease, Outcome.FAILED, f"{type(error).__name__}: {error}")
     finally:
         _clear_memory()
+
+
+def _ended(lease: Lease, outcome: Outcome, reason: str) -> TrialEnded:
+    return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=outcome, reason=reason)
 
 
 def _clear_memory() -> None:
@@ -120,8 +126,6 @@ def _deliver(queue: QueuePort, worker: Worker, ended: TrialEnded) -> None:
 
 def _breaks_group(worker: Worker, ended: TrialEnded) -> bool:
     """After a failure other ranks may wait in a collective for ever, and a CUDA context may be beyond use."""
-    alone_on_cpu = worker.shape.workers == 1 and worker.device.type == "cpu"
-    failed = ended.outcome is Outcome.FAILED
-    return (failed and not alone_on_cpu) or (
-        ended.outcome in (Outcome.OUT_OF_MEMORY, Outcome.TIMED_OUT) and worker.shape.workers > 1
-    )
+    if worker.shape.workers > 1:
+        return ended.outcome in (Outcome.FAILED, Outcome.OUT_OF_MEMORY)
+    return ended.outcome is Outcome.FAILED and worker.device.type == "cuda"

@@ -13,20 +13,22 @@ from pathlib import Path
 from harness.errors import UsageError
 
 
+class Held(UsageError):
+    """Another driver runs this sweep."""
+
+
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[None]:
     """Hold the lock file for as long as the context lasts.
 
     Raises:
-        UsageError: another driver holds it; the message says which process on which host.
+        Held: another driver holds it; the message says which process on which host.
     """
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(
-                f"another driver runs this sweep: {_holder(path)}; wait for it or stop it first"
-            ) from error
+            raise Held(f"another driver runs this sweep: {_holder(path)}; wait for it or stop it first") from error
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         file.flush()

@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 
 from harness.errors import ExitCode
 
 SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.STOPPED}
 
+REPEAT_S = 1.0
+
 
 class StopSignal:
-    """While entered, the first signal asks for a clean stop and the second of its kind ends the process at once."""
+    """While entered, the first signal asks for a clean stop; another, a second or more later, ends the process at once.
+
+    A terminal and an agent in front of us may both hand on one Ctrl-C, hence the second.
+    """
 
     def __init__(self) -> None:
         self.exit_code: ExitCode | None = None
         self._event = threading.Event()
         self._before: dict[int, object] = {}
+        self._asked_s = 0.0
 
     def __enter__(self) -> StopSignal:
         self.listen()
@@ -47,6 +54,9 @@ class StopSignal:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         code = SIGNALS[signal.Signals(number)]
         if self._event.is_set():
-            os._exit(code)
+            if time.monotonic() - self._asked_s >= REPEAT_S:
+                os._exit(code)
+            return
+        self._asked_s = time.monotonic()
         self.exit_code = code
         self._event.set()

@@ -25,16 +25,13 @@ FinishedTrials = Callable[[Sequence[str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """One execution of a workload, ready to start."""
+class NamedSweep:
+    """What a workload asks for, and where that is kept. Nothing has been looked up yet."""
 
     options: RunOptions
     trials: tuple[Trial, ...]
     id: str
     name: str
-    done: Mapping[str, str]
-    """Trial id -> the MLflow run that holds its result, or `IN_OUTBOX`."""
-    plan: Plan
 
     @property
     def workload(self) -> Workload:
@@ -50,6 +47,15 @@ class Sweep:
     def outbox(self) -> Outbox:
         """Its events."""
         return Outbox(self.folder.outbox)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(NamedSweep):
+    """One execution of a workload, ready to start."""
+
+    done: Mapping[str, str]
+    """Trial id -> the MLflow run that holds its result, or `IN_OUTBOX`."""
+    plan: Plan
 
     @cached_property
     def to_run(self) -> tuple[Trial, ...]:
@@ -71,29 +77,38 @@ class Sweep:
         ]
 
 
-def prepare_sweep(options: RunOptions, finished: FinishedTrials) -> Sweep:
-    """Expand the workload, look up what is done, plan the rest and audit its networks.
-
-    Args:
-        options: of the command.
-        finished: asks the tracking server which of some trial ids have a result; trial id -> MLflow run id.
+def name_sweep(options: RunOptions) -> NamedSweep:
+    """Expand the workload.
 
     Raises:
-        WorkloadError: the data set or a network is not what the workload says.
+        WorkloadError: the data set is not what the workload says.
     """
     workload = options.workload
     trials = expand(workload, fingerprints(workload))
     identity = sweep_id(workload.name, trials, nonce=uuid.uuid4().hex if options.fresh else "")
-    name = sweep_name(workload.name, identity)
-    done = {} if options.fresh else {**_in_outbox(options, name), **finished([trial.id for trial in trials])}
-    plan = make_plan(workload, trials, done)
-    check_audit(workload, plan)
-    return Sweep(options=options, trials=trials, id=identity, name=name, done=done, plan=plan)
+    return NamedSweep(options=options, trials=trials, id=identity, name=sweep_name(workload.name, identity))
 
 
-def _in_outbox(options: RunOptions, name: str) -> dict[str, str]:
-    ended = outboxes.state(Outbox(SweepFolder(options.storage / name).outbox))
-    return {trial_id: IN_OUTBOX for trial_id, end in ended.items() if end.outcome.is_result}
+def prepare_sweep(named: NamedSweep, finished: FinishedTrials) -> Sweep:
+    """Look up what is done, plan the rest and audit its networks. The sweep's lock is held: nobody adds results now.
+
+    Args:
+        named: the sweep.
+        finished: asks the tracking server which of some trial ids have a result; trial id -> MLflow run id.
+
+    Raises:
+        WorkloadError: a network is not what the workload says.
+    """
+    done = {} if named.options.fresh else _done(named, finished)
+    plan = make_plan(named.workload, named.trials, done)
+    check_audit(named.workload, plan)
+    return Sweep(options=named.options, trials=named.trials, id=named.id, name=named.name, done=done, plan=plan)
+
+
+def _done(named: NamedSweep, finished: FinishedTrials) -> dict[str, str]:
+    ended = outboxes.state(named.outbox)
+    in_outbox = {trial_id: IN_OUTBOX for trial_id, end in ended.items() if end.outcome.is_result}
+    return {**in_outbox, **finished([trial.id for trial in named.trials])}
 
 
 def shape_of(scale: Scale, has_gpus: bool) -> Shape:

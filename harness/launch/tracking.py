@@ -13,7 +13,7 @@ from harness.options import RunOptions
 from harness.tracking.recorder import Progress, Recorder
 
 FLUSH_S = 60.0
-"""How long the end of a sweep waits for what MLflow has not got yet; the rest is `harness sync`'s."""
+"""How long the end of a sweep waits for MLflow between two looks at whether it still takes anything."""
 STOPPED_FLUSH_S = 3.0
 """The same where somebody asked the sweep to stop, and waits."""
 
@@ -70,14 +70,21 @@ class MlflowTracking:
     def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], Progress]]:
         """Forward the sweep's events in the background, the last ones on leaving."""
         recorder = Recorder(sweep.outbox, sweep.folder.cursor, self._options.tracking_uri, sweep.folder)
-        if IN_OUTBOX in sweep.done.values():
-            # The outbox holds results that this store does not: it was emptied, or replaced. Sending twice is harmless.
+        if IN_OUTBOX in sweep.done.values() and not recorder.progress().waiting:
+            # All is said to be sent, and yet the store lacks results: it was emptied, or replaced.
             recorder.rewind()
         recorder.run_in_background()
         try:
             yield recorder.progress
         finally:
-            recorder.close(STOPPED_FLUSH_S if stop.is_set() else FLUSH_S)
+            _flush(recorder, stop)
+
+
+def _flush(recorder: Recorder, stop: StopSignal) -> None:
+    """Send what is left: all of it, as long as the server takes it; a little of it, where somebody waits."""
+    progress = recorder.close(STOPPED_FLUSH_S if stop.is_set() else FLUSH_S)
+    while progress.waiting and progress.error is None and not stop.is_set():
+        progress = recorder.forward(FLUSH_S)
 
 
 def open_tracking(options: RunOptions) -> Tracking:

@@ -1,6 +1,7 @@
 """The outbox: every event of a sweep as one line of JSON, on the sweep's storage, before MLflow hears of it.
 
-One process appends (the driver, who holds the sweep's lock); any number read. A line counts once its end is written:
+One process appends at a time (the driver, who holds
+the sweep's lock, or its queue); any number read. A line counts once its end is written:
 what a crash tore is neither read nor kept.
 """
 

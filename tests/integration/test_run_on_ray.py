@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +99,11 @@ def test_a_killed_worker_costs_an_attempt_and_changes_no_number(bench: Any, undi
     assert [run.info.status for run in children(bench.folder)] == ["FINISHED"] * TRIALS
 
 
-def test_ctrl_c_stops_within_ten_seconds_and_the_same_command_goes_on(bench: Any, undisturbed: Any) -> None:
+def test_ctrl_c_stops_and_the_same_command_goes_on_from_the_checkpoints(bench: Any, undisturbed: Any) -> None:
     process = bench.start("run", "small.yaml", "--no-report")
     bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
-    asked = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - asked < 10
     assert process.returncode == 130, err
     assert "same command" in err
     assert "RUNNING" not in {run.info.status for run in runs(bench.folder)}
@@ -115,6 +112,10 @@ def test_ctrl_c_stops_within_ten_seconds_and_the_same_command_goes_on(bench: Any
     assert done < TRIALS
     again = bench.run("run", "small.yaml", "--no-report")
     assert f"{TRIALS - done} to run" in again.stderr
+    resumed = [event for event in bench.events() if isinstance(event, TrialStarted) and event.resumed_epoch is not None]
+    assert resumed
+    assert max(event.resumed_epoch for event in resumed) > 0
+    assert bench.curves() == undisturbed.curves()
     assert bench.final_numbers() == undisturbed.final_numbers()
     assert {run.info.status for run in runs(bench.folder)} == {"FINISHED"}
 

@@ -38,6 +38,11 @@ def test_quarters_of_a_gpu_hold_four_workers_and_not_five() -> None:
     assert obstacle(gpus(5, 0.25), node) is not None
 
 
+def test_what_is_left_of_two_gpus_is_not_one_gpu() -> None:
+    assert obstacle(gpus(2, 0.6), [NodeRoom(cpus=16, gpus=2)]) is None
+    assert obstacle(gpus(3, 0.6), [NodeRoom(cpus=16, gpus=2)]) is not None
+
+
 def test_tenths_of_a_gpu_are_not_lost_to_rounding() -> None:
     assert obstacle(gpus(10, 0.1), [NodeRoom(cpus=16, gpus=1)]) is None
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.cluster.queue import Job, Lease, LeaseLost, Shape, TrialQueue
+from harness.errors import StorageError
 from harness.events import EpochEnded, Event, TrialEnded
 from harness.schema import Outcome
 from harness.trial import Scale, Trial
@@ -161,8 +162,32 @@ def test_a_snapshot_counts_cost_and_epochs_and_leaves_out_what_was_seen() -> Non
     queue.emit("g", EpochEnded(trial_id=running.trial.id, attempt=1, epoch=7, values={}))
     snapshot = queue.snapshot(1)
     assert (snapshot.total, snapshot.waiting, snapshot.ended_count, snapshot.ended) == (3, 1, 1, ())
-    assert (snapshot.cost_done, snapshot.cost_total) == (44.0, 84.0)
+    assert snapshot.cost_total == 84.0
+    assert snapshot.cost_done == pytest.approx(44.0 + 32.0 * 7 / 12)
     assert [(one.epoch, one.epochs) for one in snapshot.running] == [(7, 12)]
+
+
+def test_a_trial_whose_end_cannot_be_recorded_is_still_leased_and_can_end_again() -> None:
+    full = [True]
+
+    def record(_event: Event) -> None:
+        if full[0]:
+            raise StorageError("no space left")
+
+    queue = TrialQueue(jobs(a_trial()), record)
+    lease = leased(queue)
+    with pytest.raises(StorageError):
+        queue.end("g", finished(lease))
+    full[0] = False
+    queue.end("g", finished(lease))
+    assert queue.snapshot().done
+
+
+def test_what_was_given_up_leaves_nothing_to_wait_for() -> None:
+    queue = TrialQueue([*jobs(a_trial(20)), *jobs(a_trial(8), shape=TWO)], lambda event: None)
+    queue.give_up(TWO, Outcome.INFEASIBLE, "one node has 1 CPU")
+    snapshot = queue.snapshot()
+    assert (snapshot.cost_done, snapshot.cost_total) == (0.0, 20.0)
 
 
 def test_a_thousand_trials_pass_exactly_once_through_groups_that_die_at_random() -> None:

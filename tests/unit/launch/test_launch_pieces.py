@@ -116,16 +116,19 @@ def test_the_first_signal_is_a_question_and_leaves_its_exit_code(number: signal.
     assert signal.getsignal(number) is before
 
 
-def test_the_second_signal_ends_the_process_at_once() -> None:
+def test_a_later_signal_ends_the_process_at_once_and_an_echo_of_the_first_does_not() -> None:
     program = (
-        "import signal; from harness.launch.stop import StopSignal\n"
+        "import signal, time; from harness.launch.stop import REPEAT_S, StopSignal\n"
         "with StopSignal():\n"
         "    signal.raise_signal(signal.SIGINT)\n"
         "    signal.raise_signal(signal.SIGINT)\n"
-        "    print('still here')"
+        "    print('still here', flush=True)\n"
+        "    time.sleep(REPEAT_S)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('and here')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (130, "")
+    assert (done.returncode, done.stdout) == (130, "still here\n")
 
 
 def test_the_device_auto_is_a_gpu_where_there_is_one() -> None:
