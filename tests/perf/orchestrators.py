@@ -2,10 +2,10 @@
 
     python tests/perf/orchestrators.py [--rounds N]
 
-All in one run, in turn, on a Ray that is up already. Every figure is the time from the end of one thing to the start of
-the next trial's first step, and from the end of a trial to the end of the call around it: the trial's own time is left
-out. A warm group's figure holds what a lease costs in all: the end's record on disk, the queue, the next network and
-its data. `fit` and `torchrun` hold, besides, what they start and stop.
+All in one run, in turn, on a Ray that is up already. Every figure is the whole time less that of training steps and of
+evaluation: in a warm group from one trial's end to the next one's, elsewhere that of the call around one trial. So a
+warm start holds all that a lease costs: the end's record on disk, the queue, the next network and its optimizer, its
+data, and the file of its steps. `fit` and `torchrun` hold, besides, what they start and stop.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from harness.cluster.worker_group import GroupSettings, fit
 from harness.engine.context import TrialContext
 from harness.engine.process import processor_name
 from harness.engine.run import run_trial
-from harness.events import Event, TrialEnded, TrialStarted
+from harness.events import EpochEnded, Event, TrialEnded
 from harness.launch import inline
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
@@ -73,19 +73,24 @@ def fit_events(trials: int, folder: Path) -> tuple[list[Event], float]:
     return [event for event, _ in Outbox(sweep.outbox).read()], time.monotonic() - began
 
 
-def own_s(events: Sequence[Event]) -> float:
-    """From the first trial's start to the last one's end."""
-    started = next(event.time_ms for event in events if isinstance(event, TrialStarted))
-    return (events[-1].time_ms - started) / 1000
+def work_s(events: Sequence[Event], ended: TrialEnded) -> float:
+    """Seconds of a trial's training steps and evaluations."""
+    curve = [event for event in events if isinstance(event, EpochEnded) and event.trial_id == ended.trial_id]
+    return curve[-1].values["time/train_s"] + ended.results["time/evaluate_s"]
 
 
 def warm_starts_s(events: Sequence[Event]) -> list[float]:
-    """From each trial's end to the next one's start."""
+    """From each trial's end to the next one's, less the work in between."""
+    ends = [event for event in events if isinstance(event, TrialEnded)]
     return [
-        (after.time_ms - before.time_ms) / 1000
-        for before, after in itertools.pairwise(events)
-        if isinstance(before, TrialEnded) and isinstance(after, TrialStarted)
+        (after.time_ms - before.time_ms) / 1000 - work_s(events, after) for before, after in itertools.pairwise(ends)
     ]
+
+
+def around_s(call_s: float, events: Sequence[Event]) -> float:
+    """A call that ran one trial, less the trial's work."""
+    (ended,) = [event for event in events if isinstance(event, TrialEnded)]
+    return call_s - work_s(events, ended)
 
 
 def torchrun_s(folder: Path) -> float:
@@ -97,7 +102,7 @@ def torchrun_s(folder: Path) -> float:
         capture_output=True,
     )
     call_s = time.monotonic() - began
-    return call_s - own_s([event for event, _ in Outbox(folder / "outbox.jsonl").read()])
+    return around_s(call_s, [event for event, _ in Outbox(folder / "outbox.jsonl").read()])
 
 
 def child(folder: Path) -> None:
@@ -137,7 +142,7 @@ def measure(rounds: int) -> None:
             folder.mkdir()
             run_s = torchrun_s(folder)
             if turn:  # the first turn reads everything from disk for the first time
-                fits.append(call_s - own_s(events))
+                fits.append(around_s(call_s, events))
                 warm.extend(warm_starts_s(group))
                 torchruns.append(run_s)
     print(f"Starting a trial, median and range, on {processor_name()}, torch {torch.__version__}")
