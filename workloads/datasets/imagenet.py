@@ -38,6 +38,7 @@ class ImageNet(DatasetSpec):
         "archive for each class, to be unpacked into a folder of its name; the images of the second are sorted into "
         "such folders by ILSVRC2012_validation_ground_truth.txt, which is in ILSVRC2012_devkit_t12.tar.gz"
     )
+    augmentations: ClassVar[tuple[str, ...]] = ("none", "scale-jitter", "random-resized-crop")
     channels: ClassVar[int] = 3
     official: ClassVar[OfficialTree] = IMAGENET
 

@@ -48,7 +48,8 @@ def decode(content: bytes) -> Tensor:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            pixels: Tensor = v2.functional.pil_to_tensor(image.convert("RGB"))
+            coloured = image if image.mode == "RGB" else image.convert("RGB")
+            pixels: Tensor = v2.functional.pil_to_tensor(coloured)
     except UnidentifiedImageError as error:
         raise ValueError("not an image of any known format") from error
     except (SyntaxError, Image.DecompressionBombError) as error:  # a broken PNG; a size that nobody photographs

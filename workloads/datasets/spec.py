@@ -39,6 +39,8 @@ class DatasetSpec:
 
     origin: ClassVar[str]
     """Where its files come from, for people."""
+    augmentations: ClassVar[tuple[str, ...]] = ("none", "crop-flip")
+    """Those of a recipe that its images can have."""
 
     @property
     def channels(self) -> int:
