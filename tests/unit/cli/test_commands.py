@@ -66,7 +66,7 @@ def test_a_plan_as_json_holds_ids_counts_and_the_name_of_the_sweep(harness: Harn
 
 def test_a_shipped_workload_is_used_and_that_is_said_on_stderr(harness: Harness) -> None:
     done = harness("plan", "workloads/digits.yaml", "--json")
-    assert json.loads(done.out)["totals"]["trials"] == 27
+    assert json.loads(done.out)["totals"]["trials"] == 32
     assert "workloads/digits.yaml is not a file here" in done.err
 
 
