@@ -29,10 +29,8 @@ def expand(workload: Workload, fingerprints: Mapping[DatasetSpec, str]) -> tuple
         fingerprints: each data set's digest, as `harness.workload.fingerprints` reads it.
 
     Raises:
-        WorkloadError: two cells differ only in a setting that decides no result, or a recipe has an augmentation that a
-            data set has not.
+        WorkloadError: two cells differ only in a setting that decides no result.
     """
-    _check_augmentations(workload)
     labels = _labels(workload)
     trials = tuple(
         Trial(
@@ -109,16 +107,6 @@ def _differences(specs: Sequence[Any]) -> dict[Any, str]:
 
 def _short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
-
-
-def _check_augmentations(workload: Workload) -> None:
-    for dataset, recipe in itertools.product(workload.datasets, workload.recipes):
-        if recipe.augmentation not in dataset.augmentations:
-            name = next(name for name, kind in DATASETS.items() if kind is type(dataset))
-            raise WorkloadError(
-                f"{workload.file}: augmentation is {recipe.augmentation!r}, which {name} has not; it takes "
-                f"{', '.join(dataset.augmentations)}"
-            )
 
 
 def _check_distinct(workload: Workload, trials: Sequence[Trial]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from harness.trial import Scale
 from harness.workload_source import Mistakes, Place
 from models.spec import ModelSpec
+from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec, check_share
 from workloads.recipes import Recipe
 from workloads.schedule import Schedule
@@ -19,7 +20,7 @@ from workloads.schedule import Schedule
 def check_fit(
     *,
     models: Iterable[ModelSpec],
-    datasets: Iterable[DatasetSpec],
+    datasets: Sequence[DatasetSpec],
     recipes: Iterable[Recipe],
     scales: Iterable[Scale],
     mistakes: Mistakes,
@@ -27,6 +28,7 @@ def check_fit(
     """Note what cannot be trained together: each once, at the recipe's setting that it is about."""
     checks: tuple[tuple[Callable[[Any, Any], object], Iterable[Any]], ...] = (
         (_check_schedule, datasets),
+        (_check_augmentation, datasets),
         (_check_scale, scales),
         (_check_model, models),
     )
@@ -45,6 +47,14 @@ def _check_schedule(recipe: Recipe, dataset: DatasetSpec) -> None:
     except (OSError, ValueError):
         return  # its files are to be counted and are not there: `fingerprints` says so
     Schedule.of(recipe, train_images)
+
+
+def _check_augmentation(recipe: Recipe, dataset: DatasetSpec) -> None:
+    if recipe.augmentation not in dataset.augmentations:
+        name = next(name for name, kind in DATASETS.items() if kind is type(dataset))
+        raise ValueError(
+            f"augmentation {recipe.augmentation} does not fit {name}, which takes {', '.join(dataset.augmentations)}"
+        )
 
 
 def _check_scale(recipe: Recipe, scale: Scale) -> None:
