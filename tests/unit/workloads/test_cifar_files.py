@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import fsspec
 import numpy as np
@@ -183,3 +186,22 @@ def test_the_split_for_choosing_leaves_the_test_images_alone(tiny_cifar10):
     out = [np.flatnonzero(labels == label)[9] for label in range(10)]  # ten images of each class: one is held out
     assert np.array_equal(data.test_pixels.numpy(), pixels[sorted(out)])
     assert len(data.train_labels) == 90
+
+
+@pytest.mark.parametrize("form", ["binary packed", "python unpacked"])
+def test_the_root_may_be_a_web_server(tiny_cifar10, form):
+    handler = partial(QuietHandler, directory=tiny_cifar10.folders[form])
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            data = tiny_cifar10.spec(root=f"http://127.0.0.1:{server.server_address[1]}").load(CPU)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert_holds(data, tiny_cifar10.train, tiny_cifar10.test)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
