@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -10,12 +12,14 @@ from torch.utils.data import Dataset
 
 from workloads.datasets.class_folders import Part
 from workloads.datasets.photos import (
-    GREY,
+    Transform,
     decode,
     evaluation_view,
+    grey,
     random_colour_shift,
     seeded,
     training_view,
+    whole_view,
 )
 from workloads.datasets.spec import Split, mixed_seed
 
@@ -30,13 +34,15 @@ class Task(NamedTuple):
     """Empty for evaluation."""
     seed: int = 0
     epoch: int = 0
+    scale: int | None = None
+    """Whole images with a shorter side of so many pixels, and not crops."""
 
 
 class Decoded(NamedTuple):
     """One batch, before its colours are changed and normalized."""
 
-    pixels: Tensor
-    """uint8 [N, 3, S, S]."""
+    pixels: list[Tensor]
+    """uint8 [n, 3, H, W]: one tensor for as many images of one shape as follow each other; for crops, one for all."""
     shifts: Tensor
     """Of colours, float32 [N, 3]."""
     labels: Tensor
@@ -55,19 +61,27 @@ class Photos(Dataset[Decoded]):
     def __getitem__(self, task: Task) -> Decoded:
         """A whole batch."""
         part = self._parts[task.split]
-        view = training_view(task.augmentation, self._size) if task.augmentation else evaluation_view(self._size)
-        pixels = torch.empty(len(task.rows), 3, self._size, self._size, dtype=torch.uint8)
-        shifts = torch.zeros(len(task.rows), 3)
-        corrupt = []
-        for place, row in enumerate(task.rows.tolist()):
+        view = self._view(task)
+        images, shifts, corrupt = [], [], []
+        for row in task.rows.tolist():
             with seeded(mixed_seed(task.seed, task.epoch, row)):
                 try:
-                    pixels[place] = view(decode(part.read(row)))
+                    images.append(view(decode(part.read(row))))
                 except (OSError, ValueError) as error:
-                    pixels[place] = torch.tensor(GREY, dtype=torch.uint8)[:, None, None]
+                    images.append(grey(task.scale or self._size))
                     corrupt.append((row, str(error) or type(error).__name__))
-                shifts[place] = random_colour_shift(task.augmentation)
-        return Decoded(pixels, shifts, part.labels[task.rows], corrupt)
+                shifts.append(random_colour_shift(task.augmentation))
+        return Decoded(runs(images), torch.stack(shifts), part.labels[task.rows], corrupt)
+
+    def _view(self, task: Task) -> Transform:
+        if task.scale is not None:
+            return whole_view(task.scale)
+        return training_view(task.augmentation, self._size) if task.augmentation else evaluation_view(self._size)
+
+
+def runs(images: Iterable[Tensor]) -> list[Tensor]:
+    """Images of one shape that follow each other, stacked."""
+    return [torch.stack(list(run)) for _, run in groupby(images, key=lambda image: image.shape)]
 
 
 class _SharedPart:

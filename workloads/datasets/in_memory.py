@@ -82,19 +82,26 @@ class ImagesInMemory:
         return batches()
 
     def evaluation_batches(
-        self, split: Split, *, batch_size: int, rank: int, world_size: int
+        self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This rank's disjoint, unpadded slice of the plain images, in order."""
+        """This rank's disjoint, unpadded slice of the plain images, in order; see `LoadedDataset`."""
         labels = self.train_labels if split == "train" else self.test_labels
         start, end = (len(labels) * (rank + i) // world_size for i in (0, 1))
         for first in range(start, end, batch_size):
             last = min(first + batch_size, end)
             rows = torch.arange(first, last, device=labels.device)
-            yield self.normalization(self.pixels(split, rows)), labels[first:last]
+            yield scaled(self.normalization(self.pixels(split, rows)), scale), labels[first:last]
 
     def pixels(self, split: Split, rows: Tensor) -> Tensor:
         """Some images of one part, uint8, by their places in it."""
         return (self.train_pixels if split == "train" else self.test_pixels).index_select(0, rows)
+
+
+def scaled(x_NCHW: Tensor, shorter: int | None) -> Tensor:
+    """Square images with sides of so many pixels, or as they are."""
+    if shorter is None or shorter == x_NCHW.shape[-1]:
+        return x_NCHW
+    return torch.nn.functional.interpolate(x_NCHW, size=(shorter, shorter), mode="bilinear", antialias=True)
 
 
 PAD = 4

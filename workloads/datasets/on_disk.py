@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -76,19 +77,23 @@ class ImagesOnDisk:
         return self._batches("train", [Task("train", rows, augmentation, seed, epoch) for rows in mine[first_step:]])
 
     def evaluation_batches(
-        self, split: Split, *, batch_size: int, rank: int, world_size: int
+        self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This rank's disjoint, unpadded slice of the plain images, in order."""
+        """This rank's disjoint, unpadded slice of the plain images, in order; see `LoadedDataset`."""
         count = len(self._parts[split])
         start, end = (count * (rank + i) // world_size for i in (0, 1))
-        return self._batches(split, [Task(split, rows) for rows in torch.split(torch.arange(start, end), batch_size)])
+        rows = torch.split(torch.arange(start, end), batch_size)
+        return self._batches(split, [Task(split, some, scale=scale) for some in rows if len(some)])
 
     def _batches(self, split: Split, tasks: list[Task]) -> Iterator[tuple[Tensor, Tensor]]:
         self._tasks.tasks = tasks
         for batch in on_device(self._loader, self._device):
             assert self._tasks.tasks is tasks, "another iteration has begun"
             self._note(split, batch.corrupt)
-            yield finished(batch.pixels, batch.shifts), batch.labels
+            ends = list(accumulate(len(run) for run in batch.pixels))
+            for run, end in zip(batch.pixels, ends, strict=True):
+                here = slice(end - len(run), end)
+                yield finished(run, batch.shifts[here]), batch.labels[here]
 
     def _note(self, split: Split, corrupt: Iterable[tuple[int, str]]) -> None:
         """Name each image that cannot be decoded, once, and give up when there are too many.

@@ -30,7 +30,7 @@ DEVIATION = (0.229, 0.224, 0.225)
 subtracts a mean for each pixel and prints no deviation."""
 
 GREY = tuple(round(255 * mean) for mean in MEAN)
-"""What stands in for an image that cannot be decoded: the mean colour, which is zero to a network."""
+"""The mean colour, which is zero to a network."""
 
 COLOUR_DEVIATION = 0.1
 """Of the random weights of the three principal components (Krizhevsky et al. 2012, section 4.1)."""
@@ -79,6 +79,16 @@ def training_view(augmentation: str, size: int) -> Transform:
 def evaluation_view(size: int) -> Transform:
     """The middle of a photograph whose shorter side was scaled to 256, for crops of 224; other crops in proportion."""
     return _in_turn(v2.Resize(_scaled(EVALUATION_SCALE, size)), v2.CenterCrop(size))
+
+
+def whole_view(scale: int) -> Transform:
+    """All of a photograph, its shorter side scaled to so many pixels."""
+    return _in_turn(v2.Resize(scale))
+
+
+def grey(size: int) -> Tensor:
+    """What stands in for an image that cannot be decoded."""
+    return torch.tensor(GREY, dtype=torch.uint8)[:, None, None].expand(3, size, size)
 
 
 def _in_turn(*steps: Transform) -> Transform:

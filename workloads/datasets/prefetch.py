@@ -30,12 +30,13 @@ def on_device(batches: Iterable[Decoded], device: torch.device) -> Iterator[Deco
 
 def _moved(batch: Decoded, device: torch.device) -> Decoded:
     """From pinned memory, so that the host does not wait."""
-    pixels, shifts, labels = (part.to(device, non_blocking=True) for part in (batch.pixels, batch.shifts, batch.labels))
+    pixels = [run.to(device, non_blocking=True) for run in batch.pixels]
+    shifts, labels = (part.to(device, non_blocking=True) for part in (batch.shifts, batch.labels))
     return Decoded(pixels, shifts, labels, batch.corrupt)
 
 
 def _used_here(batch: Decoded, device: torch.device) -> Decoded:
     """Tell the allocator that this stream uses the memory too, or the next copy would get it too early."""
-    for part in (batch.pixels, batch.shifts, batch.labels):
+    for part in (*batch.pixels, batch.shifts, batch.labels):
         part.record_stream(torch.cuda.current_stream(device))
     return batch

@@ -155,7 +155,11 @@ class LoadedDataset(Protocol):
         ...
 
     def evaluation_batches(
-        self, split: Split, *, batch_size: int, rank: int, world_size: int
+        self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """This rank's disjoint, unpadded slice of the plain images, in order."""
+        """This rank's disjoint, unpadded slice of the plain images, in order.
+
+        With a `scale`, whole images whose shorter side is so many pixels: in the same order, but a batch holds only as
+        many as have one shape and follow each other.
+        """
         ...

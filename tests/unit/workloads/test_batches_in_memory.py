@@ -120,3 +120,17 @@ def test_a_batch_larger_than_the_training_set_is_refused(data):
 def test_an_unknown_augmentation_is_refused(data):
     with pytest.raises(ValueError, match="augmentation is 'mixup'; allowed are 'none' and 'crop-flip'"):
         batches(data, augmentation="mixup")
+
+
+def test_whole_images_at_another_scale_are_means_of_their_neighbours():
+    square = ImagesInMemory.normalized(
+        train=(np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4), np.array([3])),
+        test=(np.full((2, 1, 4, 4), 9, dtype=np.uint8), np.array([1, 2])),
+        device=CPU,
+    )
+    ((images, labels),) = square.evaluation_batches("train", batch_size=5, rank=0, world_size=1, scale=2)
+    # Antialiased, a pixel is the mean of a 4x4 window with weights 1, 3, 3, 1, which ends at the border: 3, 3, 1.
+    weights = np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7
+    expected = weights @ square.train_images[0, 0].double().numpy() @ weights.T
+    assert np.allclose(images[0, 0].numpy(), expected, atol=1e-6)
+    assert labels.tolist() == [3]

@@ -2,8 +2,10 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from workloads.datasets.imagenet import ImageNet
 
@@ -175,3 +177,26 @@ def test_a_file_that_went_away_counts_as_corrupt(load, photo_tree):
     (photo_tree / "train" / "n00000000" / "train_0.JPEG").unlink()
     batches(data, batch_size=40)
     assert list(data.corrupt) == [str(photo_tree / "train" / "n00000000" / "train_0.JPEG")]
+
+
+@pytest.mark.parametrize("decoders", [0, 2])
+def test_whole_images_come_in_order_at_any_scale_and_keep_their_shape(load, photo_tree, decoders):
+    data = load(decoders=decoders, max_corrupt_pct=10)
+    (photo_tree / "val" / "n00000003" / "val_2.JPEG").write_bytes(b"no image")
+    files = sorted((photo_tree / "val").rglob("*.JPEG"))
+    for scale in (24, 80):
+        batches = list(data.evaluation_batches("test", batch_size=6, rank=0, world_size=1, scale=scale))
+        images = [image for run, _ in batches for image in run]
+        assert torch.cat([labels for _, labels in batches]).tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
+        assert all(min(image.shape[1:]) == scale for image in images)
+        for file, image in zip(files, images, strict=True):
+            if file.stat().st_size < 100:
+                assert image.abs().max() < 0.01
+                continue
+            scaled = np.asarray(Image.open(file).resize(image.shape[:0:-1], Image.Resampling.BILINEAR)) / 255
+            expected = (scaled - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+            assert np.abs(image.permute(1, 2, 0).numpy() - expected).max() < 1.01 / 255 / 0.224  # one level of 255
+
+
+def test_a_worker_without_any_image_gives_no_batch(load):
+    assert list(load().evaluation_batches("test", batch_size=4, rank=0, world_size=21)) == []
