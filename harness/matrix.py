@@ -16,9 +16,11 @@ from typing import Any
 from harness.errors import WorkloadError
 from harness.trial import Trial
 from harness.workload import Workload
+from harness.workload_fit import NetworkCell
 from models.spec import ModelSpec
 from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec
+from workloads.recipes import RECIPES, Recipe
 
 
 def expand(workload: Workload, fingerprints: Mapping[DatasetSpec, str]) -> tuple[Trial, ...]:
@@ -32,19 +34,18 @@ def expand(workload: Workload, fingerprints: Mapping[DatasetSpec, str]) -> tuple
         WorkloadError: two cells differ only in a setting that decides no result.
     """
     labels = _labels(workload)
+    scale_labels = _differences(workload.scales)
     trials = tuple(
         Trial(
-            model=model,
-            dataset=dataset,
-            recipe=recipe,
+            model=cell.model,
+            dataset=cell.dataset,
+            recipe=cell.recipe,
             scale=scale,
             seed=seed,
-            fingerprint=fingerprints[dataset],
-            label=" ".join(filter(None, (labels[part] for part in (model, dataset, recipe, scale)))),
+            fingerprint=fingerprints[cell.dataset],
+            label=f"{labels[cell]} {scale_labels[scale]}".rstrip(),
         )
-        for model, dataset, recipe, scale in itertools.product(
-            workload.models, workload.datasets, workload.recipes, workload.scales
-        )
+        for cell, scale in itertools.product(workload.cells, workload.scales)
         for seed in workload.seeds
     )
     _check_distinct(workload, trials)
@@ -68,18 +69,32 @@ def sweep_name(name: str, identity: str) -> str:
     return f"{name[:119]}-{identity[:8]}"
 
 
-def _labels(workload: Workload) -> dict[Any, str]:
-    """What each alternative adds to the label of its cells: nothing where there is no other."""
-    names = {kind: name for name, kind in DATASETS.items()}
-    datasets = {
-        spec: names[type(spec)] if len({*map(type, workload.datasets)}) > 1 else "" for spec in workload.datasets
-    }
+def _labels(workload: Workload) -> dict[NetworkCell, str]:
+    """What tells each cell from the others: of its data set and its recipe nothing where there is no other."""
+    models, datasets = _model_labels(workload.models), _dataset_labels(workload.datasets)
+    recipes_of: dict[tuple[ModelSpec, DatasetSpec], tuple[Recipe, ...]] = {}
+    for cell in workload.cells:
+        recipes_of[cell[:2]] = (*recipes_of.get(cell[:2], ()), cell.recipe)
+    recipes = {alternatives: _recipe_labels(alternatives) for alternatives in set(recipes_of.values())}
     return {
-        **_model_labels(workload.models),
-        **{spec: f"{datasets[spec]} {text}".strip() for spec, text in _differences(workload.datasets).items()},
-        **_differences(workload.recipes),
-        **_differences(workload.scales),
+        cell: " ".join(
+            filter(None, (models[cell.model], datasets[cell.dataset], recipes[recipes_of[cell[:2]]][cell.recipe]))
+        )
+        for cell in workload.cells
     }
+
+
+def _dataset_labels(datasets: Sequence[DatasetSpec]) -> dict[DatasetSpec, str]:
+    names = {kind: name if len({*map(type, datasets)}) > 1 else "" for name, kind in DATASETS.items()}
+    return {spec: f"{names[type(spec)]} {text}".strip() for spec, text in _differences(datasets).items()}
+
+
+def _recipe_labels(recipes: Sequence[Recipe]) -> dict[Recipe, str]:
+    """The names of the alternatives for one network, where all have one, or else what they differ in."""
+    names = {recipe: name for name, recipe in RECIPES.items()}
+    if len(recipes) > 1 and all(recipe in names for recipe in recipes):
+        return {recipe: names[recipe] for recipe in recipes}
+    return _differences(recipes)
 
 
 def _model_labels(models: Sequence[ModelSpec]) -> dict[ModelSpec, str]:

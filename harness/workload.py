@@ -2,8 +2,8 @@
 
 A file gives four lists of alternatives (models, data sets, recipes, scales) and the seeds; the sweep is their product.
 Wherever a setting stands, a list of values makes it an axis. `matrix` may be a list of blocks: the union of their
-products. Blocks may overlap, as sets do, and what is in two of them is trained once; a value twice in one list is a
-slip, and refused.
+products. A block may have a data set and a recipe of its own, in place of the file's. Blocks may overlap, as sets do,
+and what is in two of them is trained once; a value twice in one list is a slip, and refused.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from harness.trial import Scale
-from harness.workload_fields import Axes, FileFields, axes_of, read
+from harness.workload_fields import Axes, FileFields, as_block, axes_of, read
 from harness.workload_file import read_text
-from harness.workload_fit import check_fit
+from harness.workload_fit import NetworkCell, check_fit
 from harness.workload_source import Mistakes, Place, parse, show, suggest
 from models import MODELS
 from models.spec import ModelSpec
@@ -39,9 +39,8 @@ class Workload:
 
     name: str
     description: str
-    models: tuple[ModelSpec, ...]
-    datasets: tuple[DatasetSpec, ...]
-    recipes: tuple[Recipe, ...]
+    cells: tuple[NetworkCell, ...]
+    """What is trained on what, and how: the union of the matrix's blocks, each once, in their order."""
     scales: tuple[Scale, ...]
     seeds: tuple[int, ...]
     claims: tuple[str, ...]
@@ -58,6 +57,21 @@ class Workload:
     """The file's content."""
     shipped: bool
     """Whether the file came with the package, because there is none of that name here."""
+
+    @property
+    def models(self) -> tuple[ModelSpec, ...]:
+        """Every network, once."""
+        return tuple(dict.fromkeys(cell.model for cell in self.cells))
+
+    @property
+    def datasets(self) -> tuple[DatasetSpec, ...]:
+        """Every data set, once."""
+        return tuple(dict.fromkeys(cell.dataset for cell in self.cells))
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """Every recipe, once."""
+        return tuple(dict.fromkeys(cell.recipe for cell in self.cells))
 
 
 def load_workload(path: str | Path) -> Workload:
@@ -77,14 +91,17 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
     fields = read(FileFields, source.data, (), mistakes)
     mistakes.check()
     assert fields is not None
-    alternatives = _alternatives(fields, mistakes)
-    _check_count(math.prod(map(len, alternatives.values())) * len(fields.seeds), (), mistakes)
+    scales = _product(_scale, axes_of(Scale, fields.scale, ("scale",), mistakes), ("scale",), mistakes)
+    blocks = _blocks(fields, mistakes)
+    _check_count(sum(map(_count, blocks)) * len(scales) * len(fields.seeds), (), mistakes)
     mistakes.check()
-    check_fit(**alternatives, mistakes=mistakes)
+    cells = tuple(dict.fromkeys(cell for block in blocks for cell in itertools.starmap(NetworkCell, _cells(block))))
+    check_fit(cells, scales, {recipe: block.place for block in reversed(blocks) for recipe in block.recipes}, mistakes)
     mistakes.check()
     settings = {"name", "description", "seeds", "claims", "audit", "isolation", "max_attempts"}
     return Workload(
-        **alternatives,
+        cells=cells,
+        scales=tuple(scales),
         **{name: getattr(fields, name) for name in settings},
         trial_timeout_s=fields.trial_timeout,
         file=file,
@@ -123,35 +140,66 @@ def fingerprints(workload: Workload) -> dict[DatasetSpec, str]:
     return digests
 
 
-def _alternatives(fields: FileFields, mistakes: Mistakes) -> dict[str, Any]:
-    models = [spec for index, block in enumerate(fields.matrix) for spec in _models(block, index, mistakes)]
-    return {
-        "models": tuple(dict.fromkeys(models)),
-        "datasets": tuple(_datasets(fields.dataset, mistakes)),
-        "recipes": tuple(_recipes(fields.recipe, mistakes)),
-        "scales": tuple(_product(_scale, axes_of(Scale, fields.scale, ("scale",), mistakes), ("scale",), mistakes)),
-    }
+class _Block(NamedTuple):
+    """One block of the matrix, resolved."""
+
+    models: Sequence[ModelSpec]
+    datasets: Sequence[DatasetSpec]
+    recipes: Sequence[Recipe]
+    place: Place
+    """Where its recipes stand."""
 
 
-def _models(block: Mapping[str, Any], index: int, mistakes: Mistakes) -> list[ModelSpec]:
-    place = ("matrix", index)
+def _blocks(fields: FileFields, mistakes: Mistakes) -> list[_Block]:
+    """The blocks of the matrix, each with the file's data sets and recipes where it has none of its own."""
+    datasets = _datasets(fields.dataset, ("dataset",), mistakes)
+    recipes = _recipes(fields.recipe, ("recipe",), mistakes)
+    blocks = []
+    for index, block in enumerate(fields.matrix):
+        place = ("matrix", index)
+        own = {name: place_of for name in _BESIDE_MODEL if name in block for place_of in [(*place, name)]}
+        named = {name: as_block(block[name], at, mistakes) for name, at in own.items()}
+        blocks.append(
+            _Block(
+                models=_models({name: value for name, value in block.items() if name not in own}, place, mistakes),
+                datasets=_datasets(named["dataset"], own["dataset"], mistakes) if "dataset" in own else datasets,
+                recipes=_recipes(named["recipe"], own["recipe"], mistakes) if "recipe" in own else recipes,
+                place=own.get("recipe", ("recipe",)),
+            )
+        )
+    return blocks
+
+
+_BESIDE_MODEL = ("dataset", "recipe")
+"""What a block of the matrix may have of its own."""
+
+
+def _count(block: _Block) -> int:
+    return len(block.models) * len(block.datasets) * len(block.recipes)
+
+
+def _cells(block: _Block) -> Iterator[tuple[ModelSpec, DatasetSpec, Recipe]]:
+    return itertools.product(block.models, block.datasets, block.recipes)
+
+
+def _models(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> list[ModelSpec]:
     kind = _named(block, "model", MODELS, place, mistakes)
-    return _settings_product(kind, kind, block, "model", place, mistakes) if kind else []
+    return _settings_product(kind, kind, block, "model", place, mistakes, also=_BESIDE_MODEL) if kind else []
 
 
-def _datasets(block: Mapping[str, Any], mistakes: Mistakes) -> list[DatasetSpec]:
-    kind = _named(block, "name", DATASETS, ("dataset",), mistakes)
-    return _settings_product(kind, kind, block, "name", ("dataset",), mistakes) if kind else []
+def _datasets(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> list[DatasetSpec]:
+    kind = _named(block, "name", DATASETS, place, mistakes)
+    return _settings_product(kind, kind, block, "name", place, mistakes) if kind else []
 
 
-def _recipes(block: Mapping[str, Any], mistakes: Mistakes) -> list[Recipe]:
+def _recipes(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> list[Recipe]:
     """A recipe by name, with what is said beside it changed; without a name, all that a recipe needs."""
     if "name" not in block:
-        return _settings_product(Recipe, Recipe, block, "name", ("recipe",), mistakes)
-    base = _named(block, "name", RECIPES, ("recipe",), mistakes)
+        return _settings_product(Recipe, Recipe, block, "name", place, mistakes)
+    base = _named(block, "name", RECIPES, place, mistakes)
     if base is None:
         return []
-    return _settings_product(Recipe, base.changed, block, "name", ("recipe",), mistakes, optional=True)
+    return _settings_product(Recipe, base.changed, block, "name", place, mistakes, optional=True)
 
 
 def _settings_product(
@@ -163,10 +211,12 @@ def _settings_product(
     mistakes: Mistakes,
     *,
     optional: bool = False,
+    also: Sequence[str] = (),
 ) -> list[_T]:
-    """Every combination of the settings that stand beside `key` in a block."""
+    """Every combination of the settings that stand beside `key`, and beside what else is allowed, in a block."""
     settings = {name: value for name, value in block.items() if name != key}
-    return _product(make, axes_of(kind, settings, place, mistakes, beside=key, optional=optional), place, mistakes)
+    axes = axes_of(kind, settings, place, mistakes, beside=(key, *also), optional=optional)
+    return _product(make, axes, place, mistakes)
 
 
 def _scale(**settings: Any) -> Scale:
@@ -193,7 +243,7 @@ def _named(
     if isinstance(name, list):
         mistakes.add(at, f"{mistakes.spell(at)} must be one name, not a list; write one block for each")
     else:
-        what = "data set" if place == ("dataset",) else str(place[0]) if key == "name" else key
+        what = "data set" if place[-1] == "dataset" else str(place[-1]) if key == "name" else key
         mistakes.add(at, f"unknown {what} {show(name)}{suggest(name, list(registry))}")
     return None
 

@@ -66,6 +66,16 @@ def seconds(value: Any) -> Any:
     return float(match[1]) * _SECONDS[match[2] or "s"] if match else value
 
 
+def as_block(value: Any, place: Place, mistakes: Mistakes) -> dict[str, Any]:
+    """A name alone, or a mapping with settings beside it, as the latter; empty with the mistake noted."""
+    try:
+        block: dict[str, Any] = _named(value)
+    except ValueError as error:
+        mistakes.add(place, f"{mistakes.spell(place)} {error}")
+        return {}
+    return block
+
+
 class _Fields(BaseModel):
     model_config = _STRICT
 
@@ -96,7 +106,7 @@ _FIELDS = TypeVar("_FIELDS", bound=BaseModel)
 
 
 def read(
-    kind: type[_FIELDS], data: Any, place: Place, mistakes: Mistakes, *, beside: str | None = None
+    kind: type[_FIELDS], data: Any, place: Place, mistakes: Mistakes, *, beside: tuple[str, ...] = ()
 ) -> _FIELDS | None:
     """The fields at a place of the file, or None with the mistakes noted."""
     try:
@@ -113,7 +123,7 @@ def axes_of(
     place: Place,
     mistakes: Mistakes,
     *,
-    beside: str | None = None,
+    beside: tuple[str, ...] = (),
     optional: bool = False,
 ) -> Axes | None:
     """The settings that `data` gives for a dataclass, or None with the mistakes noted.
@@ -123,7 +133,7 @@ def axes_of(
         data: setting -> value, or a list of values.
         place: of `data` in the file.
         mistakes: where they are noted.
-        beside: a key that may stand beside the settings, and is named where an unknown one is refused.
+        beside: keys that may stand beside the settings, and are named where an unknown one is refused.
         optional: nothing need be given, because there is a value for everything elsewhere.
     """
     fields = read(_axes_model(kind, optional), dict(data), place, mistakes, beside=beside)
@@ -160,10 +170,12 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
     return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
 
 
-def _note(kind: type[BaseModel], detail: ErrorDetails, place: Place, mistakes: Mistakes, beside: str | None) -> None:
+def _note(
+    kind: type[BaseModel], detail: ErrorDetails, place: Place, mistakes: Mistakes, beside: tuple[str, ...]
+) -> None:
     at = (*place, *detail["loc"])
     if detail["type"] == "extra_forbidden":
-        valid = [*filter(None, (beside,)), *kind.model_fields]
+        valid = [*beside, *kind.model_fields]
         message = f"unknown key {at[-1]!r} in {mistakes.spell(at[:-1])}{suggest(at[-1], valid)}"
         mistakes.add(at, message, key=True)
     elif detail["type"] == "missing":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from harness.trial import Scale
 from harness.workload_source import Mistakes, Place
@@ -17,28 +17,38 @@ from workloads.recipes import Recipe
 from workloads.schedule import Schedule
 
 
+class NetworkCell(NamedTuple):
+    """A network, what it is trained on, and how."""
+
+    model: ModelSpec
+    dataset: DatasetSpec
+    recipe: Recipe
+
+
 def check_fit(
-    *,
-    models: Iterable[ModelSpec],
-    datasets: Sequence[DatasetSpec],
-    recipes: Iterable[Recipe],
-    scales: Iterable[Scale],
-    mistakes: Mistakes,
+    cells: Sequence[NetworkCell], scales: Sequence[Scale], places: Mapping[Recipe, Place], mistakes: Mistakes
 ) -> None:
-    """Note what cannot be trained together: each once, at the recipe's setting that it is about."""
-    checks: tuple[tuple[Callable[[Any, Any], object], Iterable[Any]], ...] = (
-        (_check_schedule, datasets),
-        (_check_augmentation, datasets),
-        (_check_scale, scales),
-        (_check_model, models),
+    """Note what cannot be trained together: each once, at the recipe's setting that it is about.
+
+    Args:
+        cells: all of a workload.
+        scales: on which each of them is trained.
+        places: of each recipe in the file.
+        mistakes: where they are noted.
+    """
+    recipes = dict.fromkeys(cell.recipe for cell in cells)
+    checks: tuple[tuple[Callable[[Any, Any], object], Iterable[tuple[Recipe, Any]]], ...] = (
+        (_check_schedule, [(cell.recipe, cell.dataset) for cell in cells]),
+        (_check_augmentation, [(cell.recipe, cell.dataset) for cell in cells]),
+        (_check_model, [(cell.recipe, cell.model) for cell in cells]),
+        (_check_scale, itertools.product(recipes, scales)),
     )
-    recipes = tuple(recipes)
-    for check, others in checks:
-        for recipe, other in itertools.product(recipes, others):
+    for check, pairs in checks:
+        for recipe, other in dict.fromkeys(pairs):
             try:
                 check(recipe, other)
             except ValueError as error:
-                mistakes.add(_blame(str(error)), str(error))
+                mistakes.add((*places[recipe], *_blamed(str(error))), str(error))
 
 
 def _check_schedule(recipe: Recipe, dataset: DatasetSpec) -> None:
@@ -79,8 +89,7 @@ def _check_model(recipe: Recipe, model: ModelSpec) -> None:
         raise ValueError(f"evaluation multi-scale does not fit {model.label}: it takes images of one size; use another")
 
 
-def _blame(message: str) -> Place:
+def _blamed(message: str) -> Place:
     """The setting of the recipe that a message names first."""
     names = {field.name for field in dataclasses.fields(Recipe)}
-    named = next((word for word in re.findall(r"\w+", message) if word in names), None)
-    return ("recipe",) if named is None else ("recipe", named)
+    return [word for word in re.findall(r"\w+", message) if word in names][:1]

@@ -7,6 +7,9 @@ import itertools
 from dataclasses import dataclass
 from typing import Any, Literal
 
+SCALES = (224, 256, 384, 480, 640)
+"""Shorter sides of multi-scale evaluation, in pixels (He 2015, section 3.4)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -195,6 +198,15 @@ RECIPES: dict[str, Recipe] = {
         lr_drop_epochs=(80, 121),
         nesterov=True,
         augmentation="crop-flip",
+    ),
+    # He 2016, appendix; the length is that of the code which its authors used, facebook/fb.resnet.torch.
+    "he2016-imagenet": dataclasses.replace(
+        _HE_2015_IMAGENET,
+        iterations=None,
+        epochs=90,
+        schedule="steps",
+        lr_drop_epochs=(30, 60),
+        evaluation="single-crop",
     ),
     # Goyal 2017 (arXiv 1706.02677), sections 2.1, 2.2 and 5.1. Batch norm is over 32 images whatever the batch.
     "goyal2017-imagenet": Recipe(

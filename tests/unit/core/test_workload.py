@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import WorkloadError
+from harness.matrix import expand
 from harness.trial import Scale
 from harness.workload import check_claims, load_workload, parse_workload
 from models.resnet_spec import ResNetCifar
@@ -76,6 +77,43 @@ def test_a_recipe_without_a_name_gives_its_fields_itself() -> None:
         Recipe(epochs=3, batch_size=32, lr=1.0),
         Recipe(epochs=3, batch_size=64, lr=1.0),
     )
+
+
+BLOCKS = """
+name: blocks
+dataset: cifar10
+matrix:
+  - {model: resnet_cifar, depth: [20, 110], block: basic}
+  - {model: resnet_cifar, depth: 110, recipe: he2016-cifar}
+  - {model: resnet_cifar, depth: 164, block: bottleneck, shortcut: B,
+     dataset: cifar100, recipe: {name: he2016-cifar, lr: [0.1, 0.05]}}
+recipe: he2015-cifar
+seeds: 1
+"""
+
+
+def test_a_block_of_the_matrix_may_have_a_data_set_and_a_recipe_of_its_own() -> None:
+    cells = parse_workload("w.yaml", BLOCKS).cells
+    named = {recipe: name for name, recipe in RECIPES.items()}
+    found = [(cell.model.axes["depth"], type(cell.dataset).__name__, named.get(cell.recipe)) for cell in cells]
+    assert found == [
+        (20, "Cifar10", "he2015-cifar"),
+        (110, "Cifar10", "he2015-cifar"),
+        (110, "Cifar10", "he2016-cifar"),
+        (164, "Cifar100", "he2016-cifar"),
+        (164, "Cifar100", None),
+    ]
+
+
+def test_a_label_names_a_recipe_only_where_a_network_has_several() -> None:
+    workload = parse_workload("w.yaml", BLOCKS)
+    assert [trial.label for trial in expand(workload, dict.fromkeys(workload.datasets, "a"))] == [
+        "resnet-20-A cifar10",
+        "resnet-110-A cifar10 he2015-cifar",
+        "resnet-110-A cifar10 he2016-cifar",
+        "resnet-164-B-bottleneck cifar100 lr=0.1",
+        "resnet-164-B-bottleneck cifar100 lr=0.05",
+    ]
 
 
 def test_a_whole_number_where_a_float_stands_is_the_same_setting_as_the_float() -> None:

@@ -101,6 +101,12 @@ def test_he2015_imagenet_steps_drops_each_150k_of_600k_iterations():
     assert rates(schedule) == pytest.approx(table((150_000, 0.1), (150_000, 0.01), (150_000, 0.001), (150_000, 0.0001)))
 
 
+def test_he2016_imagenet_drops_after_30_and_60_of_90_epochs():
+    schedule = Schedule.of(RECIPES["he2016-imagenet"], 1_281_167)
+    each = 30 * IMAGENET_STEPS
+    assert rates(schedule) == pytest.approx(table((each, 0.1), (each, 0.01), (each, 0.001)))
+
+
 def test_goyal2017_climbs_from_a_tenth_to_32_tenths_in_5_epochs_of_batches_of_8192():
     recipe = RECIPES["goyal2017-imagenet"].changed(batch_size=8192)
     schedule = Schedule.of(recipe, 1_281_167)
@@ -200,6 +206,7 @@ def test_the_papers_settings_are_theirs():
         ("he2016-cifar", 128, True, False),
         ("he2016-cifar-64", 64, True, True),
         ("he2015-imagenet", 256, True, False),
+        ("he2016-imagenet", 256, True, False),
         ("goyal2017-imagenet", 256, False, True),
     ):
         recipe = RECIPES[name]
