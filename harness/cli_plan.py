@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from harness.cli_output import si, table
+from harness.cli_output import si, table, wrap
+from harness.deviations import Deviation
 from harness.matrix import expand, sweep_id, sweep_name
 from harness.plan import CellAudit, Plan, make_plan
 from harness.tracking.address import sqlite_path
 from harness.workload import Workload, fingerprints
+
+LABELS = 6
+"""Cells that are named where several share a ledger."""
 
 
 def plan_sweep(workload: Workload, tracking_uri: str, experiment: str) -> tuple[str, Plan]:
@@ -21,7 +27,20 @@ def plan_sweep(workload: Workload, tracking_uri: str, experiment: str) -> tuple[
     """
     trials = expand(workload, fingerprints(workload))
     done = _finished(tracking_uri, experiment, [trial.id for trial in trials])
-    return sweep_name(workload.name, sweep_id(workload.name, trials)), make_plan(workload, trials, done)
+    with _no_collection():
+        return sweep_name(workload.name, sweep_id(workload.name, trials)), make_plan(workload, trials, done)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Torch's modules and networks are built inside, hardly any of it garbage: to look for some takes a sixth more."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _finished(tracking_uri: str, experiment: str, trial_ids: Sequence[str]) -> Mapping[str, str]:
@@ -40,7 +59,7 @@ def as_record(plan: Plan, sweep: str) -> dict[str, Any]:
 
 def as_text(plan: Plan, sweep: str) -> str:
     """The plan for people."""
-    return "\n\n".join(filter(None, (_trials(plan), _audit(plan), _totals(plan, sweep))))
+    return "\n\n".join(filter(None, (_trials(plan), _audit(plan), _deviations(plan), _totals(plan, sweep))))
 
 
 def _trials(plan: Plan) -> str:
@@ -65,17 +84,39 @@ def _result(run_id: str | None) -> str | None:
 
 
 def _audit(plan: Plan) -> str:
-    cells = [cell for cell in plan.audit if cell.within is not None]
-    if not cells:
+    if all(cell.within is None for cell in plan.audit):
         return "Published counts to audit against: none for these networks on this data."
-    header = ("network", "params", " published", " MACs", " published", "agree", "source")
-    return table(header, map(_audit_row, cells))
+    header = ("network", "params", " published", " off", " MACs", " published", " off", "agree", "source")
+    conventions = dict.fromkeys(part for cell in plan.audit for part in (cell.convention or "").split("; ") if part)
+    return "\n".join([table(header, map(_audit_row, plan.audit)), *(f"Published {part}." for part in conventions)])
 
 
 def _audit_row(cell: CellAudit) -> tuple[Any, ...]:
     published = None if cell.published_params is None else int(cell.published_params)
     macs = None if cell.published_macs is None else si(cell.published_macs)
-    return cell.label, cell.params, published, si(cell.macs), macs, "yes" if cell.within else "NO", cell.source
+    agree = {True: "yes", False: "NO", None: None}[cell.within]
+    params_off, macs_off = _off(cell.params_off_pct), _off(cell.macs_off_pct)
+    return cell.label, cell.params, published, params_off, si(cell.macs), macs, macs_off, agree, cell.source
+
+
+def _off(pct: float | None) -> str | None:
+    return None if pct is None else f"{pct:+.2f} %"
+
+
+def _deviations(plan: Plan) -> str:
+    """Cells with the same ledger share a paragraph."""
+    cells: dict[tuple[str, tuple[Deviation, ...]], list[str]] = {}
+    for ledger in plan.deviations:
+        if ledger.source is not None:
+            cells.setdefault((ledger.source, ledger.deviations), []).append(ledger.label)
+    return "\n".join(line for (source, found), labels in cells.items() for line in _ledger(source, found, labels))
+
+
+def _ledger(source: str, found: Sequence[Deviation], labels: Sequence[str]) -> Iterator[str]:
+    names = ", ".join(labels[:LABELS]) + (f" and {len(labels) - LABELS} more" if len(labels) > LABELS else "")
+    yield wrap(f"{names}: {'not' if found else 'trained'} as in {source}{':' if found else ''}", first="", later="  ")
+    for one in found:
+        yield f"  {one.name}: {one.used} (there {'not printed' if one.published is None else one.published})"
 
 
 def _totals(plan: Plan, sweep: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from harness.deviations import Ledger, ledger_of
 from harness.errors import WorkloadError
 from harness.trial import Trial
 from harness.workload import Workload
@@ -13,6 +14,10 @@ from models.audit import AuditLine
 from models.spec import ModelSpec
 from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec
+from workloads.recipes import SCALES
+
+VIEWS = {"single-crop": 1.0, "10-crop": 10.0, "multi-scale": sum((side / 224) ** 2 for side in SCALES)}
+"""What the final evaluation of an image costs, in passes over the crop that it is trained on; of a square image."""
 
 
 class Cost(Protocol):
@@ -45,7 +50,7 @@ class TrialPlan:
     train_flops: int
     """Over all steps, evaluation left out."""
     evaluate_flops: int
-    """Forward: the test images after each epoch, and the training images once at the end."""
+    """Forward: the test images after each epoch; at the end training images once, test images by the recipe's views."""
     run_id: str | None
     """The MLflow run that holds the result already."""
 
@@ -60,6 +65,9 @@ class CellAudit:
     macs: int
     published_params: float | None
     published_macs: float | None
+    params_off_pct: float | None
+    """Ours, counted by the published figure's convention, less that figure."""
+    macs_off_pct: float | None
     source: str | None
     convention: str | None
     within: bool | None
@@ -76,6 +84,8 @@ class Plan:
     trials: tuple[TrialPlan, ...]
     audit: tuple[CellAudit, ...]
     """One for each cell, in the trials' order."""
+    deviations: tuple[Ledger, ...]
+    """One for each cell, in the same order: where it is not trained as its paper trained it."""
     claims: tuple[str, ...]
     """Ids of the claims that the report checks; none means all."""
 
@@ -104,6 +114,7 @@ class Plan:
             "totals": self.totals,
             "trials": [asdict(trial) for trial in self.trials],
             "audit": [{**asdict(cell), "mismatches": list(cell.mismatches)} for cell in self.audit],
+            "deviations": [ledger.record() for ledger in self.deviations],
         }
 
 
@@ -160,6 +171,7 @@ def make_plan(
         audit=tuple(
             _audit_cell(cell_id, cell, costs[cell.model, cell.dataset], audit) for cell_id, cell in cells.items()
         ),
+        deviations=tuple(map(ledger_of, cells.values())),
     )
 
 
@@ -212,7 +224,7 @@ def _costs(workload: Workload, trials: Iterable[Trial], count: Count) -> dict[tu
 
 
 def _plan_trial(trial: Trial, cost: Cost, done: Mapping[str, str]) -> TrialPlan:
-    epochs, data = trial.schedule.epochs, trial.dataset
+    epochs, data, views = trial.schedule.epochs, trial.dataset, VIEWS[trial.recipe.evaluation]
     trial_id = trial.id
     return TrialPlan(
         trial_id=trial_id,
@@ -223,7 +235,7 @@ def _plan_trial(trial: Trial, cost: Cost, done: Mapping[str, str]) -> TrialPlan:
         macs=cost.macs,
         train_flops_per_image=cost.train_flops_per_image,
         train_flops=trial.train_images * cost.train_flops_per_image,
-        evaluate_flops=2 * cost.macs * (epochs * data.test_images + data.train_images),
+        evaluate_flops=round(2 * cost.macs * ((epochs + views) * data.test_images + data.train_images)),
         run_id=done.get(trial_id),
     )
 
@@ -237,6 +249,8 @@ def _audit_cell(cell_id: str, cell: Trial, cost: Cost, audit: Audit) -> CellAudi
         macs=cost.macs,
         published_params=_published(lines, "params"),
         published_macs=_published(lines, "macs"),
+        params_off_pct=_off_pct(lines, "params"),
+        macs_off_pct=_off_pct(lines, "macs"),
         source="; ".join(dict.fromkeys(line.source for line in lines)) or None,
         convention="; ".join(dict.fromkeys(f"{line.quantity}: {line.convention}" for line in lines)) or None,
         within=all(line.within_rounding for line in lines) if lines else None,
@@ -246,6 +260,10 @@ def _audit_cell(cell_id: str, cell: Trial, cost: Cost, audit: Audit) -> CellAudi
 
 def _published(lines: Iterable[AuditLine], quantity: str) -> float | None:
     return next((line.published for line in lines if line.quantity == quantity), None)
+
+
+def _off_pct(lines: Iterable[AuditLine], quantity: str) -> float | None:
+    return next((100 * line.difference / line.published for line in lines if line.quantity == quantity), None)
 
 
 def _mismatch(line: AuditLine) -> str:

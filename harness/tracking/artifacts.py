@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from harness.events import SweepStarted
-from harness.schema import ENVIRONMENT_ARTIFACT, PLAN_ARTIFACT, STEPS_ARTIFACT, TRIALS_ARTIFACT, WORKLOAD_ARTIFACT
+from harness.schema import (
+    DEVIATIONS_ARTIFACT,
+    ENVIRONMENT_ARTIFACT,
+    PLAN_ARTIFACT,
+    STEPS_ARTIFACT,
+    TRIALS_ARTIFACT,
+    WORKLOAD_ARTIFACT,
+)
 from harness.tracking.tracker import Refused
 
 STEPS_FILE = "steps.csv"
@@ -18,6 +25,7 @@ STEPS_FILE = "steps.csv"
 
 def sweep_files(started: SweepStarted) -> Mapping[str, str]:
     """Name -> text of the parent run's artifacts."""
+    deviations = started.plan.get("deviations")
     return {
         WORKLOAD_ARTIFACT: started.workload_text,
         TRIALS_ARTIFACT: _json(
@@ -25,6 +33,7 @@ def sweep_files(started: SweepStarted) -> Mapping[str, str]:
         ),
         PLAN_ARTIFACT: _json(started.plan),
         ENVIRONMENT_ARTIFACT: _json(started.environment),
+        **({} if deviations is None else {DEVIATIONS_ARTIFACT: _json(deviations)}),
     }
 
 

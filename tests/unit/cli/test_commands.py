@@ -49,7 +49,8 @@ def test_the_version_is_the_distributions(harness: Harness) -> None:
 def test_a_plan_shows_each_trial_and_creates_nothing(harness: Harness, folder: Path) -> None:
     done = harness("plan", "tiny.yaml")
     assert done.code == 0
-    trials = [line for line in done.out.splitlines() if "plain-8" in line or "resnet-8-A" in line]
+    lines = done.out.partition("\n\n")[0].splitlines()
+    trials = [line for line in lines if "plain-8" in line or "resnet-8-A" in line]
     assert len(trials) == 4
     assert "4 trials in 2 cells, 0 done" in done.out
     assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]

@@ -64,7 +64,7 @@ def test_training_flops_are_those_of_all_whole_batches() -> None:
     [cheapest] = [t for t in make_plan(workload, trials, {}, count=FakeCount()).trials if t.trial_id == trials[0].id]
     assert trials[0].name == "plain-8 epochs=2 seed 0"
     assert cheapest.train_flops == 2 * 22 * 64 * 48_000  # digits: 1,442 training and 355 test images
-    assert cheapest.evaluate_flops == 2 * 8_000 * (2 * 355 + 1442)
+    assert cheapest.evaluate_flops == 2 * 8_000 * (3 * 355 + 1442)
 
 
 def test_each_network_is_counted_once_however_many_trials_it_has() -> None:
