@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from harness.errors import StorageError
-from reports import exports, markdown, provenance, tables, wording
+from reports import exports, markdown, provenance, published_training, tables, wording
 from reports.cells import Cell, cells_of, ordered, series_of
 from reports.figures import draw_figures
 from reports.palette import dark_colours
@@ -78,6 +78,8 @@ def _context(results: SweepResults) -> dict[str, Any]:
         "errors": tables.error_table(series),
         "cell_table": tables.cells_table(cells),
         "complexity": tables.complexity_table(cells, results.plan),
+        "deviations": published_training.deviations_table(cells, results.plan),
+        "milestones": published_training.milestones_table(cells),
         "outcomes": tables.outcome_table(trials),
         "missing": tables.missing_table(cells),
         "trials": tables.trials_table(cells),
