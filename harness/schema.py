@@ -45,6 +45,10 @@ class Tag(StrEnum):
     REASON = "harness.reason"
     DEVICE_NAME = "device.name"
     DEVICE_COUNT = "device.count"
+    GROUP_WORLD_SIZE = "group.world_size"
+    GROUP_NODES = "group.nodes"
+    GROUP_LAYOUT = "group.layout"
+    """Which ranks ran on which node: `alpha: 0 1; beta: 2`."""
     GIT_COMMIT = "git.commit"
     GIT_DIRTY = "git.dirty"
 

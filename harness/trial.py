@@ -30,6 +30,8 @@ class Scale:
     cpus_per_worker: int = 1
     gpus_per_worker: float = 1.0
     """Where the device is cuda; a fraction shares a GPU between trials."""
+    placement: Literal["pack", "spread"] = "pack"
+    """The workers of a group on as few nodes as hold them, or on as many as there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,7 @@ class Trial:
     def settings(self) -> dict[str, Scalar]:
         """The resolved settings, flat: `model.depth`, `recipe.lr`, ...: MLflow's params and the digest's input.
 
-        How many cores or which share of a GPU a worker gets is left out: it decides the speed, not the result.
+        How many cores or which share of a GPU a worker gets, and on which node, is left out: it decides the speed alone.
         """
         return {
             "model.name": _name_of(self.model, MODELS),

@@ -36,13 +36,34 @@ class NodeRoom:
 
 
 def place(shape: Shape, nodes: Sequence[NodeRoom]) -> tuple[NodeRoom, ...] | None:
-    """The nodes' room after one group of this shape was packed on as few of them as can be; None if it does not fit."""
-    left, rest = shape.workers, list(nodes)
-    for index in sorted(range(len(rest)), key=lambda index: -rest[index].holds(shape)):
-        taken = min(left, rest[index].holds(shape))
-        rest[index] = rest[index].without(taken, shape)
-        left -= taken
-    return tuple(rest) if left == 0 else None
+    """The nodes' room after one group of this shape took its place; None if it does not fit.
+
+    Packed, the group takes as few nodes as can be; spread, it takes as many, and their workers differ by one at most
+    where there is room for it. Ray does the same.
+    """
+    holds = [node.holds(shape) for node in nodes]
+    if sum(holds) < shape.workers:
+        return None
+    taken = _spread(holds, shape.workers) if shape.placement == "spread" else _packed(holds, shape.workers)
+    return tuple(node.without(count, shape) if count else node for node, count in zip(nodes, taken, strict=True))
+
+
+def _packed(holds: Sequence[int], workers: int) -> list[int]:
+    taken = [0] * len(holds)
+    for index in sorted(range(len(holds)), key=lambda index: -holds[index]):
+        taken[index] = min(workers, holds[index])
+        workers -= taken[index]
+    return taken
+
+
+def _spread(holds: Sequence[int], workers: int) -> list[int]:
+    """One worker more on every node that has room, round after round."""
+    taken = [0] * len(holds)
+    while workers:
+        for index in [index for index, room in enumerate(holds) if room > taken[index]][:workers]:
+            taken[index] += 1
+            workers -= 1
+    return taken
 
 
 def obstacle(shape: Shape, nodes: Sequence[NodeRoom]) -> str | None:

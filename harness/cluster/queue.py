@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Literal
 
 from harness.errors import HarnessError
 from harness.events import EpochEnded, Event, TrialEnded
@@ -26,10 +27,12 @@ class Shape:
     cpus_per_worker: int
     gpus_per_worker: float
     """0 on the CPU."""
+    placement: Literal["pack", "spread"] = "pack"
 
     def __str__(self) -> str:
         each = f"{self.gpus_per_worker:g} GPU and " if self.gpus_per_worker else ""
-        return f"{self.workers} x ({each}{self.cpus_per_worker} CPU)"
+        spread = " spread" if self.placement == "spread" else ""
+        return f"{self.workers} x ({each}{self.cpus_per_worker} CPU){spread}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,6 +132,7 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None
             num_workers=shape.workers,
             use_gpu=shape.device == "cuda",
             resources_per_worker={"CPU": shape.cpus_per_worker, **gpus},
+            placement_strategy=shape.placement.upper(),
         ),
         run_config=ray.train.RunConfig(
             # A name used twice would silently resume the run before.

@@ -6,6 +6,7 @@ import gc
 import platform
 import socket
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -87,10 +88,14 @@ def describe_workers(context: TrialContext) -> dict[str, str]:
     A device counts once, however many workers share it; on a CPU a device is a host.
     """
     workers = all_objects((socket.gethostname(), *_device(context.device)), context.world_size)
+    hosts = [host for host, _, _ in workers]
     tags = {
         Tag.DEVICE_NAME.value: " + ".join(sorted({name for _, name, _ in workers})),
         Tag.DEVICE_COUNT.value: str(len({(host, key) for host, _, key in workers})),
-        "host.names": " ".join(sorted({host for host, _, _ in workers})),
+        Tag.GROUP_WORLD_SIZE.value: str(context.world_size),
+        Tag.GROUP_NODES.value: str(len(set(hosts))),
+        Tag.GROUP_LAYOUT.value: node_layout(hosts),
+        "host.names": " ".join(sorted(set(hosts))),
         "version.torch": torch.__version__,
         "version.python": platform.python_version(),
     }
@@ -100,6 +105,14 @@ def describe_workers(context: TrialContext) -> dict[str, str]:
     else:
         tags["device.threads_per_worker"] = str(torch.get_num_threads())
     return tags
+
+
+def node_layout(hosts: Sequence[str]) -> str:
+    """Which ranks ran where, from each rank's host: `alpha: 0 1; beta: 2`."""
+    ranks: dict[str, list[str]] = {}
+    for rank, host in enumerate(hosts):
+        ranks.setdefault(host, []).append(str(rank))
+    return "; ".join(f"{host}: {' '.join(here)}" for host, here in ranks.items())
 
 
 def _device(device: torch.device) -> tuple[str, str]:

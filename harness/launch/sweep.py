@@ -119,4 +119,5 @@ def shape_of(scale: Scale, has_gpus: bool) -> Shape:
         device=device,
         cpus_per_worker=scale.cpus_per_worker,
         gpus_per_worker=scale.gpus_per_worker if device == "cuda" else 0.0,
+        placement=scale.placement if scale.workers > 1 else "pack",
     )

@@ -126,7 +126,7 @@ name: small
 dataset: digits
 matrix: {model: resnet_cifar, depth: 8, shortcut: A}
 recipe: {name: quick, epochs: 2}
-scale: {workers: [2, 64]}
+scale: {workers: [2, 64], placement: spread}
 seeds: 1
 """
     bench.write(text)
@@ -135,6 +135,8 @@ seeds: 1
     outcomes = {run.data.params["scale.workers"]: run.data.tags["harness.outcome"] for run in children(bench.folder)}
     assert outcomes == {"2": "finished", "64": "infeasible"}
     (wide,) = [run for run in children(bench.folder) if run.data.params["scale.workers"] == "2"]
+    assert (wide.data.tags["group.world_size"], wide.data.tags["group.nodes"]) == ("2", "1")
+    assert wide.data.tags["group.layout"].endswith(": 0 1")
     assert wide.data.metrics["final/train_images"] + wide.data.metrics["final/val_images"] == 1797
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.cluster.preflight import NodeRoom, obstacle, place
 from harness.cluster.queue import Shape
 
@@ -19,6 +21,21 @@ def test_workers_spill_over_to_a_second_node_and_leave_what_is_left() -> None:
     rest = place(gpus(10), nodes)
     assert rest is not None
     assert [(node.cpus, node.gpus) for node in rest] == [(14, 2), (8, 0)]
+
+
+def test_a_spread_group_takes_a_worker_from_every_node_before_a_second_from_any() -> None:
+    nodes = [NodeRoom(cpus=8, gpus=0), NodeRoom(cpus=1, gpus=0), NodeRoom(cpus=8, gpus=0)]
+    rest = place(replace(cpus(5), placement="spread"), nodes)
+    assert rest is not None
+    assert [node.cpus for node in rest] == [6, 0, 6]
+    packed = place(cpus(5), nodes)
+    assert packed is not None
+    assert [node.cpus for node in packed] == [3, 1, 8]
+
+
+def test_a_spread_group_that_one_node_alone_can_hold_still_fits() -> None:
+    assert obstacle(replace(cpus(3), placement="spread"), [NodeRoom(cpus=3, gpus=0)]) is None
+    assert obstacle(replace(cpus(4), placement="spread"), [NodeRoom(cpus=3, gpus=0)]) is not None
 
 
 def test_a_group_that_does_not_fit_says_how_much_there_is() -> None:

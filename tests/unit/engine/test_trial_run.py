@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 import harness.engine.run
 from harness.engine import attempt_trial, run_trial
+from harness.engine.process import node_layout
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, EpochEnded, TrialStarted
 from harness.schema import METRICS, Outcome
@@ -202,9 +204,15 @@ def test_the_tags_say_what_the_trial_ran_on(recording, make_trial):
     run_trial(make_trial(epochs=1), recorded.context)
     tags = recorded.events[0].tags
     assert tags["device.count"] == "1"
+    assert (tags["group.world_size"], tags["group.nodes"]) == ("1", "1")
+    assert tags["group.layout"] == f"{socket.gethostname()}: 0"
     assert tags["device.name"]
     assert tags["version.torch"] == torch.__version__
     assert "version.cuda" not in tags
+
+
+def test_the_layout_names_the_ranks_of_each_node():
+    assert node_layout(["alpha", "beta", "alpha", "gamma"]) == "alpha: 0 2; beta: 1; gamma: 3"
 
 
 @pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"channels_last": True}])

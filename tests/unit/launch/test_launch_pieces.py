@@ -139,6 +139,11 @@ def test_the_device_auto_is_a_gpu_where_there_is_one() -> None:
     assert shape_of(replace(scale, device="cuda"), has_gpus=False) == on_gpus
 
 
+def test_only_a_group_of_several_workers_can_be_spread() -> None:
+    assert shape_of(Scale(workers=2, placement="spread"), has_gpus=False).placement == "spread"
+    assert shape_of(Scale(placement="spread"), has_gpus=False) == shape_of(Scale(), has_gpus=False)
+
+
 def test_the_state_of_a_checkout_is_its_commit_and_whether_tracked_files_changed(tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
