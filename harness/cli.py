@@ -64,6 +64,11 @@ class Launcher(StrEnum):
     INLINE = "inline"
 
 
+def _cache() -> Path:
+    """Where programs of this user keep what they can make again (XDG base directory specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resnet-harness"
+
+
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -95,13 +100,13 @@ def plan(
     """Show what a workload would run and cost.
 
     Each trial with its id, its network's parameters and MACs, its training FLOPs, and the run that holds its result if
-    there is one; counts beside the published ones. Nothing is changed or created.
+    there is one; counts beside the published ones. Nothing is changed, and nothing created but a cache of the counts.
     """
     from harness.cli_plan import as_record, as_text, plan_sweep
     from harness.plan import check_audit
 
     workload = _load(file)
-    sweep, planned = plan_sweep(workload, _resolve(tracking_uri), experiment or workload.name)
+    sweep, planned = plan_sweep(workload, _resolve(tracking_uri), experiment or workload.name, _cache())
     if json:
         emit_json(as_record(planned, sweep))
     else:

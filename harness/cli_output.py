@@ -73,7 +73,7 @@ def stanzas(records: Iterable[Mapping[str, Any]]) -> str:
 
 def wrap(text: str, *, first: str, later: str) -> str:
     """Text in lines of readable length, each behind its indent."""
-    return textwrap.fill(text, 110, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
+    return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
 
 
 def si(value: float | None, unit: str = "") -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from harness.cli_output import si, table, wrap
 from harness.deviations import Deviation
+from harness.known_costs import KnownCosts
 from harness.matrix import expand, sweep_id, sweep_name
 from harness.plan import CellAudit, Plan, make_plan
 from harness.tracking.address import sqlite_path
@@ -18,8 +20,8 @@ LABELS = 6
 """Cells that are named where several share a ledger."""
 
 
-def plan_sweep(workload: Workload, tracking_uri: str, experiment: str) -> tuple[str, Plan]:
-    """The name that the workload's sweep would have, and its plan.
+def plan_sweep(workload: Workload, tracking_uri: str, experiment: str, cache: Path) -> tuple[str, Plan]:
+    """The name that the workload's sweep would have, and its plan. `cache` keeps what networks cost.
 
     Raises:
         WorkloadError: the data set or a network is not what the workload says.
@@ -27,8 +29,11 @@ def plan_sweep(workload: Workload, tracking_uri: str, experiment: str) -> tuple[
     """
     trials = expand(workload, fingerprints(workload))
     done = _finished(tracking_uri, experiment, [trial.id for trial in trials])
+    costs = KnownCosts(cache)
     with _no_collection():
-        return sweep_name(workload.name, sweep_id(workload.name, trials)), make_plan(workload, trials, done)
+        plan = make_plan(workload, trials, done, count=costs.count)
+    costs.keep()
+    return sweep_name(workload.name, sweep_id(workload.name, trials)), plan
 
 
 @contextmanager
@@ -86,9 +91,15 @@ def _result(run_id: str | None) -> str | None:
 def _audit(plan: Plan) -> str:
     if all(cell.within is None for cell in plan.audit):
         return "Published counts to audit against: none for these networks on this data."
-    header = ("network", "params", " published", " off", " MACs", " published", " off", "agree", "source")
-    conventions = dict.fromkeys(part for cell in plan.audit for part in (cell.convention or "").split("; ") if part)
-    return "\n".join([table(header, map(_audit_row, plan.audit)), *(f"Published {part}." for part in conventions)])
+    header = ("network", "params", " published", " off", " MACs", " published", " off", "agree")
+    notes = [f"Published {part}." for part in _parts(cell.convention for cell in plan.audit)]
+    sources = f"Published in {'; '.join(_parts(cell.source for cell in plan.audit))}."
+    return "\n".join([table(header, map(_audit_row, plan.audit)), *notes, wrap(sources, first="", later="  ")])
+
+
+def _parts(texts: Iterable[str | None]) -> list[str]:
+    """What some texts list, each once."""
+    return list(dict.fromkeys(part for text in texts if text for part in text.split("; ")))
 
 
 def _audit_row(cell: CellAudit) -> tuple[Any, ...]:
@@ -96,11 +107,11 @@ def _audit_row(cell: CellAudit) -> tuple[Any, ...]:
     macs = None if cell.published_macs is None else si(cell.published_macs)
     agree = {True: "yes", False: "NO", None: None}[cell.within]
     params_off, macs_off = _off(cell.params_off_pct), _off(cell.macs_off_pct)
-    return cell.label, cell.params, published, params_off, si(cell.macs), macs, macs_off, agree, cell.source
+    return cell.label, cell.params, published, params_off, si(cell.macs), macs, macs_off, agree
 
 
 def _off(pct: float | None) -> str | None:
-    return None if pct is None else f"{pct:+.2f} %"
+    return None if pct is None else f"{round(pct, 2) or 0:+.2f} %"  # never -0.00
 
 
 def _deviations(plan: Plan) -> str:

@@ -85,8 +85,12 @@ def _labels(workload: Workload) -> dict[NetworkCell, str]:
 
 
 def _dataset_labels(datasets: Sequence[DatasetSpec]) -> dict[DatasetSpec, str]:
-    names = {kind: name if len({*map(type, datasets)}) > 1 else "" for name, kind in DATASETS.items()}
-    return {spec: f"{names[type(spec)]} {text}".strip() for spec, text in _differences(datasets).items()}
+    names = {kind: name for name, kind in DATASETS.items() if kind in {*map(type, datasets)}}
+    labels = {}
+    for kind, name in names.items():
+        for spec, text in _differences([spec for spec in datasets if type(spec) is kind]).items():
+            labels[spec] = f"{name if len(names) > 1 else ''} {text}".strip()
+    return labels
 
 
 def _recipe_labels(recipes: Sequence[Recipe]) -> dict[Recipe, str]:

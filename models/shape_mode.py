@@ -84,7 +84,7 @@ _NONLINEARITIES = (functional.relu, functional.gelu, functional.silu, torch.relu
 _ANSWERS: dict[Callable[..., Any], Callable[..., Tensor]] = {
     **{factory: partial(_on_meta, factory) for factory in _FACTORIES},
     **dict.fromkeys(_FILLS + _INITS + _HE_INITS + _NORMS + _NONLINEARITIES, _unchanged),
-    **dict.fromkeys((Tensor.add, Tensor.mul), _broadcast),
+    **dict.fromkeys((Tensor.add, Tensor.add_, Tensor.mul, Tensor.__rsub__), _broadcast),
     torch.conv2d: _convolved,
     functional.linear: _mapped,
     functional.adaptive_avg_pool2d: _pooled_to,

@@ -92,7 +92,7 @@ def test_a_database_that_is_none_is_exit_code_4_and_is_left_alone(harness: Harne
 def test_an_unexpected_error_is_a_message_that_says_how_to_see_more(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("deep inside")
 
     monkeypatch.setattr("harness.plan.make_plan", fails)

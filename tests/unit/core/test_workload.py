@@ -116,6 +116,24 @@ def test_a_label_names_a_recipe_only_where_a_network_has_several() -> None:
     ]
 
 
+def test_a_label_names_of_a_data_set_only_what_others_of_its_kind_have_otherwise() -> None:
+    """And not what another kind lacks, as CIFAR lacks ImageNet's `subset`."""
+    photos = (
+        "  - {model: resnet_imagenet, depth: 50, dataset: imagenet, recipe: he2015-imagenet}\nrecipe: he2015-cifar\n"
+    )
+    other = BLOCKS.replace("recipe: he2015-cifar\n", photos).replace(
+        "dataset: cifar100", "dataset: {name: cifar100, split: [all, train45k]}"
+    )
+    workload = parse_workload("w.yaml", other.replace("lr: [0.1, 0.05]", "lr: 0.1"))
+    labels = [trial.label for trial in expand(workload, dict.fromkeys(workload.datasets, "a"))]
+    assert labels[0] == "resnet-20-A cifar10"
+    assert labels[-1] == "resnet-50-B imagenet"
+    assert [label.partition(" ")[2] for label in labels[-3:-1]] == [
+        "cifar100 split=all",
+        "cifar100 split=train45k",
+    ]
+
+
 def test_a_whole_number_where_a_float_stands_is_the_same_setting_as_the_float() -> None:
     whole, point = (
         parse_workload("w.yaml", with_line("recipe", f"recipe: {{epochs: 1, batch_size: 1, lr: {lr}}}"))
