@@ -7,8 +7,15 @@ import itertools
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Protocol = Literal["single-crop", "10-crop", "multi-scale"]
+"""How a test error is counted."""
+
+CROP = 224
+"""Side of the papers' crops, in pixels, to which the lengths of evaluation belong."""
+CROPPED_FROM = 256
+"""Shorter side of the image that ten crops are taken of (Krizhevsky 2012, section 4.1)."""
 SCALES = (224, 256, 384, 480, 640)
-"""Shorter sides of multi-scale evaluation, in pixels (He 2015, section 3.4)."""
+"""Shorter sides of multi-scale evaluation (He 2015, section 3.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +74,7 @@ class Recipe:
     """crop-flip: padded by 4 pixels, cropped at random, mirrored (He 2015, section 4.2). scale-jitter: shorter side of
     256 to 480 pixels, 224 cropped at random, mirrored, PCA colour (section 3.4). random-resized-crop: a crop of random
     area and aspect ratio, mirrored (Szegedy 2015). The data set says which of them it has."""
-    evaluation: Literal["single-crop", "10-crop", "multi-scale"] = "single-crop"
+    evaluation: Protocol = "single-crop"
     """How the final test error is counted; after each epoch it is a single crop. 10-crop: corners, centre and their
     mirror images; multi-scale: whole images, the shorter side of 224, 256, 384, 480 and 640 pixels. Scores averaged."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.engine.distributed import share_buffers, summed
+from harness.engine.views import View
 from workloads.datasets.spec import LoadedDataset, Split
 
 FEW_CLASSES = 10
@@ -45,42 +48,118 @@ class Evaluation:
         return self.error_pct >= 100 * (1 - self.commonest / self.images) - 1
 
 
-@torch.no_grad()
-def evaluate(
-    module: nn.Module,
-    data: LoadedDataset,
-    split: Split,
-    *,
-    classes: int,
-    batch_size: int,
-    rank: int,
-    world_size: int,
-    precision: torch.autocast,
-) -> Evaluation:
-    """Answers on plain images, in evaluation mode. All ranks take part, and all get the same value."""
-    share_buffers(module, world_size)
-    module.eval()
-    device = next(module.parameters()).device
-    counts = torch.zeros(2 + classes, dtype=torch.int64, device=device)
-    loss = torch.zeros(1, dtype=torch.float64, device=device)
-    batches = data.evaluation_batches(split, batch_size=batch_size, rank=rank, world_size=world_size)
-    for images, labels in batches:
-        with precision:
-            logits = module(images)
-        counts[0] += errors_at(1, logits, labels)
-        counts[1] += errors_at(5, logits, labels) if classes > FEW_CLASSES else 0
-        counts[2:].scatter_add_(0, labels, torch.ones_like(labels))  # bincount would wait for the device
-        loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
-    # The one place where the host waits: these two read-outs.
-    errors, errors_top5, *per_class = summed(counts, world_size).tolist()
-    total = sum(per_class)
-    return Evaluation(
-        images=total,
-        errors=errors,
-        errors_top5=errors_top5 if classes > FEW_CLASSES else None,
-        loss=summed(loss, world_size).item() / total,
-        commonest=max(per_class),
-    )
+@dataclass(frozen=True, kw_only=True)
+class Evaluator:
+    """How one rank takes part in evaluations: all ranks take part in each, and all get the same value."""
+
+    data: LoadedDataset
+    classes: int
+    batch_size: int
+    """Plain images at once; fewer where a view of one takes more memory."""
+    rank: int
+    world_size: int
+    precision: torch.autocast
+
+    @torch.no_grad()
+    def plain(self, module: nn.Module, split: Split) -> Evaluation:
+        """Answers on plain images, in evaluation mode."""
+        self._prepare(module)
+        tally = _Tally(self.classes, _device_of(module))
+        for images, labels in self._batches(split, self.batch_size, None):
+            with self.precision:
+                logits = module(images)
+            tally.add(logits, labels, functional.cross_entropy(logits.float(), labels, reduction="sum"))
+        return tally.over(self.world_size)
+
+    def through(self, views: Sequence[View], module: nn.Module, split: Split) -> Evaluation:
+        """Answers by the average of the scores in all views of an image."""
+        return self.count(*self.scores(views, module, split))
+
+    @torch.no_grad()
+    def scores(self, views: Sequence[View], module: nn.Module, split: Split) -> tuple[Tensor, Tensor]:
+        """Softmax scores, averaged over the views, of this rank's images in order: float32 [n, classes]; their labels.
+
+        A view after the other goes over all images, so the scores of all are kept: 200 MB for ImageNet's 50,000.
+        """
+        self._prepare(module)
+        with _shapes_that_vary():
+            total, labels = self._one_pass(views[0], module, split)
+            for view in views[1:]:
+                total += self._one_pass(view, module, split)[0]
+        return total / len(views), labels
+
+    def _one_pass(self, view: View, module: nn.Module, split: Split) -> tuple[Tensor, Tensor]:
+        def answer(images: Tensor) -> Tensor:
+            with self.precision:
+                logits: Tensor = module(images)
+            return logits.float().softmax(1)
+
+        device = _device_of(module)
+        scores = [torch.zeros(0, self.classes, device=device)]  # where there are fewer images than ranks
+        labels = [torch.zeros(0, dtype=torch.int64, device=device)]
+        size = max(1, int(self.batch_size / view.weight))
+        for images, batch_labels in self._batches(split, size, view.shorter_side):
+            scores.append(view.scores(images, answer))
+            labels.append(batch_labels)
+        return torch.cat(scores), torch.cat(labels)
+
+    def count(self, scores: Tensor, labels: Tensor) -> Evaluation:
+        """Errors of all ranks, from each rank's scores."""
+        tally = _Tally(self.classes, scores.device)
+        tally.add(scores, labels, functional.nll_loss(scores.log(), labels, reduction="sum"))
+        return tally.over(self.world_size)
+
+    def _prepare(self, module: nn.Module) -> None:
+        share_buffers(module, self.world_size)
+        module.eval()
+
+    def _batches(self, split: Split, size: int, shorter_side: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.data.evaluation_batches(
+            split, batch_size=size, rank=self.rank, world_size=self.world_size, scale=shorter_side
+        )
+
+
+class _Tally:
+    """Whole numbers that stay on the device until all images are counted, and a sum of losses."""
+
+    def __init__(self, classes: int, device: torch.device) -> None:
+        self._classes = classes
+        self._counts = torch.zeros(2 + classes, dtype=torch.int64, device=device)
+        self._loss = torch.zeros(1, dtype=torch.float64, device=device)
+
+    def add(self, scores: Tensor, labels: Tensor, loss: Tensor) -> None:
+        """Some images; logits or softmax scores, since only their order counts, and the sum of their losses."""
+        self._counts[0] += errors_at(1, scores, labels)
+        self._counts[1] += errors_at(5, scores, labels) if self._classes > FEW_CLASSES else 0
+        self._counts[2:].scatter_add_(0, labels, torch.ones_like(labels))  # bincount would wait for the device
+        self._loss += loss
+
+    def over(self, world_size: int) -> Evaluation:
+        """Of all ranks."""
+        # The one place where the host waits: these two read-outs.
+        errors, errors_top5, *per_class = summed(self._counts, world_size).tolist()
+        total = sum(per_class)
+        return Evaluation(
+            images=total,
+            errors=errors,
+            errors_top5=errors_top5 if self._classes > FEW_CLASSES else None,
+            loss=summed(self._loss, world_size).item() / total,
+            commonest=max(per_class),
+        )
+
+
+def _device_of(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+@contextmanager
+def _shapes_that_vary() -> Iterator[None]:
+    """Photographs have hundreds of shapes, and cuDNN would try all of its kernels on each."""
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def errors_at(k: int, scores: Tensor, labels: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
         reason = training.train()
     except TimedOut as late:
         return from_rank_0(_ended(training, Outcome.TIMED_OUT, str(late), {}), context.world_size)
-    train, test = training.evaluate("train"), training.evaluate("test")
+    train, test = training.evaluate("train"), training.final_test()
     _write_steps(training)
     memory = [gib for gib in all_objects(memory_peak_gib(context.device), context.world_size) if gib is not None]
     model = _model(trial)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -11,13 +13,14 @@ from torch import Tensor
 from harness.engine.checkpoint import Checkpoint, CheckpointFolder
 from harness.engine.context import TrialContext
 from harness.engine.distributed import any_rank, gathered, summed
-from harness.engine.evaluate import Evaluation, evaluate
+from harness.engine.evaluate import Evaluation, Evaluator
 from harness.engine.milestones import Milestones, passed
 from harness.engine.network import build_module
 from harness.engine.process import load_everywhere
 from harness.engine.randomness import random_state, restore_random_state, seed_generators
 from harness.engine.record import NO_HISTORY, Column, EpochRecord, over_ranks
 from harness.engine.step import Stepper
+from harness.engine.views import views
 from harness.errors import HarnessError, Stopped
 from harness.events import EpochEnded, Event
 from harness.trial import Trial
@@ -120,11 +123,21 @@ class Training:
 
     def evaluate(self, split: Split) -> Evaluation:
         """The network as it stands, on plain images; the time it takes is kept apart from training's."""
-        started = time.perf_counter()
-        evaluation = evaluate(
-            self.module,
-            self.data,
-            split,
+        with self._evaluating():
+            return self._evaluator.plain(self.module, split)
+
+    def final_test(self) -> Evaluation:
+        """The final test error, by the recipe's protocol."""
+        if self.recipe.evaluation == "single-crop":
+            return self.evaluate("test")
+        with self._evaluating():
+            passes = views(self.recipe.evaluation, self.trial.dataset.image_size)
+            return self._evaluator.through(passes, self.module, "test")
+
+    @property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(
+            data=self.data,
             classes=self.trial.dataset.classes,
             # Training's own share, so that evaluation never needs more memory than training did.
             batch_size=self.recipe.batch_size // self.context.world_size,
@@ -132,8 +145,12 @@ class Training:
             world_size=self.context.world_size,
             precision=self.stepper.precision,
         )
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
         self.evaluate_s += time.perf_counter() - started
-        return evaluation
 
     def _begin_epoch(self) -> int:
         """Seed the epoch, or go on where a checkpoint in the middle of it left off. The first step to do."""

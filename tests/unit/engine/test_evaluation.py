@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.engine.evaluate import Evaluation, evaluate
+from harness.engine.evaluate import Evaluation, Evaluator
 from workloads.datasets.digits import Digits
 from workloads.datasets.in_memory import ImagesInMemory
 from workloads.datasets.normalization import Normalization
@@ -15,14 +15,16 @@ CPU = torch.device("cpu")
 
 
 def answers(module, data, *, classes, split="test", batch_size=50):
-    return evaluate(
-        module,
-        data,
-        split,
+    return evaluator(data, classes=classes, batch_size=batch_size).plain(module, split)
+
+
+def evaluator(data, *, classes, batch_size=50, rank=0, world_size=1):
+    return Evaluator(
+        data=data,
         classes=classes,
         batch_size=batch_size,
-        rank=0,
-        world_size=1,
+        rank=rank,
+        world_size=world_size,
         precision=torch.autocast("cpu", enabled=False),
     )
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from harness.engine.evaluate import evaluate
+from harness.engine.evaluate import Evaluator
+from harness.engine.views import views
 from harness.schema import Outcome
 from workloads.datasets.digits import Digits
 from workloads.datasets.spec import mixed_seed
@@ -82,22 +83,35 @@ def test_both_ranks_hold_the_same_weights_and_statistics(ranks):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_two_workers_count_what_one_worker_counts_on_the_same_weights(ranks, make_trial):
-    net = make_trial().model.build(in_channels=1, num_classes=10, image_size=8)
-    net.load_state_dict(ranks[0]["weights"]["module"])
-    alone = evaluate(
-        net,
-        Digits().load(CPU),
-        "train",
+def one_worker():
+    return Evaluator(
+        data=Digits().load(CPU),
         classes=10,
         batch_size=96,
         rank=0,
         world_size=1,
         precision=torch.autocast("cpu", enabled=False),
     )
+
+
+def test_two_workers_count_what_one_worker_counts_on_the_same_weights(ranks, make_trial):
+    net = make_trial().model.build(in_channels=1, num_classes=10, image_size=8)
+    net.load_state_dict(ranks[0]["weights"]["module"])
+    alone = one_worker().plain(net, "train")
     for rank in ranks:
         counts = rank["weights"]["counts"]
         assert (counts["images"], counts["errors"], counts["commonest"]) == (1442, alone.errors, alone.commonest)
+        assert counts["loss"] == pytest.approx(alone.loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("protocol", ["10-crop", "multi-scale"])
+def test_two_workers_count_through_several_views_what_one_worker_counts(ranks, make_trial, protocol):
+    net = make_trial().model.build(in_channels=1, num_classes=10, image_size=8)
+    net.load_state_dict(ranks[0]["weights"]["module"])
+    alone = one_worker().through(views(protocol, 8), net, "test")
+    for rank in ranks:
+        counts = rank["weights"][protocol]
+        assert (counts["images"], counts["errors"], counts["commonest"]) == (355, alone.errors, alone.commonest)
         assert counts["loss"] == pytest.approx(alone.loss, rel=1e-6)
 
 

@@ -22,12 +22,15 @@ from harness.trial import Trial
 
 
 def trained(trial: Trial, context: TrialContext) -> dict:
-    """Weights after all epochs, and what an evaluation of them counts."""
+    """Weights after all epochs, and what evaluations of them count."""
     prepare_process(trial, context.device)
     training = Training(trial, context, started=0.0, checkpoint=None)
     training.train()
-    evaluation = training.evaluate("train")
-    return {"module": training.module.state_dict(), "counts": dataclasses.asdict(evaluation)}
+    found = {"module": training.module.state_dict(), "counts": dataclasses.asdict(training.evaluate("train"))}
+    for protocol in ("10-crop", "multi-scale"):
+        training.recipe = dataclasses.replace(trial.recipe, evaluation=protocol)
+        found[protocol] = dataclasses.asdict(training.final_test())
+    return found
 
 
 def stopped_and_resumed(recorded: Recording, trial: Trial) -> dict:
