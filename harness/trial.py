@@ -76,7 +76,7 @@ class Trial:
     def settings(self) -> dict[str, Scalar]:
         """The resolved settings, flat: `model.depth`, `recipe.lr`, ...: MLflow's params and the digest's input.
 
-        How many cores or which share of a GPU a worker gets, and on which node, is left out: it decides the speed alone.
+        How many cores or which share of a GPU a worker gets, and where, is left out: it decides the speed alone.
         """
         return {
             "model.name": _name_of(self.model, MODELS),

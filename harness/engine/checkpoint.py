@@ -6,9 +6,11 @@ fit is passed over for the one before it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ from harness.engine.context import TrialContext
 from harness.engine.distributed import from_rank_0
 from harness.storage import write_atomic
 
-FORMAT = 2
+FORMAT = 3
 KEPT = 2
 """Checkpoints kept: the newest, and one before it in case the newest is damaged."""
 log = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ class Checkpoint:
     """Optimizer and gradient scaler."""
     schedule: dict[str, Any]
     """What the schedule has seen: a plateau, the end of a warm-up."""
+    lr: float
+    """Of the last step."""
     milestones: dict[int, tuple[float, float]]
     """Thresholds reached, see `milestones.Milestones`."""
     history: Tensor
@@ -72,9 +76,13 @@ def decode(content: bytes, *, trial_id: str) -> Checkpoint:
     digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise ValueError("truncated or altered")
-    fields = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    if (fields["format"], fields["trial_id"]) != (FORMAT, trial_id):
-        raise ValueError(f"format {fields['format']} of trial {fields['trial_id']}, not {FORMAT} of {trial_id}")
+    try:
+        fields = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise ValueError("its content is none of ours") from error
+    found = {key: fields.get(key) for key in ("format", "trial_id")}
+    if found != {"format": FORMAT, "trial_id": trial_id}:
+        raise ValueError(f"format {found['format']} of trial {found['trial_id']}, not {FORMAT} of {trial_id}")
     return Checkpoint(**fields)
 
 
@@ -87,7 +95,12 @@ class CheckpointFolder:
     @classmethod
     def of(cls, context: TrialContext) -> CheckpointFolder:
         """The folder of a context's trial."""
-        return cls(context.folder / "checkpoints")
+        return cls.below(context.folder)
+
+    @classmethod
+    def below(cls, trial_folder: Path) -> CheckpointFolder:
+        """The folder of the trial that keeps its files there."""
+        return cls(trial_folder / "checkpoints")
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Add one, and remove all but the two newest. For rank 0 alone."""
@@ -96,14 +109,15 @@ class CheckpointFolder:
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
 
-    def read(self, *, trial_id: str, world_size: int) -> Checkpoint | None:
-        """The newest that is whole and this trial's, or None. Rank 0 chooses, so that all ranks agree."""
-        return from_rank_0(next(self._whole(trial_id), None), world_size)
+    def read(self, *, trial_id: str, rank: int, world_size: int) -> Checkpoint | None:
+        """The newest that is whole and this trial's, or None. Rank 0 alone reads, and sends it to the others."""
+        return from_rank_0(next(self._whole(trial_id), None) if rank == 0 else None, world_size)
 
     def clear(self) -> None:
-        """Remove all."""
+        """Remove all. Those that cannot be removed stay: nobody will read them."""
         for path in self._newest_first():
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def _whole(self, trial_id: str) -> Iterator[Checkpoint]:
         for path in self._newest_first():

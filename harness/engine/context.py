@@ -25,6 +25,10 @@ class TrialContext:
     """Takes each event, in order. Called on rank 0 alone."""
     stop_requested: Callable[[], bool]
     """Asked after every step where there is one worker, so it must answer at once: a flag, not a message."""
+    progressed: Callable[[], None] = lambda: None
+    """Told of every step and every batch evaluated, so that a trial that hangs can be told from a slow one."""
+    checkpoint_every_s: float | None = None
+    """Longest time without a checkpoint, in the middle of an epoch too."""
     checkpoint_every_steps: int | None = None
     """Checkpoints in the middle of an epoch too, after this many of its steps."""
     timeout_s: float | None = None

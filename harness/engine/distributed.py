@@ -75,11 +75,17 @@ def gathered(values: Tensor, world_size: int, device: torch.device) -> Tensor:
 
 def any_rank(flags: list[bool], world_size: int, device: torch.device) -> list[bool]:
     """For each flag, whether it is up on some rank: the same answer on every rank."""
+    return [bool(vote) for vote in highest([*map(int, flags)], world_size, device)]
+
+
+def highest(values: list[int], world_size: int, device: torch.device) -> list[int]:
+    """For each value the highest of all ranks: the same answer on every rank. A GPU waits for it."""
     if world_size == 1:
-        return flags
-    votes = torch.tensor(flags, dtype=torch.int64, device=device)
+        return values
+    votes = torch.tensor(values, dtype=torch.int64, device=device)
     dist.all_reduce(votes, op=dist.ReduceOp.MAX)
-    return [bool(vote) for vote in votes.tolist()]
+    found: list[int] = votes.tolist()
+    return found
 
 
 def all_objects(value: T, world_size: int) -> list[T]:

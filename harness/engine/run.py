@@ -45,7 +45,8 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     """Train and evaluate one trial, or the rest of it where a checkpoint is found.
 
     Every worker of the group calls this with its own context, and every one gets the same value back. Rank 0 emits
-    `TrialStarted`, `EpochEnded` and `ArtifactWritten`; the returned `TrialEnded` is the caller's to deliver.
+    `TrialStarted`, `EpochEnded` and `ArtifactWritten`; the returned `TrialEnded` is the caller's to deliver, and only
+    when it is safe may the caller remove the checkpoints: until then the trial can be ended again from them.
 
     The outcome is `diverged` where the training loss stops being finite (training ends at once), or where the final
     training error is no better, within 1 point, than always answering the commonest class.
@@ -73,8 +74,6 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     results |= {"time/evaluate_s": training.evaluate_s, "time/total_s": training.total_s}
     if not reason and train.is_chance:
         reason = f"final training error {train.error_pct:.2f} % is no better than always answering the commonest class"
-    if context.rank == 0:
-        CheckpointFolder.of(context).clear()
     outcome = Outcome.DIVERGED if reason else Outcome.FINISHED
     # Clocks differ between ranks; results do not.
     return from_rank_0(_ended(training, outcome, reason, results), context.world_size)
@@ -84,7 +83,7 @@ def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
     """Say that the attempt begins, before anything of its own can fail, and from where."""
     context.folder.mkdir(parents=True, exist_ok=True)
     tags = describe_workers(context)
-    checkpoint = CheckpointFolder.of(context).read(trial_id=trial.id, world_size=context.world_size)
+    checkpoint = CheckpointFolder.of(context).read(trial_id=trial.id, rank=context.rank, world_size=context.world_size)
     resumed = None
     if checkpoint is not None:
         resumed = checkpoint.epoch + checkpoint.step / trial.schedule.steps_per_epoch

@@ -19,6 +19,7 @@ from harness.engine.network import build_module
 from harness.engine.process import load_everywhere
 from harness.engine.randomness import random_state, restore_random_state, seed_generators
 from harness.engine.record import NO_HISTORY, Column, EpochRecord, over_ranks
+from harness.engine.requests import Requests
 from harness.engine.step import Stepper
 from harness.engine.views import views
 from harness.errors import HarnessError, Stopped
@@ -55,6 +56,9 @@ class Training:
         self._started = started
         self._last_checkpoint = time.perf_counter()
         self._resumed = checkpoint
+        self._requests = Requests(context)
+        self._tested: Evaluation | None = None
+        self._is_test_long = True
         if checkpoint is not None:
             self._restore(checkpoint)
 
@@ -67,9 +71,11 @@ class Training:
         """
         while self.epoch < self.schedule.epochs:
             self._train_epoch()
-            rows = self._close_epoch()
+            rows = self._epoch_rows()
             lost = (~rows[:, Column.LOSS].isfinite()).nonzero()
-            self._report_epoch(rows, None if len(lost) else self._test())
+            self._tested = test = None if len(lost) else self._test()
+            self._close_epoch(rows, test)
+            self._report_epoch(rows, test)
             if len(lost):
                 step = int(lost[0]) + 1
                 steps = self.schedule.steps_in(self.epoch - 1)
@@ -79,7 +85,9 @@ class Training:
         return ""
 
     def _train_epoch(self) -> None:
-        first_step = self._begin_epoch()
+        first_step, steps = self._begin_epoch(), self.schedule.steps_in(self.epoch)
+        if first_step == steps:
+            return  # resumed where only the evaluation was missing
         batches = self.data.train_batches(
             seed=self.trial.seed,
             epoch=self.epoch,
@@ -91,7 +99,6 @@ class Training:
         )
         self.module.train()
         self.record.clock.start()
-        steps = self.schedule.steps_in(self.epoch)
         for images, labels in batches:
             self._step(images, labels)
             if self.record.done == steps or self._between_steps():
@@ -102,6 +109,7 @@ class Training:
         self.record.add(self.stepper.step(images, labels, lr=self._lr))
         if self.schedule.waits_for_error(self.schedule_state) and self.record.done % LOOK_STEPS == 0:
             self._look_at_error()
+        self.context.progressed()
 
     def _look_at_error(self) -> None:
         """Whether the warm-up is over. This makes a GPU wait, but only in the warm-up, and once in some steps."""
@@ -114,11 +122,12 @@ class Training:
         return self.epoch * self.schedule.steps_per_epoch + self.record.done
 
     def _test(self) -> Evaluation:
-        """The test error after an epoch, and which thresholds it is the first to reach."""
+        """The test error after an epoch. Before an evaluation that may be long the trained weights are kept."""
+        last = self.epoch + 1 == self.schedule.epochs
+        self._obey(checkpoint=self._idle_s >= self.context.checkpoint_interval_s and (last or self._is_test_long))
+        started = time.perf_counter()
         evaluation = self.evaluate("test")
-        self.milestones = passed(
-            self.milestones, error_pct=evaluation.error_pct, train_s=self.train_s, evaluate_s=self.evaluate_s
-        )
+        self._is_test_long = time.perf_counter() - started >= self.context.checkpoint_interval_s
         return evaluation
 
     def evaluate(self, split: Split) -> Evaluation:
@@ -127,9 +136,9 @@ class Training:
             return self._evaluator.plain(self.module, split)
 
     def final_test(self) -> Evaluation:
-        """The final test error, by the recipe's protocol."""
+        """The final test error, by the recipe's protocol; the last epoch's, where it is the same."""
         if self.recipe.evaluation == "single-crop":
-            return self.evaluate("test")
+            return self._tested or self.evaluate("test")
         with self._evaluating():
             passes = views(self.recipe.evaluation, self.trial.dataset.image_size)
             return self._evaluator.through(passes, self.module, "test")
@@ -149,7 +158,11 @@ class Training:
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
         started = time.perf_counter()
-        yield
+        hook = self.module.register_forward_pre_hook(lambda *_: self.context.progressed())
+        try:
+            yield
+        finally:
+            hook.remove()
         self.evaluate_s += time.perf_counter() - started
 
     def _begin_epoch(self) -> int:
@@ -164,12 +177,17 @@ class Training:
             self.record.begin(checkpoint.running[rank])
         return self.record.done
 
-    def _close_epoch(self) -> Tensor:
-        rows = over_ranks(gathered(self.record.rows(), self.context.world_size, self.context.device))
+    def _epoch_rows(self) -> Tensor:
+        return over_ranks(gathered(self.record.rows(), self.context.world_size, self.context.device))
+
+    def _close_epoch(self, rows: Tensor, test: Evaluation | None) -> None:
+        """Count the epoch as done. Until here a checkpoint has its steps, and what resumes from it evaluates them."""
         self.history = torch.cat([self.history, rows])
         self.epoch += 1
         self.schedule_state = self.schedule.after_epoch(self.schedule_state, error_pct=self._error_pct(rows))
-        return rows
+        if test is not None:
+            clocks = {"train_s": self.train_s, "evaluate_s": self.evaluate_s}
+            self.milestones = passed(self.milestones, error_pct=test.error_pct, **clocks)
 
     def _error_pct(self, rows: Tensor) -> float:
         """Training error of some steps, counted while training."""
@@ -202,37 +220,48 @@ class Training:
 
     def _between_steps(self) -> bool:
         """Write a checkpoint and obey a request where one is due. Whether the loss is lost for good."""
-        done, every = self.record.done, self.context.checkpoint_every_steps
-        lost = False
-        if done % self._check_steps == 0:
-            lost = self._obey(loss_lost=not self.record.last_loss_is_finite())
-        if every and done % every == 0 and not lost:
+        if self.record.done % self._loss_steps == 0 and self._is_loss_lost():
+            return True
+        if self._requests.is_time_to_look():
+            every_s = self.context.checkpoint_every_s
+            self._obey(checkpoint=every_s is not None and self._idle_s >= every_s)
+        every = self.context.checkpoint_every_steps
+        if every and self.record.done % every == 0:
             self.checkpoint()
-        return lost
+        return False
 
     @property
-    def _check_steps(self) -> int:
-        """Steps between looks at requests and the loss. Each look makes a GPU wait, and several workers agree."""
+    def _loss_steps(self) -> int:
+        """Steps between looks at the loss. Each makes a GPU wait. Fixed, so that a lost trial ends at the same step."""
         if self.context.device.type == "cuda":
             return 100
         return 1 if self.context.world_size == 1 else 10
 
-    def _obey(self, *, loss_lost: bool = False) -> bool:
-        """What any rank has seen, all ranks act upon, at the same step. Whether some rank's loss is lost."""
+    def _is_loss_lost(self) -> bool:
+        mine = not self.record.last_loss_is_finite()
+        return any_rank([mine], self.context.world_size, self.context.device)[0]
+
+    @property
+    def _idle_s(self) -> float:
+        """Seconds since the last checkpoint; counted on rank 0, who writes them."""
+        return time.perf_counter() - self._last_checkpoint if self.context.rank == 0 else 0.0
+
+    def _obey(self, *, checkpoint: bool = False) -> None:
+        """What any rank has seen, all ranks act upon, at the same step."""
         late = self.context.timeout_s is not None and self.total_s > self.context.timeout_s
-        flags = [loss_lost, self.context.stop_requested(), late]
-        loss_lost, stop, late = any_rank(flags, self.context.world_size, self.context.device)
-        if (stop or late) and not loss_lost:
+        asked = self._requests.look(late=late, checkpoint=checkpoint)
+        if any(asked):
             self.checkpoint()
-            where = f"after {self.epoch} of {self.schedule.epochs} epochs and {self.record.done} steps"
-            raise Stopped(f"stopped {where}") if stop else TimedOut(f"out of time {where}")
-        return loss_lost
+        where = f"after {self.epoch} of {self.schedule.epochs} epochs and {self.record.done} steps"
+        if asked.stop:
+            raise Stopped(f"stopped {where}")
+        if asked.late:
+            raise TimedOut(f"out of time {where}")
 
     def _after_epoch(self) -> None:
         self.record.begin()
         # At an epoch's end rank 0 holds all there is to keep, so it may decide alone, by its own clock.
-        idle_s = time.perf_counter() - self._last_checkpoint
-        if self.context.rank == 0 and idle_s >= self.context.checkpoint_interval_s:
+        if self.context.rank == 0 and self._idle_s >= self.context.checkpoint_interval_s:
             self._write_checkpoint()
         self._obey()
 
@@ -255,6 +284,7 @@ class Training:
             module=self.module.state_dict(),
             stepper=self.stepper.state(),
             schedule=dataclasses.asdict(self.schedule_state),
+            lr=self._lr,
             milestones=self.milestones,
             history=self.history,
             running=running,
@@ -269,7 +299,7 @@ class Training:
         self.module.load_state_dict(checkpoint.module)
         self.stepper.restore(checkpoint.stepper)
         self.schedule_state = ScheduleState(**checkpoint.schedule)
-        self.milestones = checkpoint.milestones
+        self._lr, self.milestones = checkpoint.lr, checkpoint.milestones
         self.epoch, self.history = checkpoint.epoch, checkpoint.history
         self.evaluate_s, self._earlier_s = checkpoint.evaluate_s, checkpoint.total_s
 

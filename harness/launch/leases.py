@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 
 from harness.cluster.queue import Lease, LeaseLost, Shape
+from harness.engine.checkpoint import CheckpointFolder
 from harness.engine.context import TrialContext
 from harness.engine.distributed import from_rank_0
 from harness.engine.run import attempt_trial
@@ -69,7 +70,8 @@ def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> 
     try:
         while (lease := from_rank_0(_lease(queue, worker), worker.shape.workers)) is not None:
             ended = _attempt(queue, worker, lease)
-            _deliver(queue, worker, ended)
+            if _deliver(queue, worker, ended) and ended.outcome.is_result:
+                CheckpointFolder.below(SweepFolder(worker.folder).trial(lease.trial.id)).clear()
             if _breaks_group(worker, ended):
                 raise GroupBroken(f"{lease.trial.name}: {ended.reason}")
             if one_trial:
@@ -117,11 +119,16 @@ def _clear_memory() -> None:
     gc.freeze()
 
 
-def _deliver(queue: QueuePort, worker: Worker, ended: TrialEnded) -> None:
-    """Rank 0 speaks for the group; a rank that failed alone speaks for itself, since the others may hang."""
+def _deliver(queue: QueuePort, worker: Worker, ended: TrialEnded) -> bool:
+    """Rank 0 speaks for the group; a rank that failed alone speaks for itself, since the others may hang.
+
+    Whether this worker's word was taken, and is durable now.
+    """
     if worker.rank == 0 or ended.outcome is Outcome.FAILED or ended.outcome is Outcome.OUT_OF_MEMORY:
         with contextlib.suppress(LeaseLost):
             queue.end(worker.group, ended)
+            return True
+    return False
 
 
 def _breaks_group(worker: Worker, ended: TrialEnded) -> bool:

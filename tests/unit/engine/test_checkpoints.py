@@ -1,13 +1,18 @@
 """An interrupted trial goes on as if nothing had happened: the same curves and the same numbers, to the last bit."""
 
 import dataclasses
+import hashlib
+import io
 
 import pytest
 import torch
 from torch import nn
 
+import harness.engine.checkpoint
+import harness.engine.train
 from harness.engine import run_trial
-from harness.engine.checkpoint import KEPT, CheckpointFolder
+from harness.engine.checkpoint import FORMAT, KEPT, CheckpointFolder
+from harness.engine.step import Stepper
 from harness.errors import Stopped
 from harness.events import TrialStarted
 from harness.schema import Outcome
@@ -16,6 +21,8 @@ from models.spec import ModelSpec
 
 STEPS_PER_EPOCH = 15
 """1,442 images in batches of 96."""
+LOOKS = STEPS_PER_EPOCH + 1
+"""At requests, in an epoch: after each step and after the test."""
 
 
 @pytest.fixture
@@ -45,8 +52,8 @@ def step_columns(recorded):
 @pytest.mark.parametrize("augmentation", ["none", "crop-flip"])
 @pytest.mark.parametrize(
     ("after", "place"),
-    [(1, (0, 1)), (7, (0, 7)), (STEPS_PER_EPOCH, (1, 0)), (STEPS_PER_EPOCH + 4, (1, 4))],
-    ids=["first step", "middle of an epoch", "end of an epoch", "middle of the next"],
+    [(1, (0, 1)), (7, (0, 7)), (STEPS_PER_EPOCH, (0, STEPS_PER_EPOCH)), (LOOKS, (1, 0)), (LOOKS + 4, (1, 4))],
+    ids=["first step", "middle of an epoch", "before its test", "end of an epoch", "middle of the next"],
 )
 def test_a_stopped_trial_resumes_bit_for_bit(recording, make_trial, undisturbed, timeless, augmentation, after, place):
     trial = make_trial(augmentation=augmentation)
@@ -74,7 +81,7 @@ class Dropping(ModelSpec):
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(in_channels * image_size**2, num_classes))
 
 
-@pytest.mark.parametrize("after", [4, STEPS_PER_EPOCH, STEPS_PER_EPOCH + 4])
+@pytest.mark.parametrize("after", [4, STEPS_PER_EPOCH, LOOKS, LOOKS + 4])
 def test_a_network_with_dropout_resumes_bit_for_bit(recording, make_trial, monkeypatch, timeless, after):
     monkeypatch.setitem(MODELS, "dropping", Dropping)
     trial = dataclasses.replace(make_trial(), model=Dropping())
@@ -133,7 +140,7 @@ def test_another_trials_checkpoint_is_not_taken_up(recording, make_trial, undist
     assert timeless(run_trial(make_trial(lr=0.02), part.context)) == timeless(expected)
 
 
-def test_the_two_newest_are_kept_while_a_trial_runs_and_none_after_it_ended(recording, make_trial):
+def test_the_two_newest_are_kept_and_the_last_is_from_before_the_final_evaluations(recording, make_trial):
     part = recording(checkpoint_every_steps=3)
     stop(part, make_trial(), 14)
     assert KEPT == 2
@@ -142,13 +149,13 @@ def test_the_two_newest_are_kept_while_a_trial_runs_and_none_after_it_ended(reco
         "000000-00000014.checkpoint",
     ]
     assert run_trial(make_trial(), part.context).outcome is Outcome.FINISHED
-    assert part.checkpoints == []
+    assert part.checkpoints[-1].name == "000001-00000015.checkpoint"
     assert (part.context.folder / "steps.csv").exists()
 
 
 def test_epochs_that_end_soon_after_a_checkpoint_write_none(recording, make_trial):
     part = recording(checkpoint_interval_s=3600.0)
-    part.stop_after = 2 * STEPS_PER_EPOCH + 1
+    part.stop_after = 2 * LOOKS + 1
     with pytest.raises(Stopped):
         run_trial(make_trial(epochs=3), part.context)
     assert [path.name for path in part.checkpoints] == ["000002-00000001.checkpoint"]
@@ -157,9 +164,65 @@ def test_epochs_that_end_soon_after_a_checkpoint_write_none(recording, make_tria
 def test_a_checkpoint_counts_the_time_of_earlier_attempts(recording, make_trial):
     part = recording()
     stop(part, make_trial(), 10)
-    checkpoint = CheckpointFolder(part.context.folder / "checkpoints").read(trial_id=make_trial().id, world_size=1)
+    checkpoint = CheckpointFolder(part.context.folder / "checkpoints").read(
+        trial_id=make_trial().id, rank=0, world_size=1
+    )
     late = dataclasses.replace(checkpoint, total_s=checkpoint.total_s + 1000, evaluate_s=500.0)
     CheckpointFolder(part.context.folder / "checkpoints").write(late)
     ended = run_trial(make_trial(), part.context)
     assert ended.results["time/total_s"] > 1000
     assert 500 < ended.results["time/evaluate_s"] < 1000
+
+
+def test_a_trial_lost_after_its_last_evaluation_ends_again_without_training(recording, make_trial, monkeypatch):
+    part = recording()
+    expected = run_trial(make_trial(), part.context)
+    monkeypatch.setattr(Stepper, "step", None)
+    again = run_trial(make_trial(), part.context)
+    assert again.outcome is Outcome.FINISHED
+    assert again.results["final/val_loss"] == expected.results["final/val_loss"]
+    assert part.curves()[-1] == part.curves()[-2]
+
+
+def test_a_checkpoint_is_written_in_the_middle_of_an_epoch_when_time_says_so(recording, make_trial, monkeypatch):
+    """A clock that goes on by 1 s at each look: 7 s after the start the first is due."""
+    written = []
+    monkeypatch.setattr(CheckpointFolder, "write", lambda _self, found: written.append((found.epoch, found.step)))
+    ticks = iter(range(10_000))
+    monkeypatch.setattr(harness.engine.train.Training, "_idle_s", property(lambda _self: next(ticks)))
+    part = recording(checkpoint_every_s=7.0, checkpoint_interval_s=1e9)
+    part.stop_after = 9
+    with pytest.raises(Stopped):
+        run_trial(make_trial(), part.context)
+    assert written == [(0, 8), (0, 9)]
+
+
+def test_only_rank_0_reads_and_sends_what_it_read(recording, make_trial, monkeypatch):
+    part = recording()
+    stop(part, make_trial(), 3)
+    folder = CheckpointFolder.of(part.context)
+    sent = []
+    monkeypatch.setattr(harness.engine.checkpoint, "from_rank_0", lambda value, _size: sent.append(value))
+    monkeypatch.setattr(CheckpointFolder, "_newest_first", lambda _self: pytest.fail("another rank looked"))
+    folder.read(trial_id=make_trial().id, rank=1, world_size=2)
+    monkeypatch.undo()
+    monkeypatch.setattr(harness.engine.checkpoint, "from_rank_0", lambda value, _size: sent.append(value))
+    folder.read(trial_id=make_trial().id, rank=0, world_size=2)
+    assert [found and found.step for found in sent] == [None, 3]
+
+
+class Trap:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return pytest.fail, ("the checkpoint's code ran",)
+
+
+def test_a_checkpoint_with_code_in_it_is_passed_over_and_the_code_does_not_run(recording, make_trial, caplog):
+    part = recording()
+    stop(part, make_trial(), 3)
+    body = io.BytesIO()
+    torch.save({"format": FORMAT, "trial_id": make_trial().id, "trap": Trap()}, body)
+    part.checkpoints[-1].write_bytes(hashlib.sha256(body.getvalue()).digest() + body.getvalue())
+    assert CheckpointFolder.of(part.context).read(trial_id=make_trial().id, rank=0, world_size=1) is None
+    assert "none of ours" in caplog.text

@@ -15,6 +15,7 @@ from torch.nn import functional
 import harness.engine.run
 from harness.engine import attempt_trial, run_trial
 from harness.engine.process import node_layout
+from harness.engine.train import Training
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, EpochEnded, TrialStarted
 from harness.schema import METRICS, Outcome
@@ -149,6 +150,24 @@ def test_a_trial_out_of_time_says_where_and_keeps_a_checkpoint(recording, make_t
     ended = run_trial(make_trial(), recorded.context)
     assert (ended.outcome, ended.reason) == (Outcome.TIMED_OUT, "out of time after 0 of 2 epochs and 1 steps")
     assert len(recorded.checkpoints) == 1
+
+
+def test_each_part_of_the_data_is_evaluated_once_for_each_number(recording, make_trial, monkeypatch):
+    """The test images after each epoch, the last time for the final error too; the training images at the end."""
+    splits = []
+    real = Training.evaluate
+    monkeypatch.setattr(Training, "evaluate", lambda self, split: (splits.append(split), real(self, split))[1])
+    recorded = recording()
+    ended = run_trial(make_trial(), recorded.context)
+    assert splits == ["test", "test", "train"]
+    assert ended.results["final/val_error_pct"] == recorded.curves()[-1][1]["val/error_pct"]
+
+
+def test_every_step_and_every_batch_evaluated_is_told_as_progress(recording, make_trial):
+    beats = []
+    run_trial(make_trial(), recording(progressed=lambda: beats.append(1)).context)
+    # 15 steps and, of 355 test images, 4 batches of 96 in each of two epochs; 16 batches of the 1,442 training images.
+    assert len(beats) == 2 * (15 + 4) + 16
 
 
 def test_a_stop_passes_through_an_attempt(recording, make_trial):

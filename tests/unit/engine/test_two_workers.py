@@ -1,6 +1,7 @@
 """Two processes over gloo, beside one process that does the same by hand."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,7 +125,9 @@ def test_every_rank_gets_the_same_end_and_rank_0_alone_emits(ranks):
 
 
 def test_a_request_that_one_rank_sees_stops_both_at_the_same_step(ranks):
-    assert {rank["part"]["reason"] for rank in ranks} == {"stopped after 0 of 2 epochs and 10 steps"}
+    (reason,) = {rank["part"]["reason"] for rank in ranks}
+    # The first look is after one step, and each next one after twice as many at most.
+    assert re.fullmatch("stopped after 0 of 2 epochs and [3-7] steps", reason)
 
 
 def test_two_workers_resume_bit_for_bit_in_the_middle_of_an_epoch(ranks):

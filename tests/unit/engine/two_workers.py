@@ -34,8 +34,8 @@ def trained(trial: Trial, context: TrialContext) -> dict:
 
 
 def stopped_and_resumed(recorded: Recording, trial: Trial) -> dict:
-    """Rank 1 alone sees the request, after its first look; both must stop, and then go on."""
-    recorded.stop_after = 1 if recorded.context.rank == 1 else None
+    """Rank 1 alone sees the request, at its third look; both must stop, and then go on."""
+    recorded.stop_after = 3 if recorded.context.rank == 1 else None
     try:
         run_trial(trial, recorded.context)
         reason = "not stopped"
