@@ -64,6 +64,11 @@ class Complexity:
     layers: tuple[LayerCost, ...]
 
     @property
+    def outputs(self) -> int:
+        """Output elements of all layers with parameters, normalization included."""
+        return sum(math.prod(layer.output_shape) for layer in self.layers if layer.output_shape is not None)
+
+    @property
     def norm_params(self) -> int:
         """Scales and shifts of normalization layers: some papers print parameter counts without them."""
         return sum(layer.params for layer in self.layers if layer.kind == "norm")

@@ -53,8 +53,38 @@ def mean_interval(values: NDArray[np.float64], *, level: float = 0.95) -> tuple[
     if count < FEWEST_FOR_INTERVAL:
         return None
     length = round(math.sqrt(count))
-    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[: length - 1]]))])
-    block_means = (sums[length:] - sums[:-length]) / length
+    means = block_means(values, length)
     starts = np.random.default_rng(0).integers(count, size=(RESAMPLES, math.ceil(count / length)))
-    low, high = np.quantile(block_means[starts].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means[starts].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def block_means(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """The mean of every block of so many neighbours, the last one's neighbour being the first: as many as values."""
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[: length - 1]]))])
+    means: NDArray[np.float64] = (sums[length:] - sums[:-length]) / length
+    return means
+
+
+BLOCK_STEPS = 10
+"""Steps of a timed block."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockRates:
+    """Images per second of blocks of steps: how much the speed varies while a run lasts."""
+
+    blocks: int
+    p5: float
+    p50: float
+    p95: float
+
+
+def block_rates(seconds: NDArray[np.float64], *, images_per_step: int) -> BlockRates | None:
+    """Speed of each whole block of 10 steps; None where there is none. Steps left over at the end sit out."""
+    blocks = len(seconds) // BLOCK_STEPS
+    if not blocks:
+        return None
+    rates = BLOCK_STEPS * images_per_step / seconds[: blocks * BLOCK_STEPS].reshape(blocks, BLOCK_STEPS).sum(axis=1)
+    p5, p50, p95 = np.percentile(rates, [5, 50, 95])
+    return BlockRates(blocks=blocks, p5=float(p5), p50=float(p50), p95=float(p95))

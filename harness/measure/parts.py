@@ -1,0 +1,112 @@
+"""Where a step's time goes: what is left of it when parts of the work are taken away, round after round.
+
+Three ways to take steps are timed in turn: `compute`, on one batch that lies on the device, each rank for itself;
+`data`, on real batches, each rank for itself; `whole`, on real batches, gradients averaged over all ranks. In a round
+
+    whole = compute of the slowest rank + data stall + exposed communication
+
+where the stall is what real batches add for the slowest rank, and exposed communication what averaging adds to that: a
+wait for a slow rank is not taken for communication, because the slowest rank sets all three. A share may come out a
+little below zero where there is nothing to measure; it is left so, and its interval says how sure it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.measure.ranks import straggler
+
+Seconds = NDArray[np.float64]
+PHASES = ("forward", "backward", "optimizer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """What was timed, in seconds."""
+
+    compute: Seconds
+    """[rounds, ranks, steps]"""
+    data: Seconds
+    """[rounds, ranks, steps]"""
+    whole: Seconds | None
+    """[rounds, ranks, steps]; None where one worker has nobody to talk to."""
+    phases: Seconds | None
+    """[rounds, ranks, steps, 3], of the `compute` steps; None where they cannot be told apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """The mean of what the rounds gave, with Student's 95 % interval; no interval with one round."""
+
+    rounds: int
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A step, taken apart."""
+
+    compute_ms: float
+    """The slowest rank's step without data and communication, mean of the rounds."""
+    data_ms: float
+    """The same on real batches."""
+    whole_ms: float
+    phases_ms: dict[str, float]
+    """Forward, backward, optimizer: means over all ranks; empty where they cannot be told apart."""
+    data_stall_pct: Share
+    """Of the whole step."""
+    communication_pct: Share | None
+    """Exposed: what the whole step waits for it, not what backward hides. None with one worker."""
+    straggler_pct: Share | None
+    """See `Straggler.spread_pct`; on real batches. None with one worker."""
+    slowest_rank: int | None
+
+
+def parts_of(rounds: Rounds) -> Parts:
+    """Attribute the step's time."""
+    compute, data = _slowest(rounds.compute), _slowest(rounds.data)
+    whole = data if rounds.whole is None else _slowest(rounds.whole)
+    spreads = [found for seconds in rounds.data if (found := straggler(seconds)) is not None]
+    overall = straggler(np.concatenate(list(rounds.data), axis=1))
+    return Parts(
+        compute_ms=_ms(compute),
+        data_ms=_ms(data),
+        whole_ms=_ms(whole),
+        phases_ms={} if rounds.phases is None else dict(zip(PHASES, _phases_ms(rounds.phases), strict=True)),
+        data_stall_pct=share(100 * (data - compute) / whole),
+        communication_pct=None if rounds.whole is None else share(100 * (whole - data) / whole),
+        straggler_pct=share(np.array([found.spread_pct for found in spreads])) if spreads else None,
+        slowest_rank=None if overall is None else overall.rank,
+    )
+
+
+def share(values: Seconds) -> Share:
+    """The mean of one value a round, and its interval."""
+    from scipy import special  # takes a moment to load, and training does not need it
+
+    count, mean = len(values), float(values.mean())
+    if count < 2:
+        return Share(rounds=count, value=mean, low=None, high=None)
+    half = float(special.stdtrit(count - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(count)
+    return Share(rounds=count, value=mean, low=mean - half, high=mean + half)
+
+
+def _slowest(seconds: Seconds) -> Seconds:
+    """Mean step of each round's slowest rank: [rounds]."""
+    found: Seconds = seconds.mean(axis=2).max(axis=1)
+    return found
+
+
+def _ms(seconds: Seconds) -> float:
+    return 1e3 * float(seconds.mean())
+
+
+def _phases_ms(seconds: Seconds) -> list[float]:
+    means: list[float] = (1e3 * seconds.mean(axis=(0, 1, 2))).tolist()
+    return means

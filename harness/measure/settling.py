@@ -1,0 +1,79 @@
+"""When a run of steps is warm, and whether it had settled while it was timed. Pure functions of seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.measure.steps import block_means
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """The rule by which steps are left out before any counts.
+
+    Steps come in windows. A run is steady once the median step of each of the last `agreeing` windows is within
+    `tolerance` of the window before it: caches are full then, kernels chosen, graphs compiled, clocks where they stay.
+    """
+
+    window_steps: int = 5
+    tolerance: float = 0.05
+    agreeing: int = 2
+    most_windows: int = 20
+    """A run that is not steady by then is timed all the same, and says so."""
+
+    def is_steady(self, medians: Sequence[float]) -> bool:
+        """Whether a run whose windows so far had these median steps, in seconds, is warm."""
+        last = medians[-self.agreeing - 1 :]
+        if len(last) <= self.agreeing:
+            return False
+        return all(abs(after / before - 1) <= self.tolerance for before, after in pairwise(last))
+
+
+FIRST, LAST = 0.2, 0.5
+"""The shares of a run that are compared: its first steps and its second half."""
+FEWEST_STEPS = 50
+MOST_STANDARD_ERRORS = 3.0
+SMALLEST_PCT = 2.0
+"""Less than this is no drift, however sure it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """How much slower or faster a run was in the beginning than in the end."""
+
+    pct: float
+    """The first steps' mean over that of the second half, less 100 %: above 0 the run became faster."""
+    standard_errors: float
+    """The same difference, in its own standard errors."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the beginning is like the end: the difference is small, or within three standard errors."""
+        return abs(self.pct) <= SMALLEST_PCT or abs(self.standard_errors) <= MOST_STANDARD_ERRORS
+
+
+def drift_of(seconds: NDArray[np.float64]) -> Drift | None:
+    """Hold the first fifth of the steps against the second half; None below 50 steps.
+
+    Geweke's diagnostic (1992), with the variance that neighbours which hang together give the mean, estimated on the
+    second half. Steps are cut at the 5th and the 95th percentile first, so that one pause is no drift.
+    """
+    if len(seconds) < FEWEST_STEPS:
+        return None
+    steps = np.clip(seconds, *np.percentile(seconds, [5, 95]))
+    first, last = steps[: round(FIRST * len(steps))], steps[-round(LAST * len(steps)) :]
+    difference = float(first.mean() - last.mean())
+    length = round(math.sqrt(len(last)))
+    variance = length * float(block_means(last, length).var())
+    error = math.sqrt(variance * (1 / len(first) + 1 / len(last)))
+    if error == 0:
+        ratio = 0.0 if difference == 0 else math.copysign(math.inf, difference)
+    else:
+        ratio = difference / error
+    return Drift(pct=100 * difference / float(last.mean()), standard_errors=ratio)
