@@ -1,0 +1,87 @@
+"""What a device really reaches: matrix products in each precision, and copies of its memory.
+
+Published peaks are for a chip at its highest clock; these are for this one, in this machine, with this build of torch.
+They exist for every device, so that a share of the peak can be told on a CPU too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+
+from harness.measure.repeats import Repeats, rates
+
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precision -> what the operands are stored as."""
+
+REPEATS = 7
+BLOCK_S = 0.1
+LONG_ENOUGH_S = 0.01
+"""A product that takes this long hides the cost of its launch."""
+SMALLEST, LARGEST_CPU, LARGEST_CUDA = 256, 4096, 16384
+"""Sides of the square operands; 16384 is 0.5 GiB each in 16 bits."""
+COPY_BYTES_CPU, COPY_BYTES_CUDA = 256 * 2**20, 2**30
+"""Larger than caches are, so that memory itself is measured."""
+
+
+def precisions(device: torch.device) -> tuple[str, ...]:
+    """Those that a device of this kind computes in."""
+    return ("fp32", "tf32", "bf16", "fp16") if device.type == "cuda" else ("fp32", "bf16")
+
+
+def matmul_flops_per_s(device: torch.device, precision: str, *, n: int = REPEATS, block_s: float = BLOCK_S) -> Repeats:
+    """FLOPs per second of square matrix products, 2 FLOPs a multiply-accumulate.
+
+    The operands grow until one product takes long enough, or as far as memory is reasonable.
+
+    Args:
+        device: one GPU, or the CPU with as many threads as torch has now.
+        precision: a key of `DTYPES`.
+        n: blocks of products.
+        block_s: length of a block.
+    """
+    settle = _settle(device)
+    with _matmul_mode(precision):
+        side, largest = SMALLEST, LARGEST_CUDA if device.type == "cuda" else LARGEST_CPU
+        while (product := _product(side, device, precision))[1] < LONG_ENOUGH_S and side < largest:
+            side *= 2
+        return rates(product[0], amount=2.0 * side**3, n=n, block_s=block_s, settle=settle)
+
+
+def copy_bytes_per_s(
+    device: torch.device, *, n: int = REPEATS, block_s: float = BLOCK_S, size_bytes: int | None = None
+) -> Repeats:
+    """Bytes read and bytes written per second, both counted, of a copy within the device's memory."""
+    size = size_bytes or (COPY_BYTES_CUDA if device.type == "cuda" else COPY_BYTES_CPU)
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return rates(lambda: target.copy_(source), amount=2.0 * size, n=n, block_s=block_s, settle=_settle(device))
+
+
+def _product(side: int, device: torch.device, precision: str) -> tuple[Callable[[], object], float]:
+    """A product of two matrices with this side, and how many seconds one takes once warm."""
+    generator = torch.Generator(device).manual_seed(0)
+    # Not zeros: a GPU spends less power on them, and holds a higher clock.
+    first, second = (torch.randn(side, side, device=device, generator=generator) for _ in range(2))
+    first, second = (operand.to(DTYPES[precision]) for operand in (first, second))
+    work = partial(torch.mm, first, second, out=torch.empty_like(first))
+    once = rates(work, amount=1.0, n=1, block_s=0.0, settle=_settle(device))
+    return work, 1 / once.median
+
+
+def _settle(device: torch.device) -> Callable[[], None]:
+    return partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+
+
+@contextmanager
+def _matmul_mode(precision: str) -> Iterator[None]:
+    """fp32 means fp32 and tf32 means tf32, whatever the process had before."""
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before
