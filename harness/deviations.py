@@ -182,7 +182,15 @@ def _data_deviations(trial: Trial, reference: Reference) -> Iterator[Deviation]:
                 yield Deviation(name=f"dataset.{option}", published=_text(standard[option]), used=_text(value))
 
 
-_NOT_COMPARED = {"epochs", "iterations", "channels_last", "compile", "micro_batch_size"}
+_NOT_COMPARED = {
+    "epochs",
+    "iterations",
+    "channels_last",
+    "compile",
+    "cuda_graphs",
+    "fused_optimizer",
+    "micro_batch_size",
+}
 """Length is compared as one; how a step is computed is no setting of a paper, and parts show in batch norm's images."""
 
 

@@ -45,6 +45,8 @@ class Tag(StrEnum):
     REASON = "harness.reason"
     DEVICE_NAME = "device.name"
     DEVICE_COUNT = "device.count"
+    DEVICE_PEAKS = "device.peaks"
+    """The device's published peaks, or why there is no MFU."""
     GROUP_WORLD_SIZE = "group.world_size"
     GROUP_NODES = "group.nodes"
     GROUP_LAYOUT = "group.layout"

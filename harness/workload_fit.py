@@ -77,6 +77,8 @@ def _check_scale(recipe: Recipe, scale: Scale) -> None:
         )
     if recipe.precision == "tf32" and scale.device == "cpu":
         raise ValueError("precision tf32 needs a GPU, and the scale's device is cpu")
+    if recipe.cuda_graphs and scale.device == "cpu":
+        raise ValueError("cuda_graphs needs a GPU, and the scale's device is cpu")
 
 
 def _check_model(recipe: Recipe, model: ModelSpec) -> None:

@@ -81,12 +81,17 @@ class Recipe:
     """fp16 comes with gradient scaling; tf32 needs a GPU."""
     channels_last: bool = False
     compile: bool = False
+    cuda_graphs: bool = False
+    """Kernels of a compiled network are recorded once and then started together; needs `compile` and a GPU."""
+    fused_optimizer: bool = False
+    """All weights are updated by one kernel instead of one a kind of operation; they come out the same to rounding."""
 
     def __post_init__(self) -> None:
         _check_length(self)
         _check_rates(self)
         _check_warmup(self)
         _check_optimizer(self)
+        _check_graphs(self)
 
     def changed(self, **changes: Any) -> Recipe:
         """With some fields changed. A length in the other unit takes the place of this one's."""
@@ -147,6 +152,13 @@ def _check_warmup(recipe: Recipe) -> None:
     _check(recipe.warmup_shape == "climb" or rate is not None, "warmup_shape hold needs warmup_lr")
     held = until is None or recipe.warmup_shape == "hold"
     _check(held, "warmup_until_error_pct needs warmup_shape hold: nobody knows how long the climb would be")
+
+
+def _check_graphs(recipe: Recipe) -> None:
+    _check(recipe.compile or not recipe.cuda_graphs, "cuda_graphs needs compile: true")
+    whole = recipe.micro_batch_size is None or not recipe.cuda_graphs
+    # A graph's second replay overwrites the gradients of its first.
+    _check(whole, "cuda_graphs and micro_batch_size exclude each other: gradients of parts cannot be summed up")
 
 
 def _check_optimizer(recipe: Recipe) -> None:

@@ -70,7 +70,15 @@ def runnable(module: nn.Module, recipe: Recipe, context: TrialContext) -> Networ
     """The same weights as training calls them."""
     parallel = data_parallel(module, context.device) if context.world_size > 1 else None
     network = module if parallel is None else parallel
-    return Network(torch.compile(network) if recipe.compile else network, parallel)
+    return Network(compiled(network, recipe), parallel)
+
+
+def compiled(network: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
+    """The network as the recipe wants it called."""
+    if not recipe.compile:
+        return network
+    # Every step of a trial has the same shapes, so a graph recorded once serves all of them.
+    return torch.compile(network, mode="reduce-overhead" if recipe.cuda_graphs else None, dynamic=False)
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -81,6 +89,7 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         nesterov=recipe.nesterov,
+        fused=recipe.fused_optimizer or None,  # None leaves the choice among the others to torch
     )
 
 

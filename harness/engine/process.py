@@ -15,6 +15,7 @@ import torch
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects
 from harness.engine.randomness import seed_generators
+from harness.measure.peaks import peaks_in_words
 from harness.schema import Tag
 from harness.trial import Trial
 from workloads.datasets.spec import DatasetSpec, LoadedDataset
@@ -26,11 +27,13 @@ def prepare_process(trial: Trial, device: torch.device) -> None:
     Seeds come last: what is built next, the network, is then the same on all ranks and in every attempt.
 
     Raises:
-        ValueError: the device cannot compute with the recipe's precision.
+        ValueError: the device cannot compute as the recipe says.
     """
     if device.type == "cpu":
         if trial.recipe.precision == "tf32":
             raise ValueError("precision tf32 needs a GPU; on a CPU use fp32 or bf16")
+        if trial.recipe.cuda_graphs:
+            raise ValueError("cuda_graphs needs a GPU; on a CPU leave it out")
         torch.set_num_threads(trial.scale.cpus_per_worker)
     else:
         _prepare_cuda(device, tf32=trial.recipe.precision == "tf32")
@@ -92,6 +95,7 @@ def describe_workers(context: TrialContext) -> dict[str, str]:
     tags = {
         Tag.DEVICE_NAME.value: " + ".join(sorted({name for _, name, _ in workers})),
         Tag.DEVICE_COUNT.value: str(len({(host, key) for host, _, key in workers})),
+        Tag.DEVICE_PEAKS.value: "; ".join(dict.fromkeys(peaks_in_words(name) for _, name, _ in workers)),
         Tag.GROUP_WORLD_SIZE.value: str(context.world_size),
         Tag.GROUP_NODES.value: str(len(set(hosts))),
         Tag.GROUP_LAYOUT.value: node_layout(hosts),
@@ -117,9 +121,13 @@ def node_layout(hosts: Sequence[str]) -> str:
 
 def _device(device: torch.device) -> tuple[str, str]:
     """Name, and what tells it from the others of its host."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device), str(torch.cuda.get_device_properties(device).uuid)
-    return processor_name(), "cpu"
+    uuid = str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else "cpu"
+    return device_name(device), uuid
+
+
+def device_name(device: torch.device) -> str:
+    """As its driver calls it; of a CPU the processor's."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
 
 
 @lru_cache(maxsize=1)

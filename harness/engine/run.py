@@ -15,14 +15,13 @@ from harness.engine.evaluate import Evaluation
 from harness.engine.milestones import as_results
 from harness.engine.process import describe_workers, memory_peak_gib, prepare_process
 from harness.engine.record import Column, steps_csv
-from harness.engine.train import TimedOut, Training, only_finite
+from harness.engine.results import ended, memory_results, model_results, speed_results
+from harness.engine.train import TimedOut, Training
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, TrialEnded, TrialStarted
-from harness.measure.steps import speed_of
 from harness.schema import TRACE_ARTIFACT, Outcome
 from harness.storage import write_atomic
 from harness.trial import Trial
-from models.complexity import count
 
 STEPS_FILE = "steps.csv"
 
@@ -62,13 +61,10 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     try:
         reason = training.train()
     except TimedOut as late:
-        return from_rank_0(_ended(training, Outcome.TIMED_OUT, str(late), {}), context.world_size)
+        return from_rank_0(ended(trial, context, Outcome.TIMED_OUT, reason=str(late)), context.world_size)
     train, test = training.evaluate("train"), training.final_test()
     _write_steps(training)
-    memory = [gib for gib in all_objects(memory_peak_gib(context.device), context.world_size) if gib is not None]
-    model = _model(trial)
-    results = _final(train, test) | model | _speed(training, model["model/train_flops_per_image"])
-    results |= {"device/memory_peak_gib": max(memory)} if memory else {}
+    results = _final(train, test) | model_results(trial) | _speed(training) | memory_results(context)
     results |= {"data/corrupt_images": _corrupt_images(training)}
     results |= _progress(training)
     results |= {"time/evaluate_s": training.evaluate_s, "time/total_s": training.total_s}
@@ -76,7 +72,7 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
         reason = f"final training error {train.error_pct:.2f} % is no better than always answering the commonest class"
     outcome = Outcome.DIVERGED if reason else Outcome.FINISHED
     # Clocks differ between ranks; results do not.
-    return from_rank_0(_ended(training, outcome, reason, results), context.world_size)
+    return from_rank_0(ended(trial, context, outcome, reason=reason, results=results), context.world_size)
 
 
 def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
@@ -106,16 +102,6 @@ def _corrupt_images(training: Training) -> int:
     )
 
 
-def _ended(training: Training, outcome: Outcome, reason: str, results: dict[str, float]) -> TrialEnded:
-    return TrialEnded(
-        trial_id=training.trial.id,
-        attempt=training.context.attempt,
-        outcome=outcome,
-        reason=reason,
-        results=only_finite(results),
-    )
-
-
 def _write_steps(training: Training) -> None:
     context = training.context
     if context.rank == 0:
@@ -135,35 +121,11 @@ def _final(train: Evaluation, test: Evaluation) -> dict[str, float]:
     }
 
 
-def _model(trial: Trial) -> dict[str, float]:
-    dataset = trial.dataset
-    complexity = count(
-        trial.model, in_channels=dataset.channels, num_classes=dataset.classes, image_size=dataset.image_size
-    )
-    return {
-        "model/params": complexity.params,
-        "model/macs": complexity.macs,
-        "model/train_flops_per_image": complexity.train_flops_per_image,
-    }
-
-
-def _speed(training: Training, flops_per_image: float) -> dict[str, float]:
-    """Speed over all steps but the first ones after each start; what is not known is left out."""
+def _speed(training: Training) -> dict[str, float]:
+    """Speed over all steps but the first ones after each start."""
     history = training.history.numpy()
     seconds = history[history[:, Column.WARM] == 1, Column.SECONDS]
-    speed = speed_of(seconds, images_per_step=training.recipe.batch_size)
-    if speed is None:
-        return {"speed/steps_timed": 0}
-    values = {
-        "speed/images_per_s": speed.images_per_s,
-        "speed/images_per_s_low": speed.low,
-        "speed/images_per_s_high": speed.high,
-        "speed/step_ms_p50": speed.step_ms_p50,
-        "speed/step_ms_p95": speed.step_ms_p95,
-        "speed/steps_timed": speed.steps,
-        "speed/train_flops_per_s": speed.images_per_s * flops_per_image,
-    }
-    return {key: value for key, value in values.items() if value is not None}
+    return speed_results(training.trial, training.context, seconds)
 
 
 def _failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +22,23 @@ class Answer(NamedTuple):
     errors: Tensor
 
 
+Phase = Literal["forward", "backward", "optimizer"]
+
+
 class Stepper:
     """Takes steps. What it must remember beside the module's weights is in `state`."""
 
-    def __init__(self, module: nn.Module, recipe: Recipe, context: TrialContext) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        recipe: Recipe,
+        context: TrialContext,
+        *,
+        passed: Callable[[Phase], None] = lambda _phase: None,
+    ) -> None:
+        """`passed` is told of the end of each phase of a step, as the host sees it; of parts, each comes in turn."""
         self._recipe = recipe
+        self._passed = passed
         self.network = runnable(module, recipe, context)
         self.optimizer = make_optimizer(module, recipe)
         self.scaler = gradient_scaler(recipe, context.device)
@@ -42,12 +55,13 @@ class Stepper:
         # Without fp16 the scaler does nothing but call the optimizer.
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self._passed("optimizer")
         return answer
 
     def _whole(self, images: Tensor, labels: Tensor) -> Answer:
-        logits, loss = self._forward(images, labels)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        logits, loss = self._forward(images, labels)
+        self._backward(loss)
         return _answer(logits, loss, labels)
 
     def _in_parts(self, images: Tensor, labels: Tensor, micro: int) -> Answer:
@@ -61,7 +75,7 @@ class Stepper:
             with contextlib.nullcontext() if last else self.network.alone():
                 logits, loss = self._forward(images[part], labels[part])
                 loss = loss * (len(labels[part]) / len(labels))
-                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                self._backward(loss)
             answers.append(_answer(logits, loss, labels[part]))
         losses, errors = zip(*answers, strict=True)
         return Answer(torch.stack(losses).sum(), torch.stack(errors).sum())
@@ -69,7 +83,13 @@ class Stepper:
     def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         with self.precision:
             logits = self.network.call(images)
-            return logits, functional.cross_entropy(logits, labels)
+            loss = functional.cross_entropy(logits, labels)
+        self._passed("forward")
+        return logits, loss
+
+    def _backward(self, loss: Tensor) -> None:
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._passed("backward")
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""

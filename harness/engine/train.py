@@ -20,6 +20,7 @@ from harness.engine.process import load_everywhere
 from harness.engine.randomness import random_state, restore_random_state, seed_generators
 from harness.engine.record import NO_HISTORY, Column, EpochRecord, over_ranks
 from harness.engine.requests import Requests
+from harness.engine.results import only_finite
 from harness.engine.step import Stepper
 from harness.engine.views import views
 from harness.errors import HarnessError, Stopped
@@ -312,8 +313,3 @@ class Training:
     def total_s(self) -> float:
         """Seconds of everything."""
         return self._earlier_s + time.perf_counter() - self._started
-
-
-def only_finite(values: dict[str, float]) -> dict[str, float]:
-    """What is not a number is not known, and what is not known is left out."""
-    return {key: value for key, value in values.items() if abs(value) < float("inf")}

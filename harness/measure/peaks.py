@@ -39,8 +39,12 @@ def published_peaks(device_name: str) -> Peaks | None:
     return PEAKS.get(device_name)
 
 
-def why_unknown(device_name: str) -> str:
-    """Why a device has no published peaks here, for people."""
+def peaks_in_words(device_name: str) -> str:
+    """A device's published peaks, or why it has no MFU, for people."""
+    peaks = published_peaks(device_name)
+    if peaks is not None:
+        tera = ", ".join(f"{name} {flops / 1e12:g}" for name, flops in peaks.flops_per_s.items())
+        return f"{tera} TFLOP/s dense, {peaks.bytes_per_s / 1e9:g} GB/s ({SOURCE})"
     if "MIG" in device_name.split():
         return f"no MFU: {device_name} is a slice of a device, whose peaks nobody publishes"
     return f"no MFU: no published peak is known of {device_name}"

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from harness.engine import run_trial
 from harness.engine.milestones import as_results, passed
-from harness.engine.network import build_module, make_optimizer
+from harness.engine.network import build_module, compiled, make_optimizer
 from harness.engine.step import Stepper
 from harness.errors import Stopped
 from harness.events import EpochEnded
@@ -281,3 +281,49 @@ def test_a_recipe_of_a_paper_that_no_test_here_trains_still_builds(make_trial, r
         stepper = Stepper(build_module(trial, CPU), trial.recipe, recording().context)
         assert isinstance(trial.recipe, Recipe), name
         assert stepper.optimizer.param_groups[0]["momentum"] == 0.9
+
+
+def test_the_fused_optimizer_gives_the_same_weights_to_rounding(recording, smooth_trial):
+    plain, _ = weights_after_a_step(recording, smooth_trial())
+    fused, _ = weights_after_a_step(recording, smooth_trial(fused_optimizer=True))
+    for name, value in plain.items():
+        torch.testing.assert_close(fused[name], value, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_optimizer_is_fused_only_where_the_recipe_says_so(make_trial, fused):
+    trial = make_trial(fused_optimizer=fused)
+    optimizer = make_optimizer(build_module(trial, CPU), trial.recipe)
+    assert bool(optimizer.param_groups[0]["fused"]) is fused
+
+
+@pytest.mark.parametrize(
+    ("settings", "mode"), [({}, "not compiled"), ({"compile": True}, None), ({"cuda_graphs": True}, "reduce-overhead")]
+)
+def test_cuda_graphs_are_what_torch_calls_reduce_overhead(make_trial, monkeypatch, settings, mode):
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda network, **options: asked.append(options) or network)
+    recipe = dataclasses.replace(make_trial().recipe, **({"compile": True} | settings if settings else {}))
+    network = nn.Linear(1, 1)
+    assert compiled(network, recipe) is network
+    assert [options["mode"] for options in asked] == ([] if mode == "not compiled" else [mode])
+
+
+def test_cuda_graphs_need_a_compiled_network_whole_batches_and_a_gpu(recording, make_trial):
+    with pytest.raises(ValueError, match="cuda_graphs needs compile: true"):
+        make_trial(cuda_graphs=True)
+    with pytest.raises(ValueError, match="cuda_graphs and micro_batch_size exclude each other"):
+        make_trial(cuda_graphs=True, compile=True, micro_batch_size=48)
+    with pytest.raises(ValueError, match="cuda_graphs needs a GPU"):
+        run_trial(make_trial(cuda_graphs=True, compile=True), recording().context)
+
+
+@pytest.mark.parametrize(
+    ("micro", "expected"),
+    [(None, "forward backward optimizer"), (48, "forward backward forward backward optimizer")],
+)
+def test_a_step_says_when_each_of_its_phases_is_over(recording, make_trial, micro, expected):
+    trial, passed_phases = make_trial(micro_batch_size=micro), []
+    stepper = Stepper(build_module(trial, CPU), trial.recipe, recording().context, passed=passed_phases.append)
+    stepper.step(torch.randn(96, 1, 8, 8), torch.randint(0, 10, (96,)), lr=0.1)
+    assert passed_phases == expected.split()

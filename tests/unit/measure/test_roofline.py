@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from torch import nn
 
-from harness.measure.peaks import PEAKS, published_peaks, why_unknown
+from harness.measure.peaks import PEAKS, peaks_in_words, published_peaks
 from harness.measure.roofline import Roofs, intensity, mfu_pct
 from models import MODELS
 from models.complexity import count
@@ -39,10 +39,15 @@ def test_every_device_has_a_peak_for_every_precision_of_a_recipe():
 
 
 def test_what_is_unknown_is_said():
-    assert why_unknown("NVIDIA H100 80GB HBM3 MIG 1g.10gb").startswith(
+    assert peaks_in_words("NVIDIA H100 80GB HBM3 MIG 1g.10gb").startswith(
         "no MFU: NVIDIA H100 80GB HBM3 MIG 1g.10gb is a slice"
     )
-    assert why_unknown("GeForce") == "no MFU: no published peak is known of GeForce"
+    assert peaks_in_words("GeForce") == "no MFU: no published peak is known of GeForce"
+
+
+def test_what_is_known_is_said_with_its_source():
+    words = peaks_in_words("NVIDIA A100-SXM4-40GB")
+    assert words.startswith("bf16 312, fp16 312, tf32 156, fp32 19.5 TFLOP/s dense, 1555 GB/s (NVIDIA datasheets")
 
 
 def test_mfu_by_hand():
