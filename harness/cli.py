@@ -13,17 +13,33 @@ import traceback
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.cli_data import data
+from harness.cli_jobs import logs, status, stop, submit
 from harness.cli_list import Listed
+from harness.cli_options import (
+    DEFAULT_TRACKING_URI,
+    Address,
+    CollectiveTimeout,
+    Dashboard,
+    Experiment,
+    File,
+    Fresh,
+    Json,
+    MaxAttempts,
+    Out,
+    Storage,
+    TrackingUri,
+    TrialTimeout,
+    duration,
+    load,
+    override,
+)
 from harness.cli_output import OutputClosed, emit, emit_json, note
-from harness.errors import ExitCode, HarnessError, UsageError
-
-if TYPE_CHECKING:
-    from harness.workload import Workload
+from harness.errors import ExitCode, HarnessError
 
 app = typer.Typer(
     name="harness",
@@ -36,25 +52,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(data)
-
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
-
-File = Annotated[
-    str, typer.Argument(metavar="FILE", help="A workload file, or the name of one that `list workloads` shows.")
-]
-TrackingUri = Annotated[
-    str, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Where MLflow keeps runs: a server or a database.")
-]
-Experiment = Annotated[
-    str | None,
-    typer.Option(envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment; the workload's name if not given."),
-]
-Address = Annotated[
-    str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster; without one, a local Ray is started.")
-]
-Storage = Annotated[Path, typer.Option(help="Checkpoints and outboxes; every node must see it at this path.")]
-Out = Annotated[Path, typer.Option(help="Folder of the report.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 class Launcher(StrEnum):
@@ -105,7 +102,7 @@ def plan(
     from harness.cli_plan import as_record, as_text, plan_sweep
     from harness.plan import check_audit
 
-    workload = _load(file)
+    workload = load(file)
     sweep, planned = plan_sweep(workload, _resolve(tracking_uri), experiment or workload.name, _cache())
     if json:
         emit_json(as_record(planned, sweep))
@@ -123,24 +120,19 @@ def run(
     address: Address = None,
     launcher: Annotated[Launcher, typer.Option(help="inline: in this process, without Ray.")] = Launcher.RAY,
     out: Out = Path("out"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run every trial anew, also those with a result.")] = False,
+    fresh: Fresh = False,
     json: Json = False,
-    max_attempts: Annotated[int | None, typer.Option(min=1, help="Tries of each trial, else as in the file.")] = None,
-    trial_timeout: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Longest time of one trial, else as in the file: 90s, 15m, 2h."),
-    ] = None,
-    collective_timeout: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long the workers of a group wait for each other.")
-    ] = "5m",
+    max_attempts: MaxAttempts = None,
+    trial_timeout: TrialTimeout = None,
+    collective_timeout: CollectiveTimeout = "5m",
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
 ) -> None:
     """Run a workload and report on it.
 
     Only trials without a result run. Ctrl-C stops cleanly, and the same command again goes on.
     """
-    workload = _override(_load(file), max_attempts, _duration("--trial-timeout", trial_timeout))
-    collective_timeout_s = _duration("--collective-timeout", collective_timeout)
+    workload = override(load(file), max_attempts, duration("--trial-timeout", trial_timeout))
+    collective_timeout_s = duration("--collective-timeout", collective_timeout)
     from harness.launch.command import run_sweep_command
     from harness.options import RunOptions
 
@@ -158,6 +150,10 @@ def run(
         collective_timeout_s=collective_timeout_s or 300.0,
     )
     raise typer.Exit(run_sweep_command(options))
+
+
+for _command in (submit, status, logs, stop):
+    app.command()(_command)
 
 
 @app.command()
@@ -187,12 +183,13 @@ def report(
 def list_(
     what: Annotated[Listed, typer.Argument(help="What to list.")],
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    address: Dashboard = None,
     json: Json = False,
 ) -> None:
     """Show what models, datasets, ... there are."""
-    from harness.cli_list import LISTS, as_text
+    from harness.cli_list import LISTS, Places, as_text
 
-    records = LISTS[what](tracking_uri)
+    records = LISTS[what](Places(tracking_uri=tracking_uri, dashboard=address))
     if json:
         emit_json(records)
     elif records:
@@ -288,35 +285,6 @@ def _fail(message: str, code: int, *, debug: bool) -> int:
         traceback.print_exc()
     note(f"error: {message}")
     return int(code)
-
-
-def _load(file: str) -> Workload:
-    """The workload, its claims checked."""
-    from harness.workload import check_claims, load_workload
-    from reports.claims import CLAIMS
-
-    workload = load_workload(file)
-    check_claims(workload, list(CLAIMS))
-    if workload.shipped:
-        note(f"{file} is not a file here: using the one that came with resnet-harness")
-    return workload
-
-
-def _override(workload: Workload, max_attempts: int | None, trial_timeout_s: float | None) -> Workload:
-    return dataclasses.replace(
-        workload,
-        max_attempts=max_attempts or workload.max_attempts,
-        trial_timeout_s=trial_timeout_s or workload.trial_timeout_s,
-    )
-
-
-def _duration(flag: str, text: str | None) -> float | None:
-    from harness.workload_fields import seconds
-
-    value = None if text is None else seconds(text)
-    if isinstance(value, str) or value == 0:
-        raise UsageError(f"{flag} is {text!r}; give a time above 0 such as 90s, 15m or 2h")
-    return value
 
 
 def _resolve(tracking_uri: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -26,23 +27,33 @@ class Listed(StrEnum):
     SWEEPS = "sweeps"
     CLAIMS = "claims"
     PUBLISHED = "published"
+    JOBS = "jobs"
 
 
-def models(_: str) -> Records:
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where to ask for what this machine does not know by itself."""
+
+    tracking_uri: str
+    dashboard: str | None
+    """Of a Ray cluster."""
+
+
+def models(_: Places) -> Records:
     """Every model with its axes; those without a default must be given."""
     from models import MODELS
 
     return [{"model": name, "what": _summary(kind), "axes": _axes(kind)} for name, kind in MODELS.items()]
 
 
-def datasets(_: str) -> Records:
+def datasets(_: Places) -> Records:
     """Every data set with its sizes."""
     from workloads.datasets import DATASETS
 
     return [_dataset(name, kind()) for name, kind in DATASETS.items()]
 
 
-def recipes(_: str) -> Records:
+def recipes(_: Places) -> Records:
     """Every recipe with the settings that are not the default."""
     from workloads.recipes import RECIPES
 
@@ -52,7 +63,7 @@ def recipes(_: str) -> Records:
     ]
 
 
-def workloads(_: str) -> Records:
+def workloads(_: Places) -> Records:
     """The workload files that come with the package."""
     from harness.workload import parse_workload
     from harness.workload_file import shipped_workloads
@@ -61,14 +72,14 @@ def workloads(_: str) -> Records:
     return [{"workload": name, "description": workload.description} for name, workload in loaded.items()]
 
 
-def claims(_: str) -> Records:
+def claims(_: Places) -> Records:
     """The published statements that a workload can check."""
     from reports.claims import CLAIMS
 
     return [{"claim": claim.id, "source": claim.source, "statement": claim.statement} for claim in CLAIMS.values()]
 
 
-def published(_: str) -> Records:
+def published(_: Places) -> Records:
     """Figures of the papers, one row for each count or error."""
     from models.published import PUBLISHED
 
@@ -79,11 +90,11 @@ def published(_: str) -> Records:
     ]
 
 
-def sweeps(tracking_uri: str) -> Records:
+def sweeps(places: Places) -> Records:
     """What the tracking store holds, the newest first."""
     from harness.tracking.address import resolve, sqlite_path
 
-    uri = resolve(tracking_uri)
+    uri = resolve(places.tracking_uri)
     database = sqlite_path(uri)
     if database is not None and not database.exists():
         return []  # to ask would create it
@@ -92,7 +103,14 @@ def sweeps(tracking_uri: str) -> Records:
     return [_sweep(found) for found in list_sweeps(uri).to_dict("records")]
 
 
-LISTS: Mapping[Listed, Callable[[str], Records]] = {
+def jobs(places: Places) -> Records:
+    """The cluster's jobs that `harness submit` started, the newest first."""
+    from harness.cli_jobs import connect, job_record
+
+    return [job_record(job) for job in connect(places.dashboard).all()]
+
+
+LISTS: Mapping[Listed, Callable[[Places], Records]] = {
     Listed.MODELS: models,
     Listed.DATASETS: datasets,
     Listed.RECIPES: recipes,
@@ -100,12 +118,13 @@ LISTS: Mapping[Listed, Callable[[str], Records]] = {
     Listed.SWEEPS: sweeps,
     Listed.CLAIMS: claims,
     Listed.PUBLISHED: published,
+    Listed.JOBS: jobs,
 }
 
 
 def as_text(what: Listed, records: Records) -> str:
     """For people: a table where its rows fit a screen."""
-    if what in (Listed.SWEEPS, Listed.PUBLISHED):
+    if what in (Listed.SWEEPS, Listed.PUBLISHED, Listed.JOBS):
         return table(list(records[0]), [list(record.values()) for record in records])
     return stanzas(records)
 

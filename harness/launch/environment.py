@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.submit.parcel import shipped_origin
 
 DISTRIBUTIONS = ("resnet-harness", "torch", "torchvision", "ray", "mlflow", "numpy", "pandas", "scikit-learn")
 
@@ -26,7 +27,12 @@ def describe_driver() -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """`git_commit` and whether tracked files differ from it (`git_dirty`); None for both outside a checkout."""
+    """`git_commit` and whether tracked files differ from it (`git_dirty`); None for both outside a checkout.
+
+    Of a folder that `harness submit` shipped, what it was at the start of its way.
+    """
+    if shipped := shipped_origin(folder.parent):
+        return shipped
     commit = _git(folder, "rev-parse", "HEAD")
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
     return {"git_commit": commit, "git_dirty": None if changes is None else bool(changes)}

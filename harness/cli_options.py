@@ -1,0 +1,84 @@
+"""Arguments that several commands share, and how they are read."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli_output import note
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.workload import Workload
+
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A workload file, or the name of one that `list workloads` shows.")
+]
+TrackingUri = Annotated[
+    str, typer.Option(envvar="MLFLOW_TRACKING_URI", help="Where MLflow keeps runs: a server or a database.")
+]
+Experiment = Annotated[
+    str | None,
+    typer.Option(envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment; the workload's name if not given."),
+]
+Address = Annotated[
+    str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster; without one, a local Ray is started.")
+]
+Dashboard = Annotated[
+    str | None,
+    typer.Option(
+        envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"], help="The Ray cluster's dashboard: http://head:8265."
+    ),
+]
+Storage = Annotated[Path, typer.Option(help="Checkpoints and outboxes; every node must see it at this path.")]
+Out = Annotated[Path, typer.Option(help="Folder of the report.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run every trial anew, also those with a result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+MaxAttempts = Annotated[int | None, typer.Option(min=1, help="Tries of each trial, else as in the file.")]
+TrialTimeout = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Longest time of one trial, else as in the file: 90s, 15m, 2h."),
+]
+CollectiveTimeout = Annotated[
+    str, typer.Option(metavar="DURATION", help="How long the workers of a group wait for each other.")
+]
+
+
+def load(file: str) -> Workload:
+    """The workload, its claims checked."""
+    from harness.workload import check_claims, load_workload
+    from reports.claims import CLAIMS
+
+    workload = load_workload(file)
+    check_claims(workload, list(CLAIMS))
+    if workload.shipped:
+        note(f"{file} is not a file here: using the one that came with resnet-harness")
+    return workload
+
+
+def override(workload: Workload, max_attempts: int | None, trial_timeout_s: float | None) -> Workload:
+    """The workload with what flags say in place of what the file says."""
+    return dataclasses.replace(
+        workload,
+        max_attempts=max_attempts or workload.max_attempts,
+        trial_timeout_s=trial_timeout_s or workload.trial_timeout_s,
+    )
+
+
+def duration(flag: str, text: str | None) -> float | None:
+    """Seconds, None where nothing was given.
+
+    Raises:
+        UsageError: the text is no time above 0.
+    """
+    from harness.workload_fields import seconds
+
+    value = None if text is None else seconds(text)
+    if isinstance(value, str) or value == 0:
+        raise UsageError(f"{flag} is {text!r}; give a time above 0 such as 90s, 15m or 2h")
+    return value

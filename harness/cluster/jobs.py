@@ -1,0 +1,259 @@
+"""Ray's Jobs API, over HTTP: every way in which it can refuse is one line that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from typing import Any
+from urllib.parse import urlsplit
+
+import ray
+import requests
+from packaging.requirements import Requirement
+from packaging.version import Version
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobSubmissionClient
+
+from harness.errors import ClusterUnreachable, HarnessError, UsageError
+from harness.submit.jobs import AlreadySubmitted, Job, JobGone, Order, State
+from harness.submit.parcel import DISTRIBUTION
+from harness.submit.submission import PREFIX
+
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 60.0
+"""Of one request. Ray waits up to 20 s itself for the agent that starts jobs."""
+DASHBOARD_PORT = 8265
+STOP_WAIT_S = 20
+"""How long Ray lets a stopped driver close its runs before it kills it; ours takes 10. Ray's own default is 3."""
+_OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+"""Ray lets these override the address that it is given; here a flag beats the environment."""
+
+
+class RayJobs:
+    """The jobs of the cluster at an address, as `harness.submit.jobs.Jobs`.
+
+    Args:
+        address: of the dashboard (http://head:8265), or what `ray.init` takes of a cluster in reach (host:6379, auto).
+
+    Raises:
+        ClusterUnreachable: no Ray answers there, or not to us.
+        UsageError: the address is none.
+    """
+
+    def __init__(self, address: str) -> None:
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        for name in ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.address = _dashboard(address)
+        with _explained(self.address), _without(_OVERRIDES):
+            self._client = _Client(self.address)
+            _check_version(self.address, self._client.ray_version())
+
+    @property
+    def ray_version(self) -> str:
+        """The cluster's."""
+        return self._client.ray_version()
+
+    def submit(self, order: Order) -> None:
+        """Start a job.
+
+        Raises:
+            AlreadySubmitted: there is one of that id.
+        """
+        runtime_env: dict[str, Any] = {
+            "working_dir": str(order.code),
+            "py_modules": [str(order.parcel)],
+            "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
+        }
+        if order.pip:
+            runtime_env["pip"] = {"packages": list(order.pip), "pip_check": False}
+        try:
+            with _explained(self.address):
+                self._client.submit_job(entrypoint=order.entrypoint, submission_id=order.id, runtime_env=runtime_env)
+        except HarnessError as error:
+            if "already exists" in str(error):
+                raise AlreadySubmitted(f"{order.id} is submitted already") from error
+            raise
+
+    def all(self) -> Sequence[Job]:
+        """Every job of ours, the newest first."""
+        with _explained(self.address):
+            found = self._client.list_jobs()
+        ours = [_job(details) for details in found if (details.submission_id or "").startswith(PREFIX)]
+        return sorted(ours, key=lambda job: -(job.started_ms or 0))
+
+    def job(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            JobGone: there is none of that id.
+        """
+        with _explained(self.address, job_id):
+            return _job(self._client.get_job_info(job_id))
+
+    def log(self, job_id: str) -> str:
+        """All that the job's driver has written so far."""
+        with _explained(self.address, job_id):
+            return str(self._client.get_job_logs(job_id))
+
+    def stop(self, job_id: str) -> None:
+        """Ask a job to end; its driver gets SIGTERM."""
+        with _explained(self.address, job_id):
+            self._client.stop_job(job_id)
+
+
+class _Client(JobSubmissionClient):
+    """Ray's client, which would wait for an answer for ever."""
+
+    def _do_request(self, method: str, endpoint: str, **settings: Any) -> requests.Response:
+        settings.setdefault("timeout", (CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S))
+        response: requests.Response = super()._do_request(method, endpoint, **settings)
+        return response
+
+    def ray_version(self) -> str:
+        """Of the cluster."""
+        return str(self._do_request("GET", "/api/version").json()["ray_version"])
+
+
+@contextlib.contextmanager
+def _without(names: Sequence[str]) -> Iterator[None]:
+    """These variables unset meanwhile."""
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
+@contextlib.contextmanager
+def _explained(address: str, job_id: str = "") -> Iterator[None]:
+    """Whatever Ray's client or its HTTP library raises, as one of ours, in one line."""
+    try:
+        yield
+    except AuthenticationError as error:
+        raise ClusterUnreachable(_refusal(address, str(error))) from error
+    except (requests.Timeout, TimeoutError) as error:
+        raise ClusterUnreachable(
+            f"{address} takes connections but does not answer; is it Ray's dashboard (port {DASHBOARD_PORT})?"
+        ) from error
+    except (ConnectionError, requests.ConnectionError) as error:
+        raise ClusterUnreachable(_nobody(address, "the connection failed")) from error
+    except (ValueError, KeyError, requests.RequestException) as error:
+        raise ClusterUnreachable(_no_ray(address)) from error
+    except RuntimeError as error:
+        raise _of_ray(address, str(error), job_id) from error
+
+
+def _of_ray(address: str, said: str, job_id: str) -> HarnessError:
+    """Ray's client knows one kind of error for every answer but 200."""
+    if job_id and ("status code 404" in said or "does not exist" in said):
+        return JobGone(
+            f"the cluster at {address} knows no job {job_id}; `harness list jobs` shows those it knows. A head node "
+            "that was restarted knows none of before: submit again to go on"
+        )
+    if "Version check returned 404" in said:
+        return ClusterUnreachable(_no_ray(address))
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return ClusterUnreachable(f"Ray at {address} refused: {lines[-1] if lines else 'without a word'}")
+
+
+def _refusal(address: str, said: str) -> str:
+    if "required" in said:
+        return (
+            f"the cluster at {address} wants its token (401): set RAY_AUTH_MODE=token, and give the token in "
+            "RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names (else ~/.ray/auth_token)"
+        )
+    return (
+        f"the cluster at {address} refuses the token (403): it is another cluster's, or an old one; give the one of "
+        "this cluster in RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names (else ~/.ray/auth_token)"
+    )
+
+
+def _nobody(address: str, why: str) -> str:
+    return (
+        f"nothing answers at {address} ({why}); check --address: it is Ray's dashboard, as in http://head:"
+        f"{DASHBOARD_PORT}, which `ray start --head` opens to other machines only with --dashboard-host"
+    )
+
+
+def _no_ray(address: str) -> str:
+    return f"what answers at {address} is not Ray's dashboard; check host and port, as in http://head:{DASHBOARD_PORT}"
+
+
+def _check_version(address: str, found: str) -> None:
+    """The driver runs with the cluster's Ray; what we ask of ours we ask of that too."""
+    needed = next(
+        requirement.specifier
+        for requirement in map(Requirement, metadata.requires(DISTRIBUTION) or [])
+        if requirement.name == "ray"
+    )
+    if not needed.contains(Version(found), prereleases=True):
+        raise ClusterUnreachable(
+            f"the cluster at {address} runs Ray {found}; ray{needed} is needed there (here it is {ray.__version__}): "
+            "upgrade the cluster's Ray"
+        )
+
+
+def _dashboard(address: str) -> str:
+    """The dashboard's URL. A bare host:port may be the dashboard's or that of Ray's control store."""
+    if address.startswith(("http://", "https://")):
+        _knock(address)
+        return address.rstrip("/")
+    if address != "auto":
+        _knock(f"http://{address}")
+        if _speaks_http(address):
+            return f"http://{address}"
+    return _ask_ray(address)
+
+
+def _knock(url: str) -> None:
+    """A dead address answers in seconds here; a client of Ray's would try for minutes."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        host, port = None, 0
+    if not host:
+        raise UsageError(f"--address {url!r} is no address; give Ray's dashboard, as in http://head:{DASHBOARD_PORT}")
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise ClusterUnreachable(_nobody(url, error.strerror or str(error))) from error
+
+
+def _speaks_http(address: str) -> bool:
+    try:
+        requests.get(f"http://{address}/api/version", timeout=CONNECT_TIMEOUT_S)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _ask_ray(address: str) -> str:
+    from ray.dashboard.utils import get_address_for_submission_client
+
+    try:
+        with _without(_OVERRIDES):
+            return str(get_address_for_submission_client(address))
+    except Exception as error:  # whatever its parts raise
+        said = str(error).strip().partition("\n")[0]
+        raise ClusterUnreachable(
+            f"no dashboard is known at {address} ({said}); name it: --address http://head:{DASHBOARD_PORT}"
+        ) from error
+
+
+def _job(details: JobDetails) -> Job:
+    return Job(
+        id=details.submission_id or "",
+        state=State(str(details.status)),
+        driver_exit_code=details.driver_exit_code,
+        message=details.message or "",
+        error=details.error_type,
+        started_ms=details.start_time,
+        ended_ms=details.end_time,
+        command=details.entrypoint,
+    )

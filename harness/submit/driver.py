@@ -1,0 +1,94 @@
+"""What a job's entrypoint runs on the head node: take what was sent apart, then become `harness run`.
+
+Ray shows the entrypoint and the whole runtime environment of a job, `env_vars` included, to everybody who may list
+jobs, and writes them to log files that every account of the node can read. So the address of the tracking server and
+its credentials travel in a package of their own, as a file that only Ray's account can read. This module reads the
+file, deletes it, takes the package out of what Ray hands on to the workers, and replaces itself by the run.
+
+Only the standard library is imported: whatever lacks on the cluster should be said in our words.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+PARCEL = "harness_job"
+"""The package that carries a job's workload and environment to the driver alone."""
+ENVIRONMENT = "environment.json"
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""How Ray tells a job's driver what the job's workers get."""
+NEEDED = ("ray", "mlflow", "torch", "typer")
+
+
+def write_parcel(folder: Path, *, submission_id: str, workload: str, environment: Mapping[str, str]) -> Path:
+    """Make the package: the workload's text, and the environment in a file for its owner alone.
+
+    Args:
+        folder: to make it in.
+        submission_id: makes the package this submission's own, so that none is taken from Ray's cache.
+        workload: text of the file.
+        environment: variables of the driver.
+    """
+    parcel = folder / PARCEL
+    parcel.mkdir(mode=0o700)
+    (parcel / "submission_id").write_text(submission_id)
+    (parcel / "workload.yaml").write_text(workload, encoding="utf-8")
+    secret = parcel / ENVIRONMENT
+    secret.touch(mode=0o600)
+    secret.write_text(json.dumps(dict(environment)))
+    return parcel
+
+
+def open_parcel(parcel: Path) -> dict[str, str]:
+    """The environment that was sent; the file is gone afterwards."""
+    path = parcel / ENVIRONMENT
+    environment: dict[str, str] = json.loads(path.read_text())
+    path.unlink()
+    return environment
+
+
+def keep_from_workers(environment: MutableMapping[str, str]) -> None:
+    """Take the parcel out of what Ray will unpack on every node. It is the job's only entry of `py_modules`."""
+    config: dict[str, Any] = json.loads(environment.get(JOB_CONFIG, "{}"))
+    if config.get("runtime_env", {}).pop("py_modules", None) is not None:
+        environment[JOB_CONFIG] = json.dumps(config)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Become `python -m harness ARGUMENTS WORKLOAD`, in the storage folder."""
+    if sys.version_info < (3, 11):  # noqa: UP036  the cluster's Python may be any
+        sys.exit(f"error: Python 3.11 or newer is needed on the cluster; {sys.executable} is {sys.version.split()[0]}")
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        sys.exit(
+            f"error: {sys.executable} on the cluster lacks {', '.join(missing)}: submit with --pip, name another "
+            "interpreter with --python, or install them in the cluster's image"
+        )
+    spec = find_spec(PARCEL)
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit("error: this is the entrypoint of a job that `harness submit` makes; it found no parcel beside it")
+    parcel = Path(next(iter(spec.submodule_search_locations)))
+    environment = {**os.environ, **open_parcel(parcel), "PYTHONSAFEPATH": "1"}  # no package of the storage folder's
+    keep_from_workers(environment)
+    _enter(Path(arguments[arguments.index("--storage") + 1]))
+    command = [sys.executable, "-m", "harness", *arguments, str(parcel / "workload.yaml")]
+    os.execve(sys.executable, command, environment)  # noqa: S606  our own list
+
+
+def _enter(storage: Path) -> None:
+    """Relative paths in the workload are relative to the one folder that every node sees."""
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+        os.chdir(storage)
+    except OSError as error:
+        sys.exit(f"error: storage folder {storage} on the cluster's head node: {error.strerror}; check --storage")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,71 @@
+"""Sending a submission: the running job of the same id is joined; after one that has ended the next attempt follows."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.submit import parcel
+from harness.submit.driver import write_parcel
+from harness.submit.jobs import AlreadySubmitted, Job, Jobs, Order
+from harness.submit.submission import Submission, attempt_id, attempt_of, last_attempt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """Where a submission went."""
+
+    job_id: str
+    joined: bool
+    """A job of the same workload and code runs already."""
+    before: Job | None
+    """The attempt before, which has ended."""
+
+
+def send(jobs: Jobs, submission: Submission, origin: Mapping[str, Any]) -> Sent:
+    """Start a submission's next attempt, or join the one that runs.
+
+    Args:
+        jobs: of the cluster.
+        submission: what to run.
+        origin: where the code comes from, as `harness.launch.environment.git_state` says.
+
+    Raises:
+        HarnessError: see `harness.errors`.
+    """
+    base = submission.base_id(parcel.code_digest())
+    before = _latest(jobs, base)
+    if before is not None and not before.state.has_ended:
+        return Sent(job_id=before.id, joined=True, before=None)
+    job_id = attempt_id(base, 1 if before is None else attempt_of(before.id)[1] + 1)
+    with tempfile.TemporaryDirectory(prefix="harness-submit-") as folder:
+        try:
+            jobs.submit(_order(Path(folder), job_id, submission, origin))
+        except AlreadySubmitted:
+            return Sent(job_id=job_id, joined=True, before=None)
+    return Sent(job_id=job_id, joined=False, before=before)
+
+
+def entrypoint(submission: Submission) -> str:
+    """The shell's line on the head node. `exec`, so that a stop reaches Python and not a shell before it."""
+    command = [submission.python, "-m", "harness.submit.driver", "run", *submission.run_arguments]
+    return f"exec {shlex.join(command)}"
+
+
+def _latest(jobs: Jobs, base: str) -> Job | None:
+    known = {job.id: job for job in jobs.all()}
+    number = last_attempt(base, known)
+    return known[attempt_id(base, number)] if number else None
+
+
+def _order(folder: Path, job_id: str, submission: Submission, origin: Mapping[str, Any]) -> Order:
+    code = folder / "code.zip"
+    parcel.write_code(code, origin)
+    sealed = write_parcel(
+        folder, submission_id=job_id, workload=submission.workload.text, environment=submission.environment
+    )
+    return Order(id=job_id, entrypoint=entrypoint(submission), code=code, parcel=sealed, pip=submission.pip)
