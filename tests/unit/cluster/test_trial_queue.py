@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import replace
 
 import pytest
@@ -211,3 +212,34 @@ def test_a_thousand_trials_pass_exactly_once_through_groups_that_die_at_random()
             queue.end(group, finished(held.pop(group)))
     final = [event.trial_id for event in record if isinstance(event, TrialEnded) and event.final]
     assert sorted(final) == sorted(trial.id for trial in trials)
+
+
+def test_a_thousand_trials_start_in_order_of_cost_but_for_the_seeds_of_one_cell_that_follow_each_other() -> None:
+    """Simulated workers, whose trials take as long as they cost: who is free first leases next."""
+    cells = [a_trial(depth) for depth in range(8, 8 + 6 * 100, 6)]
+    trials = [replace(cell, seed=seed) for cell in reversed(cells) for seed in range(10)]
+    queue, record = a_queue(*trials)
+    costs = {job.trial.id: job.cost for job in jobs(*trials)}
+    free_at = [(0.0, worker) for worker in range(16)]
+    held: dict[int, Lease] = {}
+    started: list[str] = []
+    waiting = dict(costs)
+    while free_at:
+        now, worker = heapq.heappop(free_at)
+        before = held.pop(worker, None)
+        if before is not None:
+            queue.end(f"g{worker}", finished(before))
+        lease = queue.lease(f"g{worker}", ONE)
+        if lease is None:
+            continue
+        same_cell = before is not None and before.trial.cell_id == lease.trial.cell_id
+        assert same_cell or waiting[lease.trial.id] == max(waiting.values())
+        held[worker] = lease
+        started.append(lease.trial.id)
+        del waiting[lease.trial.id]
+        heapq.heappush(free_at, (now + costs[lease.trial.id], worker))
+    assert len(trials) == 1000
+    assert sorted(started) == sorted(costs)
+    final = [event.trial_id for event in record if isinstance(event, TrialEnded) and event.final]
+    assert sorted(final) == sorted(costs)
+    assert queue.snapshot().done

@@ -1,0 +1,228 @@
+"""Hosts on one machine: Linux namespaces joined by a switch, with nothing left behind.
+
+A host is what lives in one set of namespaces: network, host name, mounts and process ids. Its first process keeps it
+alive; when that ends the kernel ends all others of the host and takes the interfaces away. The switch is a host with a
+bridge, so that nothing at all appears outside, no name can collide with another run's, and there is nothing to clear.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+BRIDGE = "bridge"
+INTERFACE = "eth0"
+NETWORK = "10.77.0"
+SHARED_MEMORY_MIB = 512
+TOOLS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
+"""Commands, and Debian's packages that hold them."""
+
+FIRST_PROCESS = f"""
+set -e
+hostname "$1"
+mount --bind "$2/hosts" /etc/hosts
+mkdir -p /tmp/ray
+mount --bind "$2/tmp" /tmp/ray
+mount -t tmpfs -o size={SHARED_MEMORY_MIB}m tmpfs /dev/shm
+ip link set lo up
+echo ready
+# Orphans of the host become children of this shell, and waiting reaps them. Whoever ends the sleep starts the next.
+while :; do sleep 1000000 & wait $! || true; done
+"""
+
+
+def obstacle() -> str | None:
+    """Why no host can be made here, None where it can."""
+    if os.name != "posix" or not Path("/proc/self/ns/net").exists():
+        return "network namespaces need Linux"
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    missing = [f"{tool} ({package})" for tool, package in TOOLS.items() if shutil.which(tool) is None]
+    if missing:
+        return f"missing: {', '.join(missing)}"
+    tried = subprocess.run(
+        ["unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--mount-proc", "true"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return None if tried.returncode == 0 else f"namespaces are not allowed here: {tried.stderr.strip()}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A machine as its processes see one."""
+
+    name: str
+    address: str
+    folder: Path
+    """Its own: logs, and what stands in for its /tmp/ray."""
+    keeper: subprocess.Popen[str]
+    first_pid: int
+    """Of the host's first process, as seen from outside."""
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    """What `start` gave."""
+
+    def command(self, *command: str, cwd: Path | None = None) -> list[str]:
+        """The command line that runs a command on this host."""
+        folder = f"--wd={cwd or self.folder}"
+        return ["nsenter", f"--target={self.first_pid}", "--net", "--uts", "--mount", "--pid", folder, "--", *command]
+
+    def start(
+        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: IO[str] | int
+    ) -> subprocess.Popen[str]:
+        """Start a command on this host. Its output and errors go to one place."""
+        process = subprocess.Popen(
+            self.command(*command, cwd=cwd), env=dict(env), stdout=output, stderr=subprocess.STDOUT, text=True,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def run(self, *command: str) -> str:
+        """Run a small command on this host; what it printed.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        return _run(*self.command(*command))
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs on this host, its first process and what keeps that one left out."""
+        mine = _space_of(self.first_pid)
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):
+                if process.pid != self.first_pid and _space_of(process.pid) == mine:
+                    found.append(process)
+        return found
+
+    def end(self) -> None:
+        """End the host, and with it all that runs there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.first_pid, signal.SIGKILL)
+        for process in [*self.started, self.keeper]:
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+    def end_processes(self, *, keep: Sequence[int] = ()) -> None:
+        """Kill everything that runs on this host, as when its power fails; it is up again at once, and empty."""
+        ended = [process for process in self.processes() if process.pid not in keep]
+        for process in ended:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(ended, timeout=30)
+
+
+@dataclass
+class Hosts:
+    """Several hosts and the switch between them."""
+
+    folder: Path
+    by_name: dict[str, Host] = field(default_factory=dict)
+    _switch: Host | None = None
+
+    def start(self, names: Sequence[str]) -> None:
+        """Make the switch, and one host for each name."""
+        addresses = {name: f"{NETWORK}.{number}" for number, name in enumerate(names, 1)}
+        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in addresses.items())]
+        self._switch = self._host("switch", "", lines)
+        _on(self._switch, f"ip link add {BRIDGE} type bridge", f"ip link set {BRIDGE} up")
+        for name, address in addresses.items():
+            self.by_name[name] = self._host(name, address, lines)
+            self._plug_in(self.by_name[name])
+
+    def unplug(self, name: str) -> None:
+        """Pull a host's cable."""
+        assert self._switch is not None
+        _on(self._switch, f"ip link set {name} down")
+
+    def plug_in_again(self, name: str) -> None:
+        """Put a host's cable back."""
+        assert self._switch is not None
+        _on(self._switch, f"ip link set {name} up")
+
+    def end(self) -> None:
+        """End every host."""
+        for host in [*self.by_name.values(), *([self._switch] if self._switch else [])]:
+            host.end()
+
+    def _host(self, name: str, address: str, lines: Sequence[str]) -> Host:
+        folder = self.folder / name
+        (folder / "tmp").mkdir(parents=True)
+        (folder / "hosts").write_text("\n".join(lines) + "\n")
+        keeper = subprocess.Popen(
+            # Whatever becomes of the test process, the host ends with it.
+            ["setpriv", "--pdeathsig=KILL", "unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--kill-child",
+             "--mount-proc", "sh", "-c", FIRST_PROCESS, "sh", name, str(folder)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert keeper.stdout is not None
+        said = keeper.stdout.readline()
+        if said != "ready\n":
+            raise RuntimeError(f"host {name} does not start: {said}{keeper.communicate()[0]}")
+        (first,) = psutil.Process(keeper.pid).children()
+        return Host(name=name, address=address, folder=folder, keeper=keeper, first_pid=first.pid)
+
+    def _plug_in(self, host: Host) -> None:
+        switch = self._switch
+        assert switch is not None
+        _on(
+            switch,
+            f"ip link add {host.name} type veth peer name {INTERFACE}",
+            f"ip link set {host.name} master {BRIDGE} up",
+        )
+        # The other end is handed over from outside, where both hosts' process ids are known.
+        inside = ["nsenter", f"--target={switch.first_pid}", "--net"]
+        _run(*inside, *f"ip link set {INTERFACE} netns {host.first_pid}".split())
+        _on(host, f"ip address add {host.address}/24 dev {INTERFACE}", f"ip link set {INTERFACE} up")
+
+
+@contextlib.contextmanager
+def hosts(folder: Path, names: Sequence[str]) -> Iterator[Hosts]:
+    """Hosts for as long as the context lasts."""
+    made = Hosts(folder)
+    try:
+        made.start(names)
+        yield made
+    finally:
+        made.end()
+
+
+def bare_environment() -> dict[str, str]:
+    """This process's, with nothing of the machine's own Ray or MLflow."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "100",
+        "OMP_NUM_THREADS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def _space_of(pid: int) -> Path:
+    """Names the space of process ids that a process lives in."""
+    return Path(f"/proc/{pid}/ns/pid").readlink()
+
+
+def _on(host: Host, *commands: str) -> None:
+    for command in commands:
+        host.run(*command.split())
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr or done.stdout}")
+    return done.stdout

@@ -1,0 +1,81 @@
+"""A storage folder whose disk fills up while a sweep runs."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from harness.events import EpochEnded, SweepEnded, TrialEnded
+from harness.tracking.outbox import Outbox
+from tests.cluster.hosts import Host, bare_environment, hosts
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("namespaces")]
+
+DISK_MIB = 3
+WORKLOAD = """\
+name: full
+dataset: digits
+matrix: {model: resnet_cifar, depth: 8, width: 4}
+recipe: {name: quick, epochs: 8}
+seeds: 3
+"""
+
+
+def start(host: Host, folder: Path) -> Popen[str]:
+    command = [sys.executable, "-m", "harness", "run", "full.yaml", "--launcher", "inline", "--no-report"]
+    place = ["--storage", str(folder / "small"), "--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
+    with (folder / "said.txt").open("w") as output:
+        return host.start([*command, *place], env=bare_environment(), cwd=folder, output=output)
+
+
+def test_a_sweep_on_a_full_disk_says_so_keeps_what_it_measured_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    (tmp_path / "full.yaml").write_text(WORKLOAD)
+    (tmp_path / "small").mkdir()
+    with hosts(tmp_path / "hosts", ["alpha"]) as made:
+        host = made.by_name["alpha"]
+        host.run("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(tmp_path / "small"))
+        # The disk is mounted on the host alone; this is where it is seen from outside.
+        disk = Path(f"/proc/{host.first_pid}/root{tmp_path}/small")
+        driver = start(host, tmp_path)
+        outbox = wait_for_an_epoch(disk, driver)
+        fill(disk / "filler")
+        assert driver.wait(timeout=300) == 2
+        said = (tmp_path / "said.txt").read_text()
+        assert "No space left on device" in said
+        assert "goes on where it stopped" in said
+        assert "Traceback" not in said
+
+        kept = [event for event, _ in outbox.read()]
+        assert any(isinstance(event, EpochEnded) for event in kept)
+        (disk / "filler").unlink()
+        assert start(host, tmp_path).wait(timeout=300) == 0, (tmp_path / "said.txt").read_text()
+        events = [event for event, _ in outbox.read()]
+    assert events[: len(kept)] == kept
+    final = [event.trial_id for event in events if isinstance(event, TrialEnded) and event.final]
+    assert len(final) == len(set(final)) == 3
+    assert isinstance(events[-1], SweepEnded)
+    assert events[-1].status == "finished"
+
+
+def wait_for_an_epoch(disk: Path, driver: Popen[str]) -> Outbox:
+    """The sweep's outbox, once an epoch is in it."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and driver.poll() is None:
+        for path in disk.glob("*/outbox.jsonl"):
+            outbox = Outbox(path)
+            if any(isinstance(event, EpochEnded) for event, _ in outbox.read()):
+                return outbox
+        time.sleep(0.05)
+    raise AssertionError("no epoch ended")
+
+
+def fill(path: Path) -> None:
+    """Write until there is no room."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"0" * 512)
