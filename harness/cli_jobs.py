@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from harness.submit.jobs import Job, Jobs
     from harness.submit.submission import Submission
 
-STOPPED_WITHIN_S = 30.0
-"""How long `harness stop` watches. The driver ends within 10; Ray kills it after 20."""
+STOPPED_WITHIN_S = 40.0
+"""How long `harness stop` watches. The driver ends within 10; Ray kills it after 30."""
 
 JobName = Annotated[
     str | None, typer.Argument(metavar="[JOB]", help="Id of a job, or its beginning; the newest if not given.")

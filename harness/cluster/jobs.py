@@ -27,8 +27,8 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
 """Of one request. Ray waits up to 20 s itself for the agent that starts jobs."""
 DASHBOARD_PORT = 8265
-STOP_WAIT_S = 20
-"""How long Ray lets a stopped driver close its runs before it kills it; ours takes 10. Ray's own default is 3."""
+STOP_WAIT_S = 30
+"""How long Ray lets a stopped driver close its runs before it kills it, by default 3. Ours takes up to 10; nodes are busy."""
 _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Ray lets these override the address that it is given; here a flag beats the environment."""
 

@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.actor import Actor, ask, first_cause
 from harness.cluster.group_host import GroupHost
+from harness.cluster.inspection import inspect
 from harness.cluster.outbox_queue import OutboxQueue
 from harness.cluster.preflight import NodeRoom, obstacle, place
 from harness.cluster.queue import Job, Shape, Snapshot
@@ -131,11 +132,14 @@ def run_on_cluster(
 
     Raises:
         ClusterUnreachable: nobody answers at the address, or nobody does any more.
+        StorageError, Infeasible: a node cannot do its part, see `harness.cluster.inspection`; nothing has started.
     """
     with connected(address):
         stop.listen()
         nodes = rooms()
         jobs = make_jobs(any(node.gpus for node in nodes))
+        if address is not None:
+            inspect(settings.folder, {job.trial.dataset for job in jobs})
         queue = queue_actor(jobs, SweepFolder(settings.folder).outbox, max_attempts)
         try:
             _give_up_infeasible(queue, jobs, nodes)

@@ -64,7 +64,9 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
     if tracking.available and recorded.waiting:
         code = code or ExitCode.UNREACHABLE
-    page = _report(sweep, say) if tracking.available and options.report and not recorded.waiting else None
+    stopped = code in (ExitCode.STOPPED, ExitCode.INTERRUPTED)  # and somebody waits
+    reported = tracking.available and options.report and not recorded.waiting and not stopped
+    page = _report(sweep, say) if reported else None
     _say_next(sweep, tracking, code, recorded, say)
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")

@@ -1,0 +1,83 @@
+"""One task on every node, all at once, before any worker group starts: is the cluster fit for the sweep?"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from harness.cluster.actor import first_cause
+from harness.cluster.node_check import Answer, Questions, ask_roots, driver_file, judge, look, node_file, versions
+from harness.errors import ClusterUnreachable
+from harness.storage import write_atomic
+
+TIMEOUT_S = 300.0
+"""For all nodes together. A node that installs a runtime environment of gigabytes takes its time."""
+
+
+def inspect(storage: Path, datasets: Iterable[Any]) -> None:
+    """Ask every node; a node that is lost meanwhile is left out, as the sweep would leave it out.
+
+    Args:
+        storage: the sweep's folder.
+        datasets: specifications of what is trained on.
+
+    Raises:
+        StorageError: a node cannot read the data, or cannot write to the storage folder, or has another one.
+        Infeasible: a node has other versions than the driver's.
+        ClusterUnreachable: a node does not answer.
+    """
+    questions = Questions(storage=storage, token=uuid.uuid4().hex, roots=ask_roots(datasets))
+    nodes = _nodes()
+    write_atomic(driver_file(storage), questions.token.encode())
+    try:
+        answers = dict(_answers(questions, nodes))
+        seen = {nodes[node]: node_file(questions, node).exists() for node in answers}
+        judge({nodes[node]: answer for node, answer in answers.items()}, versions(), seen)
+    finally:
+        for path in (driver_file(storage), *(node_file(questions, node) for node in nodes)):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _nodes() -> dict[str, str]:
+    """Id -> what people call it, of those alive."""
+    listed: Any = ray.nodes
+    return {
+        node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+        for node in listed()
+        if node["Alive"]
+    }
+
+
+def _answers(questions: Questions, nodes: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
+    task = ray.remote(num_cpus=0, max_retries=0)(look)
+    asked = {
+        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(questions, node): node
+        for node in nodes
+    }
+    wait: Any = ray.wait
+    _, silent = wait(list(asked), num_returns=len(asked), timeout=TIMEOUT_S)
+    for reference, node in asked.items():
+        if reference not in silent:
+            with _lost_nodes_left_out(node, nodes[node]):
+                get: Any = ray.get
+                yield node, get(reference)
+        elif node in _nodes():
+            raise ClusterUnreachable(
+                f"node {nodes[node]} does not answer within {TIMEOUT_S:.0f} s; remove it, or try later"
+            )
+
+
+@contextlib.contextmanager
+def _lost_nodes_left_out(node: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        if node in _nodes():
+            raise ClusterUnreachable(f"node {name} cannot start our task: {first_cause(error)}") from error

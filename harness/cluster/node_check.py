@@ -1,0 +1,165 @@
+"""What a node must have before a sweep starts: the versions and code of the driver, the data, and one storage folder.
+
+Nothing here needs Ray: `harness.cluster.inspection` runs it on every node.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Infeasible, StorageError
+from harness.submit.parcel import DISTRIBUTION, code_digest
+
+COMPARED = ("torch", "ray", "mlflow")
+_SHOWN = 3
+"""Nodes that a message names; of the others it says how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """What every node is asked."""
+
+    storage: Path
+    """The sweep's folder."""
+    token: str
+    """Content of the file that the driver wrote there."""
+    roots: tuple[tuple[str, ...], ...]
+    """For each data set the places of which one must be readable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one node says."""
+
+    versions: Mapping[str, str | None]
+    storage_fault: str | None
+    unreadable: tuple[str, ...]
+    """Data roots that this node cannot read."""
+
+
+def ask_roots(datasets: Iterable[Any]) -> tuple[tuple[str, ...], ...]:
+    """Where the files of some data sets may lie, as far as looking there is cheap: URLs are left to loading."""
+    places = {(root, *getattr(dataset, "elsewhere", ())) for dataset in datasets if (root := _root(dataset))}
+    return tuple(sorted(places))
+
+
+def look(questions: Questions, node: str) -> Answer:
+    """Answer for the node that this runs on; its file is left in the storage folder.
+
+    Args:
+        questions: of the driver.
+        node: id, for the name of the file.
+    """
+    return Answer(
+        versions=versions(),
+        storage_fault=_storage_fault(questions, node),
+        unreadable=tuple(places[0] for places in questions.roots if not any(map(_readable, places))),
+    )
+
+
+def versions() -> dict[str, str | None]:
+    """Of all that must be the same everywhere; None for what is not installed."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in COMPARED},
+        DISTRIBUTION: f"{_version(DISTRIBUTION) or 'not installed'}, code {code_digest()[:12]}",
+    }
+
+
+def driver_file(storage: Path) -> Path:
+    """What the driver writes for the nodes to find."""
+    return storage / ".preflight-driver"
+
+
+def node_file(questions: Questions, node: str) -> Path:
+    """What a node writes for the driver to find. A new name each time: NFS remembers names that were not there."""
+    return questions.storage / f".preflight-{questions.token}-{node}"
+
+
+def judge(answers: Mapping[str, Answer], expected: Mapping[str, str | None], seen: Mapping[str, bool]) -> None:
+    """Hold every node's answer against what is needed.
+
+    Args:
+        answers: node name -> answer.
+        expected: the driver's versions.
+        seen: node name -> whether the driver sees the node's file.
+
+    Raises:
+        StorageError: a node cannot read the data, or cannot write to the storage folder, or has another one.
+        Infeasible: a node has other versions than the driver.
+    """
+    _raise(StorageError, [f"{name}: {fault}" for name, each in answers.items() if (fault := each.storage_fault)])
+    _raise(
+        StorageError,
+        [
+            f"{name}: the storage folder is not the one that the driver sees; --storage must be a shared one"
+            for name in answers
+            if not seen[name]
+        ],
+    )
+    _raise(
+        StorageError,
+        [
+            f"{name}: the data at {', '.join(each.unreadable)} cannot be read; every node must see it at this path"
+            for name, each in answers.items()
+            if each.unreadable
+        ],
+    )
+    _raise(Infeasible, [f"{name}: {text}" for name, each in answers.items() if (text := _differs(each, expected))])
+
+
+def _differs(answer: Answer, expected: Mapping[str, str | None]) -> str:
+    differences = [
+        f"{name} is {answer.versions.get(name) or 'not installed'}, on the driver's node {version or 'not installed'}"
+        for name, version in expected.items()
+        if answer.versions.get(name) != version
+    ]
+    hint = "; give all nodes the same image, or submit with --pip"
+    return ", ".join(differences) + hint if differences else ""
+
+
+def _raise(kind: type[StorageError] | type[Infeasible], faults: Sequence[str]) -> None:
+    if not faults:
+        return
+    more = f"\nand {len(faults) - _SHOWN} nodes more" if len(faults) > _SHOWN else ""
+    raise kind("\n".join(f"node {fault}" for fault in faults[:_SHOWN]) + more)
+
+
+def _storage_fault(questions: Questions, node: str) -> str | None:
+    path = driver_file(questions.storage)
+    try:
+        same = path.read_text() == questions.token
+    except OSError as error:
+        return (
+            f"storage folder {questions.storage} cannot be read ({error.strerror}); --storage must be a folder that "
+            "every node sees at this path"
+        )
+    if not same:
+        return f"storage folder {questions.storage} is not the one that the driver sees; --storage must be a shared one"
+    try:
+        node_file(questions, node).write_text(questions.token)
+    except OSError as error:
+        return f"storage folder {questions.storage} cannot be written: {error.strerror}"
+    return None
+
+
+def _readable(place: str) -> bool:
+    return os.access(place, os.R_OK)
+
+
+def _root(dataset: Any) -> str | None:
+    root = getattr(dataset, "root", None)
+    return root if isinstance(root, str) and "://" not in root else None
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,108 @@
+"""Whether each node of a cluster can do its part, judged from what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from harness.cluster.node_check import (
+    Answer,
+    Questions,
+    ask_roots,
+    driver_file,
+    judge,
+    look,
+    node_file,
+    versions,
+)
+from harness.errors import ExitCode, HarnessError, Infeasible, StorageError
+from workloads.datasets.cifar import Cifar10
+from workloads.datasets.digits import Digits
+from workloads.datasets.fashion_mnist import FashionMnist
+
+EXPECTED = {"python": "3.11.7", "torch": "2.9.0"}
+FIT = Answer(versions=EXPECTED, storage_fault=None, unreadable=())
+
+
+def ask(storage: Path, *roots: tuple[str, ...]) -> Questions:
+    return Questions(storage=storage, token="token", roots=roots)
+
+
+def refusal(answers: dict[str, Answer], **unseen: bool) -> HarnessError:
+    seen = dict.fromkeys(answers, True) | unseen
+    with pytest.raises(HarnessError) as caught:
+        judge(answers, EXPECTED, seen)
+    return caught.value
+
+
+def test_nodes_that_are_all_alike_pass() -> None:
+    judge({"a": FIT, "b": FIT}, EXPECTED, {"a": True, "b": True})
+
+
+def test_the_node_with_another_version_is_named_with_both_versions() -> None:
+    error = refusal({"a": FIT, "b (10.0.0.2)": replace(FIT, versions={"python": "3.11.7", "torch": "2.8.0"})})
+    assert isinstance(error, Infeasible)
+    assert error.exit_code is ExitCode.INFEASIBLE
+    assert str(error).startswith("node b (10.0.0.2): torch is 2.8.0, on the driver's node 2.9.0")
+    assert "node a" not in str(error)
+
+
+def test_what_a_node_lacks_is_said_so() -> None:
+    assert "torch is not installed" in str(refusal({"a": replace(FIT, versions={"python": "3.11.7", "torch": None})}))
+
+
+def test_a_node_that_writes_to_a_folder_of_its_own_is_named() -> None:
+    error = refusal({"a": FIT, "b": FIT}, b=False)
+    assert isinstance(error, StorageError)
+    assert str(error) == (
+        "node b: the storage folder is not the one that the driver sees; --storage must be a shared one"
+    )
+
+
+def test_data_that_a_node_cannot_read_are_named_with_it() -> None:
+    error = refusal({"a": replace(FIT, unreadable=("/data/cifar",))})
+    assert "node a: the data at /data/cifar cannot be read" in str(error)
+    assert error.exit_code is ExitCode.USAGE
+
+
+def test_of_many_nodes_three_are_named() -> None:
+    error = refusal({f"n{index}": replace(FIT, storage_fault="full") for index in range(40)})
+    assert str(error).splitlines() == ["node n0: full", "node n1: full", "node n2: full", "and 37 nodes more"]
+
+
+def test_a_node_that_sees_the_drivers_file_leaves_its_own(tmp_path: Path) -> None:
+    questions = ask(tmp_path)
+    driver_file(tmp_path).write_text("token")
+    assert look(questions, "n1").storage_fault is None
+    assert node_file(questions, "n1").exists()
+
+
+def test_a_node_without_the_drivers_file_has_another_folder_or_none(tmp_path: Path) -> None:
+    assert "No such file" in str(look(ask(tmp_path / "missing"), "n1").storage_fault)
+    driver_file(tmp_path).write_text("of another run")
+    assert "is not the one that the driver sees" in str(look(ask(tmp_path), "n1").storage_fault)
+    assert not list(tmp_path.glob(".preflight-token*"))
+
+
+def test_one_readable_place_is_enough_for_a_data_set(tmp_path: Path) -> None:
+    driver_file(tmp_path).write_text("token")
+    missing = str(tmp_path / "missing")
+    answer = look(ask(tmp_path, (missing, str(tmp_path)), (missing,)), "n1")
+    assert answer.unreadable == (missing,)
+
+
+def test_only_data_sets_with_files_on_disks_are_looked_for() -> None:
+    asked = ask_roots([Digits(), Cifar10(root="s3://bucket/cifar"), FashionMnist(root="/data")])
+    assert [places[0] for places in asked] == ["/data"]
+    assert len(asked[0]) > 1  # Debian's package has them too
+
+
+def test_versions_are_those_of_the_installed_distributions_and_of_the_code() -> None:
+    found = versions()
+    assert {name: found[name] for name in ("torch", "ray", "mlflow")} == {
+        name: metadata.version(name) for name in ("torch", "ray", "mlflow")
+    }
+    assert "code " in str(found["resnet-harness"])
