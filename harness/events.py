@@ -31,7 +31,7 @@ class SweepStarted:
     description: str
     workload_text: str
     trials: tuple[Mapping[str, Any], ...]
-    """One `Trial.record()` each: id, cell_id, label, seed, settings."""
+    """One `Trial.record()` each: id, cell_id, label, seed, settings, dataset."""
     reused: Mapping[str, str]
     """Trial id -> MLflow run id, for trials whose result an earlier sweep already holds."""
     plan: Mapping[str, Any]

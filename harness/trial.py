@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
@@ -99,6 +100,23 @@ class Trial:
             "label": self.label,
             "seed": self.seed,
             "settings": self.settings(),
+            "dataset": self.dataset_record(),
+        }
+
+    def dataset_record(self) -> dict[str, Any]:
+        """The data set as an input of the trial's run: what it is called with its options, its digest, where it lay."""
+        spec, name = self.dataset, _name_of(self.dataset, DATASETS)
+        defaults = {field.name: field.default for field in fields(spec)}
+        options = [f"{key}={value}" for key, value in spec.identity().items() if value != defaults[key]]
+        root = getattr(spec, "root", None)
+        return {
+            "name": " ".join([name, *options]),
+            "digest": self.fingerprint,
+            "root": root and re.sub("//[^/@]*@", "//", root),  # a URL may hold a password
+            "origin": spec.origin,
+            "profile": {
+                key: getattr(spec, key) for key in ("train_images", "test_images", "classes", "channels", "image_size")
+            },
         }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.events import ArtifactWritten, EpochEnded, Event, SweepStarted, TrialEnded, TrialStarted
 from harness.schema import KIND_SWEEP, KIND_TRIAL, Outcome, Tag
-from harness.tracking.tracker import Point, Status
+from harness.tracking.tracker import DatasetInput, Point, Status
 
 RUNNING = "running"
 """Value of the outcome tag until a trial has its final outcome."""
@@ -19,6 +20,7 @@ MLFLOW_COMMIT_TAG = "mlflow.source.git.commit"
 """MLflow's own name, for the column that its UI has."""
 MAX_PARAM_CHARS = 6000
 MAX_TAG_CHARS = 5000
+MAX_DIGEST_CHARS = 36
 
 STATUS_OF_OUTCOME: dict[Outcome, Status] = {
     Outcome.FINISHED: "FINISHED",
@@ -127,11 +129,29 @@ class SweepFacts:
         settings: Mapping[str, Any] = self._trial(trial_id).get("settings", {})
         return {key: cut(str(value), MAX_PARAM_CHARS) for key, value in settings.items()}
 
+    def trial_dataset(self, trial_id: str) -> DatasetInput | None:
+        """What a trial was trained and tested on; None where an older outbox does not say."""
+        record = self._trial(trial_id).get("dataset")
+        return None if record is None else dataset_input(record)
+
     def _trial(self, trial_id: str) -> Mapping[str, Any]:
         return self._trials.get(trial_id, {})
 
     def _git_tags(self) -> dict[str, str]:
         return git_tags(self.started.environment)
+
+
+def dataset_input(record: Mapping[str, Any]) -> DatasetInput:
+    """A data set's record as MLflow has it. The whole digest is a param of the run."""
+    root, origin = record["root"], {"origin": record["origin"]}
+    source = {"tags": {}, **origin} if root is None else {"uri": root, **origin}
+    return DatasetInput(
+        name=record["name"],
+        digest=record["digest"][:MAX_DIGEST_CHARS],
+        source_type="code" if root is None else root.partition("://")[0] if "://" in root else "local",
+        source=json.dumps(source),
+        profile=json.dumps(record["profile"]),
+    )
 
 
 def git_tags(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import TrackingUnreachable
 from harness.schema import Tag
-from harness.tracking.tracker import Point, Refused, RunRecord, Status
+from harness.tracking.tracker import DatasetInput, Point, Refused, RunRecord, Status
 
 
 @dataclass
@@ -20,6 +20,8 @@ class MemoryRun:
     logged: dict[tuple[str, int, int, str], Point] = field(default_factory=dict)
     """By MLflow's key: name, step, time and value, so that logging a point again changes nothing."""
     artifacts: dict[str, bytes] = field(default_factory=dict)
+    datasets: dict[tuple[str, str], DatasetInput] = field(default_factory=dict)
+    """By MLflow's key: name and digest."""
     deleted: bool = False
 
     @property
@@ -77,6 +79,10 @@ class MemoryTracker:
             tags={**run.record.tags, **tags},
             metrics=_latest(run.points),
         )
+
+    def log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
+        """See `Tracker.log_dataset`."""
+        self._run(run_id).datasets.setdefault((dataset.name, dataset.digest), dataset)
 
     def set_status(self, run_id: str, status: Status, end_ms: int | None) -> None:
         """See `Tracker.set_status`."""

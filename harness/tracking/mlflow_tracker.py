@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, InputTag, Metric, Param, RunTag
+from mlflow.entities import DatasetInput as MlflowInput
 from mlflow.exceptions import MlflowException
 
 from harness.tracking import address
 from harness.tracking.mlflow_store import MlflowStore
-from harness.tracking.tracker import Point, Refused, Status
+from harness.tracking.tracker import DatasetInput, Point, Refused, Status
 
 MAX_POINTS = 800
 """Of one request: with 100 params and 100 tags, MLflow's limit of 1,000 entities."""
+
+
+CONTEXT = InputTag("mlflow.data.context", "training and test")
+"""What a run used a data set for, as MLflow's UI shows it beside the name."""
 
 
 class MlflowTracker(MlflowStore):
@@ -50,6 +56,20 @@ class MlflowTracker(MlflowStore):
                     tags=[RunTag(key, value) for key, value in tags.items()] if start == 0 else [],
                     synchronous=True,
                 )
+
+    def log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
+        """Add a data set to a run's inputs.
+
+        Raises:
+            Refused: also by a server that is older than data sets in MLflow.
+        """
+        with self.translated():
+            try:
+                self.client.log_inputs(run_id, [MlflowInput(Dataset(**asdict(dataset)), [CONTEXT])])
+            except MlflowException as error:
+                if error.error_code == "ENDPOINT_NOT_FOUND":
+                    raise Refused(f"{address.display(self.uri)} takes no data sets; MLflow does from 2.4 on") from error
+                raise
 
     def set_status(self, run_id: str, status: Status, end_ms: int | None) -> None:
         """Give a run its status and, unless it runs, the time of its end."""

@@ -107,4 +107,11 @@ def trial_record(index: int) -> Mapping[str, Any]:
         "label": f"resnet-{depth}-A",
         "seed": seed,
         "settings": settings,
+        "dataset": {
+            "name": "digits",
+            "digest": "0123456789abcdef" * 4,
+            "root": None,
+            "origin": "invented",
+            "profile": {"train_images": 1442, "classes": 10},
+        },
     }

@@ -110,6 +110,8 @@ class Sender:
     def _apply(self, change: RunChange) -> Iterator[str]:
         run = self._known_runs.require_trial(change.trial_id, change.start_ms)
         params = {} if run.has_params else self._known_facts.trial_params(change.trial_id)
+        if not run.has_params:  # so first: params say afterwards that it is there
+            yield from self._log_dataset(run.run_id, change.trial_id)
         yield from self._log(run.run_id, points=change.points, params=params, tags=change.tags)
         run.has_params = True
         for path in change.files:
@@ -145,6 +147,16 @@ class Sender:
             yield from _refusals(partial(log, points=[point], params={}, tags={}) for point in points)
             yield from _refusals(partial(log, points=[], params={key: params[key]}, tags={}) for key in params)
             yield from _refusals(partial(log, points=[], params={}, tags={key: tags[key]}) for key in tags)
+
+    def _log_dataset(self, run_id: str, trial_id: str) -> Iterator[str]:
+        dataset = self._known_facts.trial_dataset(trial_id)
+        if dataset is None:
+            return
+        try:
+            self._tracker.log_dataset(run_id, dataset)
+        except Refused as refusal:
+            self._require_presence(run_id)
+            yield str(refusal)
 
     def _require_presence(self, run_id: str) -> None:
         self._known_runs.reload()

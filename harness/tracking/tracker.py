@@ -42,6 +42,20 @@ class RunRecord:
     """The last value of each."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class DatasetInput:
+    """A data set that a run was made with."""
+
+    name: str
+    digest: str
+    source_type: str
+    """MLflow's word for how the source is to be read: `local`, `s3`, `code`, ..."""
+    source: str
+    """JSON."""
+    profile: str
+    """JSON."""
+
+
 class Tracker(Protocol):
     """A tracking store.
 
@@ -62,6 +76,9 @@ class Tracker(Protocol):
 
     def log(self, run_id: str, *, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Add to a run. Adding the same again changes nothing."""
+
+    def log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
+        """Add a data set to a run's inputs. Adding it again changes nothing."""
 
     def set_status(self, run_id: str, status: Status, end_ms: int | None) -> None:
         """Give a run its status and, unless it runs, the time of its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import math
 import os
 import shutil
@@ -20,7 +21,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import mlflow.data
 import pytest
+from mlflow.tracking import MlflowClient
 
 from harness.errors import SweepNotFound, TrackingUnreachable, UsageError
 from harness.events import EpochEnded, Event, SweepEnded, TrialEnded, TrialStarted
@@ -104,7 +107,12 @@ def essence(database: Path, experiment: str = "sample") -> dict[str, list[object
             "params": "run_uuid, key, value",
             "tags": "run_uuid, key, value",
         }
-        return {
+        inputs = (
+            "select destination_id, name, digest, dataset_source_type, dataset_source, dataset_profile "
+            f"from inputs join datasets on source_id = dataset_uuid where destination_id in {its_runs}"
+        )
+        named_inputs = sorted(tuple(name.get(str(value), value) for value in row) for row in rows(inputs))
+        return {"inputs": named_inputs} | {
             table: sorted(
                 tuple(name.get(str(value), value) for value in row)
                 for row in rows(f"select {columns} from {table} where run_uuid in {its_runs}")
@@ -140,6 +148,21 @@ def test_a_sweep_comes_back_as_it_was_sent(database: Path, new_sweep: Callable[[
     assert list(one["value"]) == [46.0, 31.0, 23.5]
     assert len(found.curves) == 4 * 3 * 6
     assert len(list(database.parent.glob("mlruns/*/*/artifacts/steps.parquet"))) == 4
+
+
+def test_mlflow_shows_the_data_set_of_each_run_and_can_read_its_source(
+    database: Path, new_sweep: Callable[[Sample], Sweep]
+) -> None:
+    sweep = new_sweep(SAMPLE)
+    sweep.write(*SAMPLE.events())
+    sweep.recorder("sqlite:///mlflow.db").forward()
+    client = MlflowClient("sqlite:///mlflow.db")
+    for run_id in load_sweep("sqlite:///mlflow.db").trials["run_id"]:
+        [found] = client.get_run(run_id).inputs.dataset_inputs
+        assert (found.dataset.name, found.dataset.digest) == ("digits", "0123456789abcdef0123456789abcdef0123")
+        assert json.loads(found.dataset.profile)["train_images"] == 1442
+        assert mlflow.data.get_source(found).to_dict() == {"tags": {}}
+        assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "training and test")]
 
 
 def test_sending_from_the_start_again_changes_nothing(database: Path, new_sweep: Callable[[Sample], Sweep]) -> None:

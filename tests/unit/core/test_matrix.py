@@ -55,6 +55,20 @@ def with_axes(axes: dict[tuple[str, str], list[Any]], seeds: Any = 1) -> dict[st
     }
 
 
+def test_a_trials_data_set_is_called_by_its_options_and_tells_no_password() -> None:
+    content = BASE | {"dataset": {"name": "cifar10", "split": "train45k", "root": "s3://me:hunter2@bucket/cifar"}}
+    [trial] = trials_of(content)
+    assert trial.dataset_record() == {
+        "name": "cifar10 split=train45k",
+        "digest": "0123456789abcdef",
+        "root": "s3://bucket/cifar",
+        "origin": trial.dataset.origin,
+        "profile": {"train_images": 45_000, "test_images": 5_000, "classes": 10, "channels": 3, "image_size": 32},
+    }
+    [digits] = trials_of(BASE)
+    assert (digits.dataset_record()["name"], digits.dataset_record()["root"]) == ("digits", None)
+
+
 some_axes = st.fixed_dictionaries(
     {},
     optional={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,12 @@ from harness.errors import TrackingUnreachable, UsageError
 from harness.events import ArtifactWritten, EpochEnded, Event, SweepEnded, SweepStarted, TrialEnded, TrialStarted
 from harness.schema import METRICS, Outcome
 from harness.storage import SweepFolder
+from harness.tracking.mapping import dataset_input
 from harness.tracking.memory import MemoryRun, MemoryTracker
 from harness.tracking.outbox import Outbox
 from harness.tracking.recorder import Recorder
 from harness.tracking.sample import Sample, trial_id
-from harness.tracking.tracker import Point, Refused
+from harness.tracking.tracker import DatasetInput, Point, Refused
 
 URI = "http://tracking.example:5000"
 FIRST = trial_id(0)
@@ -91,6 +93,29 @@ def contents(tracker: MemoryTracker) -> list[MemoryRun]:
 # The mapping
 
 
+@pytest.mark.parametrize(
+    ("root", "source_type", "source"),
+    [
+        (None, "code", {"tags": {}, "origin": "there"}),
+        ("/data/cifar", "local", {"uri": "/data/cifar", "origin": "there"}),
+        ("s3://bucket/cifar", "s3", {"uri": "s3://bucket/cifar", "origin": "there"}),
+    ],
+)
+def test_where_data_lay_is_a_source_that_mlflow_can_read(
+    root: str | None, source_type: str, source: dict[str, object]
+) -> None:
+    record = {"name": "cifar10", "digest": "ab", "root": root, "origin": "there", "profile": {}}
+    found = dataset_input(record)
+    assert (found.source_type, json.loads(found.source)) == (source_type, source)
+
+
+def test_an_outbox_of_before_data_sets_were_recorded_is_sent_all_the_same(desk: Desk) -> None:
+    before = [{key: value for key, value in trial.items() if key != "dataset"} for trial in start().trials]
+    desk.write(replace(start(), trials=tuple(before)), begun())
+    assert desk.recorder().forward().problems == ()
+    assert desk.run().datasets == {}
+
+
 def test_the_parent_run_tells_what_the_sweep_is(desk: Desk) -> None:
     desk.write(start())
     desk.recorder().forward()
@@ -121,6 +146,10 @@ def test_a_trial_is_a_child_run_with_its_settings_as_params(desk: Desk) -> None:
         "recipe.nesterov": "False",
         "seed": "0",
     }
+    [dataset] = desk.run().datasets.values()
+    assert (dataset.name, dataset.source_type) == ("digits", "code")
+    assert dataset.digest == "0123456789abcdef0123456789abcdef0123"  # as much as MLflow takes
+    assert json.loads(dataset.profile) == {"train_images": 1442, "classes": 10}
     assert run.tags == {
         "mlflow.parentRunId": desk.parent().record.run_id,
         "harness.kind": "trial",
@@ -308,6 +337,10 @@ class Flaky(MemoryTracker):
         super().log(run_id, points=points, params=params, tags=tags)
         self._answer("")
 
+    def log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
+        super().log_dataset(run_id, dataset)
+        self._answer("")
+
     def _called(self) -> None:
         super()._called()
         if not self.done:
@@ -353,6 +386,7 @@ def essence(tracker: MemoryTracker) -> list[object]:
             sorted(run.record.params.items()),
             run.points,
             sorted(run.artifacts.items()),
+            sorted(run.datasets),
         )
         for run in tracker.runs.values()
         if not run.deleted
