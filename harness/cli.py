@@ -29,6 +29,7 @@ from harness.cli_options import (
     File,
     Fresh,
     Json,
+    KeepWeights,
     MaxAttempts,
     Out,
     Storage,
@@ -125,13 +126,14 @@ def run(
     max_attempts: MaxAttempts = None,
     trial_timeout: TrialTimeout = None,
     collective_timeout: CollectiveTimeout = "5m",
+    keep_weights: KeepWeights = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
 ) -> None:
     """Run a workload and report on it.
 
     Only trials without a result run. Ctrl-C stops cleanly, and the same command again goes on.
     """
-    workload = override(load(file), max_attempts, duration("--trial-timeout", trial_timeout))
+    workload = override(load(file), max_attempts, duration("--trial-timeout", trial_timeout), keep_weights=keep_weights)
     collective_timeout_s = duration("--collective-timeout", collective_timeout)
     from harness.launch.command import run_sweep_command
     from harness.options import RunOptions
@@ -177,6 +179,33 @@ def report(
         emit_json({"sweep": name, "report": str(page)})
     else:
         note(f"Report: {page}")
+
+
+@app.command()
+def ensemble(
+    trials: Annotated[
+        list[str], typer.Argument(metavar="TRIAL...", help="Ids, their beginnings, or names: 'resnet-20-A seed 1'.")
+    ],
+    storage: Storage = Path("runs"),
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    log: Annotated[bool, typer.Option("--log/--no-log", help="Record it in MLflow, in the trials' experiment.")] = True,
+    json: Json = False,
+) -> None:
+    """Average the answers of finished trials.
+
+    Their softmax scores, on their common test set; prints each one's error and that of all together. The trials must
+    have kept their weights: `keep: weights` in the workload file, or `run --keep-weights`.
+    """
+    from harness import cli_ensemble
+
+    uri = _resolve(tracking_uri)
+    made = cli_ensemble.make(storage, trials)
+    if json:
+        emit_json(made.record())
+    else:
+        emit(cli_ensemble.as_text(made))
+    if log:
+        note(f"MLflow run: {cli_ensemble.log(made, uri)}")
 
 
 @app.command("list")

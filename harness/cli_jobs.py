@@ -16,6 +16,7 @@ from harness.cli_options import (
     File,
     Fresh,
     Json,
+    KeepWeights,
     MaxAttempts,
     TrialTimeout,
     duration,
@@ -57,6 +58,7 @@ def submit(
     max_attempts: MaxAttempts = None,
     trial_timeout: TrialTimeout = None,
     collective_timeout: CollectiveTimeout = "5m",
+    keep_weights: KeepWeights = False,
     json: Json = False,
 ) -> None:
     """Run a workload as a job of a Ray cluster.
@@ -68,7 +70,7 @@ def submit(
     from harness.submit.submission import Submission, check_storage, driver_environment
 
     workload = load(file)
-    override(workload, max_attempts, duration("--trial-timeout", trial_timeout))
+    override(workload, max_attempts, duration("--trial-timeout", trial_timeout), keep_weights=keep_weights)
     duration("--collective-timeout", collective_timeout)
     given = {
         "--max-attempts": max_attempts,
@@ -80,7 +82,10 @@ def submit(
         storage=check_storage(storage),
         experiment=experiment or workload.name,
         environment=driver_environment(tracking_uri, pass_env or (), os.environ),
-        arguments=tuple(f"{flag}={value}" for flag, value in given.items() if value is not None),
+        arguments=(
+            *(f"{flag}={value}" for flag, value in given.items() if value is not None),
+            *(["--keep-weights"] if keep_weights else []),
+        ),
         fresh=fresh,
         pip=pinned_requirements() if pip else (),
         python=python,

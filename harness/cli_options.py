@@ -39,6 +39,9 @@ Storage = Annotated[Path, typer.Option(help="Checkpoints and outboxes; every nod
 Out = Annotated[Path, typer.Option(help="Folder of the report.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every trial anew, also those with a result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+KeepWeights = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep the final weights of every trial in the storage.")
+]
 MaxAttempts = Annotated[int | None, typer.Option(min=1, help="Tries of each trial, else as in the file.")]
 TrialTimeout = Annotated[
     str | None,
@@ -61,12 +64,15 @@ def load(file: str) -> Workload:
     return workload
 
 
-def override(workload: Workload, max_attempts: int | None, trial_timeout_s: float | None) -> Workload:
+def override(
+    workload: Workload, max_attempts: int | None, trial_timeout_s: float | None, *, keep_weights: bool
+) -> Workload:
     """The workload with what flags say in place of what the file says."""
     return dataclasses.replace(
         workload,
         max_attempts=max_attempts or workload.max_attempts,
         trial_timeout_s=trial_timeout_s or workload.trial_timeout_s,
+        keep="weights" if keep_weights else workload.keep,
     )
 
 

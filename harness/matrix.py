@@ -44,6 +44,7 @@ def expand(workload: Workload, fingerprints: Mapping[DatasetSpec, str]) -> tuple
             seed=seed,
             fingerprint=fingerprints[cell.dataset],
             label=f"{labels[cell]} {scale_labels[scale]}".rstrip(),
+            keep_weights=workload.keep == "weights",
         )
         for cell, scale in itertools.product(workload.cells, workload.scales)
         for seed in workload.seeds

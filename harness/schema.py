@@ -57,6 +57,7 @@ class Tag(StrEnum):
 
 KIND_SWEEP = "sweep"
 KIND_TRIAL = "trial"
+KIND_ENSEMBLE = "ensemble"
 
 Direction = Literal["lower", "higher", "none"]
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from harness.errors import StorageError
 
+WEIGHTS_FILE = "weights.checkpoint"
+"""In a trial's folder."""
+
 
 @dataclass(frozen=True)
 class SweepFolder:
@@ -38,6 +41,10 @@ class SweepFolder:
     def trial(self, trial_id: str) -> Path:
         """The trial's checkpoints, step times and trace."""
         return self.root / "trials" / trial_id
+
+    def weights(self, trial_id: str) -> Path:
+        """The trial's final weights, where it was asked to keep them. They go to no tracking server."""
+        return self.trial(trial_id) / WEIGHTS_FILE
 
     def make(self) -> None:
         """Create the folder and prove that it can be written.

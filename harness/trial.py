@@ -48,6 +48,8 @@ class Trial:
     """Digest of the data set's files and split."""
     label: str
     """What tells this cell from the others of its sweep, for people: `resnet-20-A`. Not part of the id."""
+    keep_weights: bool = False
+    """Whether the final weights stay in the trial's folder. Not part of the id: it decides no result."""
 
     @cached_property
     def id(self) -> str:

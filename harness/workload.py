@@ -49,6 +49,8 @@ class Workload:
     """What to do where a network's size differs from the published one."""
     isolation: Literal["group", "process"]
     """process: a fresh worker group for every trial."""
+    keep: Literal["nothing", "weights"]
+    """What stays on the storage of a trial that has its result, beside what MLflow has."""
     max_attempts: int
     trial_timeout_s: float | None
     file: str
@@ -98,7 +100,7 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
     cells = tuple(dict.fromkeys(cell for block in blocks for cell in itertools.starmap(NetworkCell, _cells(block))))
     check_fit(cells, scales, {recipe: block.place for block in reversed(blocks) for recipe in block.recipes}, mistakes)
     mistakes.check()
-    settings = {"name", "description", "seeds", "claims", "audit", "isolation", "max_attempts"}
+    settings = {"name", "description", "seeds", "claims", "audit", "isolation", "keep", "max_attempts"}
     return Workload(
         cells=cells,
         scales=tuple(scales),

@@ -98,6 +98,7 @@ class FileFields(_Fields):
     claims: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct)] = ()
     audit: Literal["strict", "warn"] = "strict"
     isolation: Literal["group", "process"] = "group"
+    keep: Literal["nothing", "weights"] = "nothing"
     max_attempts: Annotated[int, Field(ge=1)] = 3
     trial_timeout: Annotated[float | None, Field(gt=0), BeforeValidator(seconds)] = None
 

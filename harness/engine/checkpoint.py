@@ -61,10 +61,38 @@ class Checkpoint:
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """The content of a checkpoint's file."""
+    return seal(dict(vars(checkpoint)))
+
+
+def seal(fields: dict[str, Any]) -> bytes:
+    """The digest of some values, and the values."""
     buffer = io.BytesIO()
-    torch.save(dict(vars(checkpoint)), buffer)
+    torch.save(fields, buffer)
     content = buffer.getvalue()
     return hashlib.sha256(content).digest() + content
+
+
+def unseal(content: bytes, **expected: Any) -> dict[str, Any]:
+    """The values in what `seal` made, of which some are known beforehand; tensors are on the host.
+
+    Raises:
+        ValueError: the content is truncated, altered, or something else than expected.
+    """
+    digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise ValueError("truncated or altered")
+    try:
+        fields: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise ValueError("its content is none of ours") from error
+    found = {key: fields.get(key) for key in expected}
+    if found != expected:
+        raise ValueError(f"{_listed(found)}, not {_listed(expected)}")
+    return fields
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 def decode(content: bytes, *, trial_id: str) -> Checkpoint:
@@ -73,17 +101,7 @@ def decode(content: bytes, *, trial_id: str) -> Checkpoint:
     Raises:
         ValueError: the file is truncated, altered, another trial's or of another format.
     """
-    digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
-        raise ValueError("truncated or altered")
-    try:
-        fields = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        raise ValueError("its content is none of ours") from error
-    found = {key: fields.get(key) for key in ("format", "trial_id")}
-    if found != {"format": FORMAT, "trial_id": trial_id}:
-        raise ValueError(f"format {found['format']} of trial {found['trial_id']}, not {FORMAT} of {trial_id}")
-    return Checkpoint(**fields)
+    return Checkpoint(**unseal(content, format=FORMAT, trial_id=trial_id))
 
 
 @dataclass(frozen=True)

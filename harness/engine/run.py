@@ -17,6 +17,7 @@ from harness.engine.process import describe_workers, memory_peak_gib, prepare_pr
 from harness.engine.record import Column, steps_csv
 from harness.engine.results import ended, memory_results, model_results, speed_results
 from harness.engine.train import TimedOut, Training
+from harness.engine.weights import write_weights
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, TrialEnded, TrialStarted
 from harness.schema import TRACE_ARTIFACT, Outcome
@@ -64,6 +65,8 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
         return from_rank_0(ended(trial, context, Outcome.TIMED_OUT, reason=str(late)), context.world_size)
     train, test = training.evaluate("train"), training.final_test()
     _write_steps(training)
+    if trial.keep_weights and context.rank == 0:
+        write_weights(context.folder, trial.id, training.module)
     results = _final(train, test) | model_results(trial) | _speed(training) | memory_results(context)
     results |= {"data/corrupt_images": _corrupt_images(training)}
     results |= _progress(training)

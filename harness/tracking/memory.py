@@ -54,7 +54,7 @@ class MemoryTracker:
         found = [
             run.record
             for run in self.runs.values()
-            if not run.deleted and run.experiment_id == experiment_id and run.record.tags[Tag.SWEEP_ID] == sweep_id
+            if not run.deleted and run.experiment_id == experiment_id and run.record.tags.get(Tag.SWEEP_ID) == sweep_id
         ]
         return sorted(found, key=lambda run: (run.start_ms, run.run_id))
 

@@ -69,6 +69,12 @@ def test_a_trials_data_set_is_called_by_its_options_and_tells_no_password() -> N
     assert (digits.dataset_record()["name"], digits.dataset_record()["root"]) == ("digits", None)
 
 
+def test_whether_weights_are_kept_goes_with_a_trial_and_makes_it_no_other() -> None:
+    [plain], [kept] = trials_of(BASE), trials_of(BASE | {"keep": "weights"})
+    assert (plain.keep_weights, kept.keep_weights) == (False, True)
+    assert plain.id == kept.id
+
+
 some_axes = st.fixed_dictionaries(
     {},
     optional={

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from harness.engine import TrialContext
+from harness.engine.process import prepare_process
+from harness.engine.train import Training
 from harness.events import EpochEnded
 from harness.trial import Scale, Trial
 from models import MODELS
@@ -74,9 +76,23 @@ def timeless_results(ended) -> dict[str, float]:
     return {key: value for key, value in ended.results.items() if is_timeless(key)}
 
 
+def weights_after_50_steps(context: TrialContext, **scale) -> dict[str, torch.Tensor]:
+    """Of a network whose batch statistics are each over 48 images, one worker's whole share where there are two."""
+    trial = tiny_trial(epochs=None, iterations=50, micro_batch_size=48, augmentation="crop-flip", **scale)
+    prepare_process(trial, context.device)
+    training = Training(trial, context, started=0.0, checkpoint=None)
+    training.train()
+    return dict(training.module.named_parameters())
+
+
 @pytest.fixture
 def make_trial():
     return tiny_trial
+
+
+@pytest.fixture
+def fifty_steps(recording):
+    return lambda: weights_after_50_steps(recording().context)
 
 
 @pytest.fixture

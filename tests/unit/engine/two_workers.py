@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 import torch
 import torch.distributed as dist
-from conftest import Recording, timeless_results, tiny_trial
+from conftest import Recording, timeless_results, tiny_trial, weights_after_50_steps
 
 from harness.engine import TrialContext, run_trial
 from harness.engine.process import prepare_process
@@ -62,6 +62,7 @@ def main(rank: int, folder: Path) -> None:
     found = {
         "weights": trained(trial, record("weights").context),
         "parts": trained(tiny_trial(workers=2, micro_batch_size=24), record("parts").context),
+        "fifty": weights_after_50_steps(record("fifty").context, workers=2),
         "ended": run_trial(trial, whole.context),
         "part": stopped_and_resumed(part, trial),
         "whole_curves": whole.curves(),
