@@ -28,7 +28,7 @@ ANSWER_TIMEOUT_S = 60.0
 """Of one request. Ray waits up to 20 s itself for the agent that starts jobs."""
 DASHBOARD_PORT = 8265
 STOP_WAIT_S = 30
-"""How long Ray lets a stopped driver close its runs before it kills it, by default 3. Ours takes up to 10; nodes are busy."""
+"""How long Ray lets a stopped driver close its runs before it kills it, by default 3. Ours takes up to 10."""
 _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Ray lets these override the address that it is given; here a flag beats the environment."""
 
