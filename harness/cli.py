@@ -23,6 +23,7 @@ from harness.cli_list import Listed
 from harness.cli_options import (
     DEFAULT_TRACKING_URI,
     Address,
+    CheckpointEvery,
     CollectiveTimeout,
     Dashboard,
     Experiment,
@@ -32,6 +33,7 @@ from harness.cli_options import (
     KeepWeights,
     MaxAttempts,
     Out,
+    StallTimeout,
     Storage,
     TrackingUri,
     TrialTimeout,
@@ -93,6 +95,7 @@ def plan(
     file: File,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
     experiment: Experiment = None,
+    address: Address = None,
     json: Json = False,
 ) -> None:
     """Show what a workload would run and cost.
@@ -101,9 +104,14 @@ def plan(
     there is one; counts beside the published ones. Nothing is changed, and nothing created but a cache of the counts.
     """
     from harness.cli_plan import as_record, as_text, plan_sweep
+    from harness.launch.device import on_device
     from harness.plan import check_audit
 
     workload = load(file)
+    if address is not None and "://" in address:
+        note(f"{address} is a dashboard, which cannot be asked for GPUs: device auto means this machine's here")
+        address = None
+    workload = on_device(workload, address)
     sweep, planned = plan_sweep(workload, _resolve(tracking_uri), experiment or workload.name, _cache())
     if json:
         emit_json(as_record(planned, sweep))
@@ -125,6 +133,8 @@ def run(
     json: Json = False,
     max_attempts: MaxAttempts = None,
     trial_timeout: TrialTimeout = None,
+    stall_timeout: StallTimeout = None,
+    checkpoint_every: CheckpointEvery = None,
     collective_timeout: CollectiveTimeout = "5m",
     keep_weights: KeepWeights = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
@@ -133,7 +143,14 @@ def run(
 
     Only trials without a result run. Ctrl-C stops cleanly, and the same command again goes on.
     """
-    workload = override(load(file), max_attempts, duration("--trial-timeout", trial_timeout), keep_weights=keep_weights)
+    workload = override(
+        load(file),
+        max_attempts=max_attempts,
+        trial_timeout_s=duration("--trial-timeout", trial_timeout),
+        stall_timeout_s=duration("--stall-timeout", stall_timeout),
+        checkpoint_every_s=duration("--checkpoint-every", checkpoint_every),
+        keep="weights" if keep_weights else None,
+    )
     collective_timeout_s = duration("--collective-timeout", collective_timeout)
     from harness.launch.command import run_sweep_command
     from harness.options import RunOptions

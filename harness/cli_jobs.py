@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli_options import (
+    CheckpointEvery,
     CollectiveTimeout,
     Dashboard,
     Experiment,
@@ -18,10 +19,10 @@ from harness.cli_options import (
     Json,
     KeepWeights,
     MaxAttempts,
+    StallTimeout,
     TrialTimeout,
     duration,
     load,
-    override,
 )
 from harness.cli_output import emit, emit_json, note, stanzas
 from harness.errors import ExitCode, HarnessError, UsageError
@@ -57,6 +58,8 @@ def submit(
     python: Annotated[str, typer.Option(metavar="PATH", help="The interpreter on the cluster's head.")] = "python",
     max_attempts: MaxAttempts = None,
     trial_timeout: TrialTimeout = None,
+    stall_timeout: StallTimeout = None,
+    checkpoint_every: CheckpointEvery = None,
     collective_timeout: CollectiveTimeout = "5m",
     keep_weights: KeepWeights = False,
     json: Json = False,
@@ -70,13 +73,15 @@ def submit(
     from harness.submit.submission import Submission, check_storage, driver_environment
 
     workload = load(file)
-    override(workload, max_attempts, duration("--trial-timeout", trial_timeout), keep_weights=keep_weights)
-    duration("--collective-timeout", collective_timeout)
-    given = {
-        "--max-attempts": max_attempts,
+    durations = {
         "--trial-timeout": trial_timeout,
+        "--stall-timeout": stall_timeout,
+        "--checkpoint-every": checkpoint_every,
         "--collective-timeout": collective_timeout,
     }
+    for flag, text in durations.items():
+        duration(flag, text)
+    given = {"--max-attempts": max_attempts, **durations}
     submission = Submission(
         workload=workload,
         storage=check_storage(storage),

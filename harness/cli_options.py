@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,6 +47,14 @@ TrialTimeout = Annotated[
     str | None,
     typer.Option(metavar="DURATION", help="Longest time of one trial, else as in the file: 90s, 15m, 2h."),
 ]
+StallTimeout = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Longest time of a trial without a step, else as in the file, or 30m."),
+]
+CheckpointEvery = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Longest time without a checkpoint, else as in the file, or 10m."),
+]
 CollectiveTimeout = Annotated[
     str, typer.Option(metavar="DURATION", help="How long the workers of a group wait for each other.")
 ]
@@ -64,16 +72,10 @@ def load(file: str) -> Workload:
     return workload
 
 
-def override(
-    workload: Workload, max_attempts: int | None, trial_timeout_s: float | None, *, keep_weights: bool
-) -> Workload:
-    """The workload with what flags say in place of what the file says."""
-    return dataclasses.replace(
-        workload,
-        max_attempts=max_attempts or workload.max_attempts,
-        trial_timeout_s=trial_timeout_s or workload.trial_timeout_s,
-        keep="weights" if keep_weights else workload.keep,
-    )
+def override(workload: Workload, **flags: float | str | None) -> Workload:
+    """The workload with what flags say, each a field of it, in place of what the file says."""
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    return dataclasses.replace(workload, **given)
 
 
 def duration(flag: str, text: str | None) -> float | None:

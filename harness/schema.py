@@ -138,5 +138,9 @@ WORKLOAD_ARTIFACT = "workload.yaml"
 TRIALS_ARTIFACT = "trials.json"
 PLAN_ARTIFACT = "plan.json"
 DEVIATIONS_ARTIFACT = "deviations.json"
-TRACE_ARTIFACT = "trace.txt"
 REPORT_ARTIFACT = "report"
+
+
+def trace_artifact(attempt: int) -> str:
+    """The trace of an attempt that failed."""
+    return f"trace-{attempt}.txt"

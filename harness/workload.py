@@ -53,6 +53,12 @@ class Workload:
     """What stays on the storage of a trial that has its result, beside what MLflow has."""
     max_attempts: int
     trial_timeout_s: float | None
+    stall_timeout_s: float
+    """Longest time of a trial without a step: then its group is killed, and the trial tried again."""
+    checkpoint_every_s: float
+    """Longest time of a trial without a checkpoint."""
+    checkpoint_every_steps: int | None
+    """Beside that, after so many steps of an epoch."""
     file: str
     """As the user named it."""
     text: str
@@ -100,12 +106,24 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
     cells = tuple(dict.fromkeys(cell for block in blocks for cell in itertools.starmap(NetworkCell, _cells(block))))
     check_fit(cells, scales, {recipe: block.place for block in reversed(blocks) for recipe in block.recipes}, mistakes)
     mistakes.check()
-    settings = {"name", "description", "seeds", "claims", "audit", "isolation", "keep", "max_attempts"}
+    settings = {
+        "name",
+        "description",
+        "seeds",
+        "claims",
+        "audit",
+        "isolation",
+        "keep",
+        "max_attempts",
+        "checkpoint_every_steps",
+    }
     return Workload(
         cells=cells,
         scales=tuple(scales),
         **{name: getattr(fields, name) for name in settings},
         trial_timeout_s=fields.trial_timeout,
+        stall_timeout_s=fields.stall_timeout,
+        checkpoint_every_s=fields.checkpoint_every,
         file=file,
         text=text,
         shipped=shipped,

@@ -101,6 +101,9 @@ class FileFields(_Fields):
     keep: Literal["nothing", "weights"] = "nothing"
     max_attempts: Annotated[int, Field(ge=1)] = 3
     trial_timeout: Annotated[float | None, Field(gt=0), BeforeValidator(seconds)] = None
+    stall_timeout: Annotated[float, Field(gt=0), BeforeValidator(seconds)] = 1800.0
+    checkpoint_every: Annotated[float, Field(gt=0), BeforeValidator(seconds)] = 600.0
+    checkpoint_every_steps: Annotated[int | None, Field(ge=1)] = None
 
 
 _FIELDS = TypeVar("_FIELDS", bound=BaseModel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -19,6 +20,16 @@ def ask(method: Any, *arguments: Any) -> Any:
     reference: Any = method.remote(*arguments)
     get: Any = ray.get
     return get(reference)
+
+
+class Asked:
+    """An actor whose methods are called as if it were here: each call waits for its answer."""
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *arguments: ask(getattr(self._actor, name), *arguments)
 
 
 def first_cause(error: BaseException) -> str:

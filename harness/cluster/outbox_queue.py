@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cluster.queue import Job, TrialQueue
+from harness.cluster.queue import Job, Limits, TrialQueue
 from harness.tracking.outbox import Outbox
 
 
 class OutboxQueue(TrialQueue):
     """A queue whose every accepted event goes to the sweep's outbox first."""
 
-    def __init__(self, jobs: Sequence[Job], outbox: Path, max_attempts: int) -> None:
-        super().__init__(jobs, Outbox(outbox).append, max_attempts)
+    def __init__(self, jobs: Sequence[Job], outbox: Path, limits: Limits) -> None:
+        super().__init__(jobs, Outbox(outbox).append, limits)

@@ -15,6 +15,8 @@ class NodeRoom:
 
     cpus: float
     gpus: float
+    name: str = ""
+    """Ray's id of the node."""
 
     def holds(self, shape: Shape) -> int:
         """How many workers of a shape fit."""
@@ -36,7 +38,15 @@ class NodeRoom:
 
 
 def place(shape: Shape, nodes: Sequence[NodeRoom]) -> tuple[NodeRoom, ...] | None:
-    """The nodes' room after one group of this shape took its place; None if it does not fit.
+    """The nodes' room after one group of this shape took its place; None if it does not fit."""
+    taken = seats(shape, nodes)
+    if taken is None:
+        return None
+    return tuple(node.without(count, shape) if count else node for node, count in zip(nodes, taken, strict=True))
+
+
+def seats(shape: Shape, nodes: Sequence[NodeRoom]) -> list[int] | None:
+    """How many workers of a group each node takes; None if the group does not fit.
 
     Packed, the group takes as few nodes as can be; spread, it takes as many, and their workers differ by one at most
     where there is room for it. Ray does the same.
@@ -44,8 +54,7 @@ def place(shape: Shape, nodes: Sequence[NodeRoom]) -> tuple[NodeRoom, ...] | Non
     holds = [node.holds(shape) for node in nodes]
     if sum(holds) < shape.workers:
         return None
-    taken = _spread(holds, shape.workers) if shape.placement == "spread" else _packed(holds, shape.workers)
-    return tuple(node.without(count, shape) if count else node for node, count in zip(nodes, taken, strict=True))
+    return _spread(holds, shape.workers) if shape.placement == "spread" else _packed(holds, shape.workers)
 
 
 def _packed(holds: Sequence[int], workers: int) -> list[int]:

@@ -6,11 +6,14 @@ another attempt or from another group is refused: a group given up for dead cann
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
+from harness.cluster.waiting import Waiting
 from harness.errors import HarnessError
 from harness.events import EpochEnded, Event, TrialEnded
 from harness.schema import Outcome
@@ -89,6 +92,34 @@ class LeaseLost(HarnessError):
     """This group no longer holds this trial: it was given up for dead, or the sweep is stopping."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a queue grants its trials."""
+
+    max_attempts: int = 3
+    """How often a trial may be tried in this execution."""
+    trial_timeout_s: float | None = None
+    """Of one attempt. The trial itself ends at its next step; one that has no next step is ended for it."""
+    stall_timeout_s: float | None = None
+    """Longest time without a step, an evaluated batch or an event."""
+    grace_s: float = 30.0
+    """For a trial that is out of time, to end by itself."""
+
+
+@dataclass
+class _Held:
+    """A trial in the hands of a group."""
+
+    job: Job
+    lease: Lease
+    since_s: float
+    heard_s: float
+    """When it last made progress."""
+    progress: int | None = None
+    """As the group counts it: only whether it changes matters."""
+    epoch: int = 0
+
+
 @dataclass
 class TrialQueue:
     """Every job in exactly one of three places: waiting, leased, or ended.
@@ -96,50 +127,71 @@ class TrialQueue:
     Args:
         jobs: in the order in which they should start.
         record: takes every accepted event; must be durable when it returns, since a trial counts as ended after it.
-        max_attempts: how often a trial may be tried in this execution.
+        limits: of each trial.
+        clock: in seconds.
     """
 
     jobs: Iterable[Job]
     record: Callable[[Event], None]
-    max_attempts: int = 3
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], float] = time.monotonic
     stopping: bool = False
-    _waiting: list[Job] = field(default_factory=list, init=False)
-    _leased: dict[str, tuple[Job, Lease]] = field(default_factory=dict, init=False)
+    _waiting: Waiting = field(init=False)
+    _leased: dict[str, _Held] = field(default_factory=dict, init=False)
     _ended: dict[str, TrialEnded] = field(default_factory=dict, init=False)
-    _tries: dict[str, int] = field(default_factory=dict, init=False)
-    _epochs: dict[str, int] = field(default_factory=dict, init=False)
+    _ended_of: Counter[Shape] = field(default_factory=Counter, init=False)
+    _tries: Counter[str] = field(default_factory=Counter, init=False)
     _last_cell: dict[str, str] = field(default_factory=dict, init=False)
-    _costs: dict[str, float] = field(default_factory=dict, init=False)
-    _shapes: dict[str, Shape] = field(default_factory=dict, init=False)
+    _members: dict[str, dict[int, Any]] = field(default_factory=dict, init=False)
+    _losses: dict[str, tuple[Outcome, str]] = field(default_factory=dict, init=False)
+    _cost_total: float = field(default=0.0, init=False)
+    _cost_ended: float = field(default=0.0, init=False)
+    _total: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._waiting = list(self.jobs)
-        self._costs = {job.trial.id: job.cost for job in self._waiting}
-        self._shapes = {job.trial.id: job.shape for job in self._waiting}
+        jobs = list(self.jobs)
+        self._waiting = Waiting(jobs)
+        self._total, self._cost_total = len(jobs), sum(job.cost for job in jobs)
 
     def join(self, group: str) -> None:
         """A group starts, or starts again. What it held before died with it."""
-        for _, lease in list(self._leased.values()):
-            if lease.group == group:
-                self.end(group, _died(lease))
+        outcome, reason = self._losses.pop(group, (Outcome.FAILED, "a worker of its group died"))
+        for held in self._held_by(group):
+            self.end(group, _ended(held.lease, outcome, reason))
+
+    def lost(self, group: str, reason: str, out_of_memory: bool = False) -> None:
+        """Why a group is about to start again, or to end: the reason that its trial gets when it does."""
+        self._losses[group] = (Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.FAILED, reason)
+
+    def enlist(self, group: str, rank: int, member: Any) -> None:
+        """A worker says by what it can be killed."""
+        self._members.setdefault(group, {})[rank] = member
+
+    def members(self, group: str) -> tuple[Any, ...]:
+        """What the workers of a group said."""
+        return tuple(self._members.get(group, {}).values())
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
-        """The next trial of this shape, None when there is none to start now: the group should end."""
-        job = None if self.stopping else self._next(group, shape)
+        """The next trial of this shape, None when there is none to start now: the group should end.
+
+        Seeds of one cell follow each other in a group, so that compiled code is reused.
+        """
+        job = None if self.stopping else self._waiting.take(shape, self._last_cell.get(group))
         if job is None:
             return None
-        self._waiting.remove(job)
         self._last_cell[group] = job.trial.cell_id
-        tries = self._tries[job.trial.id] = self._tries.get(job.trial.id, 0) + 1
-        lease = Lease(trial=job.trial, attempt=job.attempts_before + tries, group=group)
-        self._leased[job.trial.id] = (job, lease)
+        self._tries[job.trial.id] += 1
+        lease = Lease(trial=job.trial, attempt=job.attempts_before + self._tries[job.trial.id], group=group)
+        self._leased[job.trial.id] = _Held(job, lease, self.clock(), self.clock())
         return lease
 
     def emit(self, group: str, event: Event) -> None:
         """Record what happens in a leased trial; whatever comes from a lost lease is dropped."""
-        if self._holds(group, event):
+        held = self._find(group, event)
+        if held is not None:
+            held.heard_s = self.clock()
             if isinstance(event, EpochEnded):
-                self._epochs[event.trial_id] = event.epoch
+                held.epoch = event.epoch
             self.record(event)
 
     def end(self, group: str, ended: TrialEnded) -> None:
@@ -148,99 +200,110 @@ class TrialQueue:
         Raises:
             LeaseLost: the group does not hold this attempt.
         """
-        if not self._holds(group, ended):
+        held = self._find(group, ended)
+        if held is None:
             raise LeaseLost(f"trial {ended.trial_id} attempt {ended.attempt} is not leased to {group}")
-        job, _ = self._leased[ended.trial_id]
         again = ended.outcome is Outcome.FAILED and self._may_retry(ended.trial_id)
         # First the record, which a full disk may refuse: until it is written the trial is still leased.
         self.record(replace(ended, final=not again))
         del self._leased[ended.trial_id]
-        self._epochs.pop(ended.trial_id, None)
         if again:
-            self._waiting.insert(0, job)
+            self._waiting.put_back(held.job)
         else:
-            self._ended[ended.trial_id] = ended
+            self._close(held.job, ended)
+
+    def pulse(self, group: str, progress: int) -> bool:
+        """A group is alive, and has come so far; whether the sweep is stopping."""
+        for held in self._held_by(group):
+            if held.progress != progress:
+                held.progress, held.heard_s = progress, self.clock()
+        return self.stopping
+
+    def expire(self) -> tuple[str, ...]:
+        """End every trial that hangs; the groups that held one, for whoever can kill them."""
+        groups = []
+        for held in list(self._leased.values()):
+            end = self._overdue(held)
+            if end is not None:
+                groups.append(held.lease.group)
+                self.end(held.lease.group, _ended(held.lease, *end))
+        return tuple(groups)
 
     def stop(self) -> None:
-        """Lease nothing more; running trials see `is_stopping` and end at their next checkpoint."""
+        """Lease nothing more; running trials see it with their next pulse and end at their next checkpoint."""
         self.stopping = True
-
-    def is_stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self.stopping
 
     def abandon(self, reason: str) -> None:
         """End every leased trial as stopped: their groups did not answer in time. Nothing is leased afterwards."""
         self.stop()
-        for _, lease in list(self._leased.values()):
-            self.end(lease.group, _ended(lease, Outcome.STOPPED, reason))
+        for held in list(self._leased.values()):
+            self.end(held.lease.group, _ended(held.lease, Outcome.STOPPED, reason))
 
     def give_up(self, shape: Shape, outcome: Outcome, reason: str) -> None:
         """End every waiting trial of a shape that no group can run."""
-        for job in [job for job in self._waiting if job.shape == shape]:
-            attempt = job.attempts_before + self._tries.get(job.trial.id, 0)
+        for job in self._waiting.take_all(shape):
+            attempt = job.attempts_before + self._tries[job.trial.id]
             ended = TrialEnded(trial_id=job.trial.id, attempt=attempt, outcome=outcome, reason=reason)
-            self.record(ended)
-            self._waiting.remove(job)
-            self._ended[job.trial.id] = ended
-            self._costs[job.trial.id] = 0.0  # it took no time, and none is left for it
+            try:
+                self.record(ended)
+            except BaseException:
+                self._waiting.put_back(job)
+                raise
+            self._cost_total -= job.cost  # it took no time, and none is left for it
+            self._close(replace(job, cost=0.0), ended)
 
     def ended_of(self, shape: Shape) -> int:
         """How many trials of a shape have ended: whether its groups get anywhere."""
-        return sum(self._shapes[trial_id] == shape for trial_id in self._ended)
+        return self._ended_of[shape]
 
     def waiting(self) -> dict[Shape, int]:
         """How many trials of each shape wait, dearest shape first."""
-        counts: dict[Shape, int] = {}
-        for job in self._waiting:
-            counts[job.shape] = counts.get(job.shape, 0) + 1
-        return counts
+        return self._waiting.counts()
+
+    def busy(self) -> frozenset[str]:
+        """The groups that hold a trial."""
+        return frozenset(held.lease.group for held in self._leased.values())
 
     def snapshot(self, seen: int = 0) -> Snapshot:
         """The queue now, for the progress display; `seen` ended trials are left out, since the display has them."""
+        running = [(held, held.lease.trial.schedule.epochs) for held in self._leased.values()]
         return Snapshot(
-            total=len(self._costs),
-            waiting=len(self._waiting),
-            running=tuple(self._running(lease) for _, lease in self._leased.values()),
+            total=self._total,
+            waiting=self._waiting.count,
+            running=tuple(
+                Running(label=held.lease.trial.name, group=held.lease.group, epoch=held.epoch, epochs=epochs)
+                for held, epochs in running
+            ),
             ended=tuple(islice(self._ended.values(), seen, None)),
             ended_count=len(self._ended),
-            cost_total=sum(self._costs.values()),
-            cost_done=sum(self._costs[trial_id] * self._share_done(trial_id) for trial_id in self._costs),
+            cost_total=self._cost_total,
+            cost_done=self._cost_ended + sum(held.job.cost * held.epoch / epochs for held, epochs in running),
         )
 
-    def _next(self, group: str, shape: Shape) -> Job | None:
-        """The first trial of the shape, unless one of the cell that this group has just run waits too.
+    def _close(self, job: Job, ended: TrialEnded) -> None:
+        self._ended[job.trial.id] = ended
+        self._ended_of[job.shape] += 1
+        self._cost_ended += job.cost
 
-        Seeds of one cell follow each other in a group, so that compiled code is reused.
-        """
-        fitting = [job for job in self._waiting if job.shape == shape]
-        same = (job for job in fitting if job.trial.cell_id == self._last_cell.get(group))
-        return next(same, fitting[0] if fitting else None)
-
-    def _holds(self, group: str, event: Event) -> bool:
+    def _find(self, group: str, event: Event) -> _Held | None:
         held = self._leased.get(getattr(event, "trial_id", ""))
-        return held is not None and held[1].group == group and held[1].attempt == getattr(event, "attempt", None)
+        named = (group, getattr(event, "attempt", None))
+        return held if held is not None and (held.lease.group, held.lease.attempt) == named else None
+
+    def _held_by(self, group: str) -> list[_Held]:
+        return [held for held in self._leased.values() if held.lease.group == group]
+
+    def _overdue(self, held: _Held) -> tuple[Outcome, str] | None:
+        limits, now_s = self.limits, self.clock()
+        if limits.trial_timeout_s is not None and now_s - held.since_s > limits.trial_timeout_s + limits.grace_s:
+            return Outcome.TIMED_OUT, f"out of time after {limits.trial_timeout_s:g} s, in a step that does not end"
+        if limits.stall_timeout_s is not None and now_s - held.heard_s > limits.stall_timeout_s:
+            return Outcome.FAILED, f"no step ended for {limits.stall_timeout_s:g} s: it hangs, or a worker of it does"
+        return None
 
     def _may_retry(self, trial_id: str) -> bool:
-        return not self.stopping and self._tries[trial_id] < self.max_attempts
-
-    def _share_done(self, trial_id: str) -> float:
-        """1 for a trial that has ended; of a running one, its epochs."""
-        if trial_id in self._ended:
-            return 1.0
-        held = self._leased.get(trial_id)
-        running = held and self._running(held[1])
-        return running.epoch / running.epochs if running else 0.0
-
-    def _running(self, lease: Lease) -> Running:
-        trial = lease.trial
-        epoch = self._epochs.get(trial.id, 0)
-        return Running(label=trial.name, group=lease.group, epoch=epoch, epochs=trial.schedule.epochs)
+        return not self.stopping and self._tries[trial_id] < self.limits.max_attempts
 
 
 def _ended(lease: Lease, outcome: Outcome, reason: str) -> TrialEnded:
     return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=outcome, reason=reason)
-
-
-def _died(lease: Lease) -> TrialEnded:
-    return _ended(lease, Outcome.FAILED, "a worker of its group died")

@@ -36,12 +36,33 @@ def connected(address: str | None) -> Iterator[None]:
 def rooms() -> tuple[NodeRoom, ...]:
     """What each living node of the cluster has, whether in use or not."""
     nodes: Any = ray.nodes
-    alive = (node["Resources"] for node in nodes() if node["Alive"])
-    return tuple(NodeRoom(cpus=node.get("CPU", 0.0), gpus=node.get("GPU", 0.0)) for node in alive)
+    alive = [(node["NodeID"], node["Resources"]) for node in nodes() if node["Alive"]]
+    return tuple(NodeRoom(cpus=has.get("CPU", 0.0), gpus=has.get("GPU", 0.0), name=name) for name, has in alive)
+
+
+def cluster_has_gpus(address: str) -> bool:
+    """Whether a living node of the cluster at `address` has a GPU.
+
+    Raises:
+        ClusterUnreachable: nobody answers there.
+    """
+    with connected(address):
+        return any(node.gpus for node in rooms())
 
 
 def _connect(address: str | None) -> None:
     if address is None:
+        _start_local()
+        return
+    _knock(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterUnreachable(f"Ray at {address} does not let us in: {_first_line(error)}") from error
+
+
+def _start_local() -> None:
+    try:
         ray.init(
             address="local",
             include_dashboard=False,
@@ -49,12 +70,11 @@ def _connect(address: str | None) -> None:
             logging_level=logging.ERROR,
             object_store_memory=LOCAL_OBJECT_STORE_BYTES,
         )
-        return
-    _knock(address)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterUnreachable(f"Ray at {address} does not let us in: {_first_line(error)}") from error
+    except Exception as error:  # noqa: BLE001  Ray raises a bare Exception where its processes take too long to start
+        raise ClusterUnreachable(
+            f"a local Ray does not start: {_first_line(error)} Its logs are in /tmp/ray/session_latest/logs; "
+            "a machine that is busy or short of memory may need another try, or --launcher inline"
+        ) from error
 
 
 def _knock(address: str) -> None:

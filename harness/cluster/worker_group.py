@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 import threading
 import uuid
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +18,10 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
+from ray.train.v2.api.callback import UserCallback
 from ray.train.v2.api.config import FailureConfig
 
-from harness.cluster.actor import Actor, ask
+from harness.cluster.actor import Actor, ask, first_cause
 from harness.cluster.network import BoundTorchConfig
 from harness.cluster.queue import Lease, LeaseLost, Shape
 from harness.events import Event, TrialEnded
@@ -39,6 +43,7 @@ class GroupSettings:
     collective_timeout_s: float = 300.0
     """How long ranks wait for each other before the group is given up."""
     trial_timeout_s: float | None = None
+    checkpoint_every_s: float | None = None
     checkpoint_every_steps: int | None = None
     one_trial: bool = False
     """A fresh group for every trial (`isolation: process`)."""
@@ -86,15 +91,19 @@ class QueueProxy:
             self._sent = None
 
 
-class StopPoll(AbstractContextManager["StopPoll"]):
-    """Asks the queue twice a second whether the sweep is stopping, so that the training loop need not."""
+class Pulse(AbstractContextManager["Pulse"]):
+    """Tells the queue twice a second how far the group is, and hears whether the sweep is stopping.
 
-    def __init__(self, actor: Actor, every_s: float = 0.5) -> None:
-        self._actor, self._every_s = actor, every_s
+    In a thread, so that the training loop neither asks nor waits; a loop that hangs is noticed by what no longer grows.
+    """
+
+    def __init__(self, actor: Actor, group: str, every_s: float = 0.5) -> None:
+        self._actor, self._group, self._every_s = actor, group, every_s
+        self._progress = 0
         self._stopping, self._left = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
+        self._thread = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> StopPoll:
+    def __enter__(self) -> Pulse:
         self._thread.start()
         return self
 
@@ -103,18 +112,50 @@ class StopPoll(AbstractContextManager["StopPoll"]):
     ) -> None:
         self._left.set()
 
+    def progressed(self) -> None:
+        """A step or a batch is done."""
+        self._progress += 1
+
     def requested(self) -> bool:
         """Whether the sweep is stopping, or its driver is gone."""
         return self._stopping.is_set()
 
-    def _poll(self) -> None:
+    def _beat(self) -> None:
         while not self._left.wait(self._every_s) and not self._stopping.is_set():
             try:
-                stopping = ask(self._actor.is_stopping)
+                stopping = ask(self._actor.pulse, self._group, self._progress)
             except ray.exceptions.RayError:
                 stopping = True
             if stopping:
                 self._stopping.set()
+
+
+class LossReport(UserCallback):
+    """Tells the queue why a group was lost: Ray Train itself keeps it until it gives the group up."""
+
+    def __init__(self, queue: Actor, group: str) -> None:
+        self._queue, self._group = queue, group
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
+        """Called in Ray Train's controller, before it starts the group again."""
+        reason, out_of_memory = loss_of(worker_exceptions)
+        with contextlib.suppress(ray.exceptions.RayError):
+            ask(self._queue.lost, self._group, reason, out_of_memory)
+
+
+def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
+    """Why a group was lost, in one line with rank and node, and whether for lack of memory; from each rank's exception.
+
+    What a worker raised itself says less than that another one died: it was in a collective with it.
+    """
+    causes = {rank: getattr(error, "health_check_failure", error) for rank, error in exceptions.items()}
+    dead = {rank: cause for rank, cause in causes.items() if isinstance(cause, ray.exceptions.RayError)}
+    rank, cause = min((dead or causes).items(), key=lambda item: item[0])
+    node = re.search(r"\bip(?: of|=|: ?)?[\s:]*(\d+\.\d+\.\d+\.\d+)", str(cause), re.IGNORECASE)
+    where = f"rank {rank}" + (f" on {node[1]}" if node else "")
+    out_of_memory = isinstance(cause, ray.exceptions.OutOfMemoryError)
+    what = "was killed for lack of memory" if out_of_memory else "died" if dead else "failed"
+    return f"{where} of its group {what}: {first_cause(cause)}"[:500], out_of_memory
 
 
 def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None:
@@ -124,10 +165,11 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None
         ray.train.TrainingFailedError: the group was lost more often than `RESTARTS_A_FIT`, or could not be placed.
     """
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
+    callbacks: Any = [LossReport(queue, group)]
     trainer = ray.train.torch.TorchTrainer(
         _worker_loop,
         train_loop_config={"group": group, "shape": shape, "queue": queue, "settings": settings},
-        torch_config=BoundTorchConfig(timeout_s=int(settings.collective_timeout_s)),
+        torch_config=BoundTorchConfig(timeout_s=math.ceil(settings.collective_timeout_s)),
         scaling_config=ray.train.ScalingConfig(
             num_workers=shape.workers,
             use_gpu=shape.device == "cuda",
@@ -138,6 +180,7 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None
             # A name used twice would silently resume the run before.
             name=f"{group}-{uuid.uuid4().hex[:8]}",
             storage_path=str(settings.folder.resolve() / "logs" / "ray-train"),
+            callbacks=callbacks,
             failure_config=FailureConfig(max_failures=RESTARTS_A_FIT, controller_failure_limit=PLACEMENT_TRIES),
         ),
     )
@@ -149,6 +192,10 @@ def _never() -> bool:
     return False
 
 
+def _nothing() -> None:
+    """Rank 0 speaks for all."""
+
+
 def _worker_loop(config: dict[str, Any]) -> None:
     """What Ray Train runs on every worker; again from the top after it restarted the group."""
     shape, queue, settings = config["shape"], config["queue"], config["settings"]
@@ -157,14 +204,17 @@ def _worker_loop(config: dict[str, Any]) -> None:
         torch.set_num_threads(shape.cpus_per_worker)
     if rank == 0:
         ask(queue.join, config["group"])
-    with StopPoll(queue) if rank == 0 else contextlib.nullcontext() as poll:
+    ask(queue.enlist, config["group"], rank, ray.get_runtime_context().current_actor)
+    with Pulse(queue, config["group"]) if rank == 0 else contextlib.nullcontext() as pulse:
         worker = Worker(
             group=config["group"],
             shape=shape,
             rank=rank,
             device=ray.train.torch.get_device(),
             folder=settings.folder,
-            stop_requested=poll.requested if poll else _never,
+            stop_requested=pulse.requested if pulse else _never,
+            progressed=pulse.progressed if pulse else _nothing,
+            checkpoint_every_s=settings.checkpoint_every_s,
             checkpoint_every_steps=settings.checkpoint_every_steps,
             trial_timeout_s=settings.trial_timeout_s,
         )

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from harness.engine.context import TrialContext
 from harness.engine.distributed import from_rank_0
+from harness.errors import StorageError
 from harness.storage import write_atomic
 
 FORMAT = 3
@@ -121,9 +122,19 @@ class CheckpointFolder:
         return cls(trial_folder / "checkpoints")
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Add one, and remove all but the two newest. For rank 0 alone."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.root / f"{checkpoint.epoch:06d}-{checkpoint.step:08d}.checkpoint", encode(checkpoint))
+        """Add one, and remove all but the two newest. For rank 0 alone.
+
+        Raises:
+            StorageError: it cannot be written; those before it are still there.
+        """
+        path = self.root / f"{checkpoint.epoch:06d}-{checkpoint.step:08d}.checkpoint"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, encode(checkpoint))
+        except OSError as error:
+            raise StorageError(
+                f"checkpoint {path} cannot be written: {error.strerror}; make room on the disk or mend its permissions"
+            ) from error
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
 

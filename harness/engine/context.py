@@ -16,13 +16,13 @@ class TrialContext:
     """One worker's place in one attempt at a trial. With several workers the process group is up already."""
 
     folder: Path
-    """The trial's own folder, at the same path for every worker: checkpoints, `steps.csv`, `trace.txt`."""
+    """The trial's own folder, at the same path for every worker: checkpoints, `steps.csv`, `trace-1.txt`."""
     attempt: int
     rank: int
     world_size: int
     device: torch.device
     emit: Callable[[Event], None]
-    """Takes each event, in order. Called on rank 0 alone."""
+    """Takes each event, in order. Called on rank 0 alone, but for a trace: the first rank that fails sends it."""
     stop_requested: Callable[[], bool]
     """Asked after every step where there is one worker, so it must answer at once: a flag, not a message."""
     progressed: Callable[[], None] = lambda: None

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import time
-import traceback
-
-import torch
 
 from harness.engine.checkpoint import Checkpoint, CheckpointFolder
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects, from_rank_0
 from harness.engine.evaluate import Evaluation
+from harness.engine.failure import failure
 from harness.engine.milestones import as_results
-from harness.engine.process import describe_workers, memory_peak_gib, prepare_process
+from harness.engine.process import describe_workers, prepare_process
 from harness.engine.record import Column, steps_csv
 from harness.engine.results import ended, memory_results, model_results, speed_results
 from harness.engine.train import TimedOut, Training
 from harness.engine.weights import write_weights
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, TrialEnded, TrialStarted
-from harness.schema import TRACE_ARTIFACT, Outcome
+from harness.schema import Outcome
 from harness.storage import write_atomic
 from harness.trial import Trial
 
@@ -28,7 +25,7 @@ STEPS_FILE = "steps.csv"
 
 
 def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
-    """As `run_trial`, but whatever goes wrong becomes an outcome with a one-line reason; `trace.txt` has the rest.
+    """As `run_trial`, but whatever goes wrong becomes an outcome with a one-line reason; a trace has the rest.
 
     Raises:
         Stopped: the sweep was asked to stop; a checkpoint is written.
@@ -38,7 +35,7 @@ def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     except Stopped:
         raise
     except Exception as error:  # noqa: BLE001  # the one place that catches broadly: a trial must not end a sweep
-        return _failure(error, trial, context)
+        return failure(error, trial, context)
 
 
 def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
@@ -129,24 +126,3 @@ def _speed(training: Training) -> dict[str, float]:
     history = training.history.numpy()
     seconds = history[history[:, Column.WARM] == 1, Column.SECONDS]
     return speed_results(training.trial, training.context, seconds)
-
-
-def _failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded:
-    """Record what was caught: the trace as a file, its cause as one line."""
-    context.folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(context.folder / TRACE_ARTIFACT, "".join(traceback.format_exception(error)).encode())
-    if context.rank == 0:
-        context.emit(ArtifactWritten(trial_id=trial.id, attempt=context.attempt, path=TRACE_ARTIFACT))
-    outcome = Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-    peak = memory_peak_gib(context.device)
-    if outcome is Outcome.OUT_OF_MEMORY and peak is not None:
-        reason = f"peak of {peak:.2f} GiB allocated; {reason}"
-    return TrialEnded(trial_id=trial.id, attempt=context.attempt, outcome=outcome, reason=reason)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # On the host torch raises a bare RuntimeError.
-    return isinstance(error, RuntimeError) and bool(re.search("DefaultCPUAllocator.*allocate memory", str(error)))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness.cluster.queue import Snapshot, TrialQueue
+from harness.cluster.queue import Limits, Snapshot, TrialQueue
 from harness.errors import ExitCode
 from harness.events import SweepEnded, SweepStarted, TrialEnded
+from harness.launch.device import on_device
 from harness.launch.environment import describe_driver
 from harness.launch.lock import held
 from harness.launch.progress import Progress, outcome_counts
@@ -23,6 +25,7 @@ from harness.options import RunOptions
 from harness.schema import Outcome
 from harness.tracking import outbox as outboxes
 from harness.tracking.recorder import Progress as Recorded
+from harness.workload import Workload
 
 if TYPE_CHECKING:
     from harness.launch import inline
@@ -55,8 +58,11 @@ def run_sweep_command(options: RunOptions) -> ExitCode:
 
 def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     tracking = open_tracking(options)
+    options = replace(
+        options, workload=on_device(options.workload, options.address if options.launcher == "ray" else None)
+    )
     named = name_sweep(options)
-    named.folder.make()
+    named.claim()
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     with held(named.folder.lock):
         sweep = prepare_sweep(named, tracking.finished)
@@ -102,23 +108,35 @@ def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
         folder=sweep.folder.root,
         collective_timeout_s=sweep.options.collective_timeout_s,
         trial_timeout_s=workload.trial_timeout_s,
+        checkpoint_every_s=workload.checkpoint_every_s,
+        checkpoint_every_steps=workload.checkpoint_every_steps,
         one_trial=workload.isolation == "process",
     )
     run_on_cluster(
-        sweep.jobs, settings, address=sweep.options.address, max_attempts=workload.max_attempts, show=show, stop=stop
+        sweep.jobs(), settings, address=sweep.options.address, limits=_limits(workload), show=show, stop=stop
+    )
+
+
+def _limits(workload: Workload) -> Limits:
+    return Limits(
+        max_attempts=workload.max_attempts,
+        trial_timeout_s=workload.trial_timeout_s,
+        stall_timeout_s=workload.stall_timeout_s,
     )
 
 
 def _inline(sweep: Sweep, among: inline.Processes, show: Show, stop: StopSignal) -> None:
     from harness.launch import inline
 
-    jobs = sweep.jobs(inline.has_gpus())
+    jobs, workload = sweep.jobs(), sweep.workload
     orders = inline.Orders(
         folder=sweep.folder.root,
         shapes=tuple(dict.fromkeys(job.shape for job in jobs)),
-        trial_timeout_s=sweep.workload.trial_timeout_s,
+        trial_timeout_s=workload.trial_timeout_s,
+        checkpoint_every_s=workload.checkpoint_every_s,
+        checkpoint_every_steps=workload.checkpoint_every_steps,
     )
-    queue = TrialQueue(jobs, sweep.outbox.append, sweep.workload.max_attempts)
+    queue = TrialQueue(jobs, sweep.outbox.append, _limits(workload))
     inline.lead(queue, orders, among, show, stop)
 
 
@@ -185,7 +203,7 @@ def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Record
     if code in (ExitCode.OK, ExitCode.UNREACHABLE):
         return
     if sweep.options.fresh:
-        say.print("A sweep started with --fresh is not continued: the same command starts another.", markup=False)
+        say.print("The same command without --fresh runs only what has no result in this sweep.", markup=False)
     else:
         say.print("The same command again runs only what has no result.", markup=False)
 

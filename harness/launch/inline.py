@@ -13,6 +13,7 @@ import torch.distributed
 from harness.cluster.queue import Lease, Shape, Snapshot, TrialQueue
 from harness.engine.distributed import from_rank_0, process_group
 from harness.events import Event, TrialEnded
+from harness.launch.device import has_gpus
 from harness.launch.leases import GroupBroken, Worker, run_leases
 from harness.launch.stop import StopSignal
 from harness.schema import Outcome
@@ -36,6 +37,8 @@ class Orders:
     """The sweep's."""
     shapes: tuple[Shape, ...]
     trial_timeout_s: float | None
+    checkpoint_every_s: float | None
+    checkpoint_every_steps: int | None
 
 
 class ShownQueue:
@@ -82,11 +85,6 @@ def processes(timeout_s: float) -> Iterator[Processes]:
         yield Processes(rank=rank, world_size=world_size)
 
 
-def has_gpus() -> bool:
-    """Whether this process sees a GPU."""
-    return torch.cuda.is_available()
-
-
 def lead(
     queue: TrialQueue, orders: Orders, among: Processes, show: Callable[[Snapshot], None], stop: StopSignal
 ) -> None:
@@ -130,6 +128,8 @@ def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Ca
             device=_own_device(shape.device),
             folder=orders.folder,
             stop_requested=stop_requested,
+            checkpoint_every_s=orders.checkpoint_every_s,
+            checkpoint_every_steps=orders.checkpoint_every_steps,
             trial_timeout_s=orders.trial_timeout_s,
         )
         _run_all(queue, worker)

@@ -57,6 +57,9 @@ class Worker:
     """The sweep's."""
     stop_requested: Callable[[], bool]
     """Asked on rank 0 only."""
+    progressed: Callable[[], None] = lambda: None
+    """Told of every step."""
+    checkpoint_every_s: float | None = None
     checkpoint_every_steps: int | None = None
     trial_timeout_s: float | None = None
 
@@ -93,6 +96,8 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
         device=worker.device,
         emit=lambda event: queue.emit(worker.group, event),
         stop_requested=worker.stop_requested,
+        progressed=worker.progressed,
+        checkpoint_every_s=worker.checkpoint_every_s,
         checkpoint_every_steps=worker.checkpoint_every_steps,
         timeout_s=worker.trial_timeout_s,
     )

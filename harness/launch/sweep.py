@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from harness.cluster.queue import Job, Shape
+from harness.launch import generation
 from harness.matrix import expand, sweep_id, sweep_name
 from harness.options import RunOptions
 from harness.plan import Plan, check_audit, make_plan, order
@@ -21,7 +21,7 @@ IN_OUTBOX = "outbox"
 """Stands for the run of a trial whose result the outbox holds and MLflow, as far as we know, does not yet."""
 
 
-FinishedTrials = Callable[[Sequence[str]], Mapping[str, str]]
+FinishedTrials = Callable[[Sequence[str], str | None], Mapping[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,8 @@ class NamedSweep:
     trials: tuple[Trial, ...]
     id: str
     name: str
+    generation: str
+    """Started by `--fresh`, now or earlier; empty for the first."""
 
     @property
     def workload(self) -> Workload:
@@ -48,6 +50,16 @@ class NamedSweep:
         """Its events."""
         return Outbox(self.folder.outbox)
 
+    def claim(self) -> None:
+        """Make its folder, and the sweep the one that the same command goes on with.
+
+        Raises:
+            StorageError: its storage cannot be written.
+        """
+        self.folder.make()
+        if self.options.fresh:
+            generation.keep(self.options.storage, _first_name(self.workload, self.trials), self.generation)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep(NamedSweep):
@@ -62,14 +74,14 @@ class Sweep(NamedSweep):
         """What has no result yet, in the order in which it should start."""
         return tuple(trial for trial in order(self.trials) if trial.id not in self.done)
 
-    def jobs(self, has_gpus: bool) -> list[Job]:
-        """`to_run` for the queue of a cluster with or without GPUs."""
+    def jobs(self) -> list[Job]:
+        """`to_run` for the queue."""
         before = outboxes.attempts(self.outbox)
         costs = {trial.trial_id: float(trial.train_flops) for trial in self.plan.trials}
         return [
             Job(
                 trial=trial,
-                shape=shape_of(trial.scale, has_gpus),
+                shape=shape_of(trial.scale),
                 cost=costs[trial.id],
                 attempts_before=before.get(trial.id, 0),
             )
@@ -82,11 +94,19 @@ def name_sweep(options: RunOptions) -> NamedSweep:
 
     Raises:
         WorkloadError: the data set is not what the workload says.
+        StorageError: whether there was a fresh start cannot be read.
     """
     workload = options.workload
     trials = expand(workload, fingerprints(workload))
-    identity = sweep_id(workload.name, trials, nonce=uuid.uuid4().hex if options.fresh else "")
-    return NamedSweep(options=options, trials=trials, id=identity, name=sweep_name(workload.name, identity))
+    current = generation.new() if options.fresh else generation.current(options.storage, _first_name(workload, trials))
+    identity = sweep_id(workload.name, trials, nonce=current)
+    name = sweep_name(workload.name, identity)
+    return NamedSweep(options=options, trials=trials, id=identity, name=name, generation=current)
+
+
+def _first_name(workload: Workload, trials: Sequence[Trial]) -> str:
+    """The name of the workload's sweep before any `--fresh`."""
+    return sweep_name(workload.name, sweep_id(workload.name, trials))
 
 
 def prepare_sweep(named: NamedSweep, finished: FinishedTrials) -> Sweep:
@@ -94,7 +114,8 @@ def prepare_sweep(named: NamedSweep, finished: FinishedTrials) -> Sweep:
 
     Args:
         named: the sweep.
-        finished: asks the tracking server which of some trial ids have a result; trial id -> MLflow run id.
+        finished: asks the tracking server which of some trial ids have a result, in a sweep of this id or, where it is
+            None, in any; trial id -> MLflow run id.
 
     Raises:
         WorkloadError: a network is not what the workload says.
@@ -102,22 +123,32 @@ def prepare_sweep(named: NamedSweep, finished: FinishedTrials) -> Sweep:
     done = {} if named.options.fresh else _done(named, finished)
     plan = make_plan(named.workload, named.trials, done)
     check_audit(named.workload, plan)
-    return Sweep(options=named.options, trials=named.trials, id=named.id, name=named.name, done=done, plan=plan)
+    return Sweep(
+        options=named.options,
+        trials=named.trials,
+        id=named.id,
+        name=named.name,
+        generation=named.generation,
+        done=done,
+        plan=plan,
+    )
 
 
 def _done(named: NamedSweep, finished: FinishedTrials) -> dict[str, str]:
     ended = outboxes.state(named.outbox)
     in_outbox = {trial_id: IN_OUTBOX for trial_id, end in ended.items() if end.outcome.is_result}
-    return {**in_outbox, **finished([trial.id for trial in named.trials])}
+    # What was started afresh goes on with its own results alone.
+    sweep = named.id if named.generation else None
+    return {**in_outbox, **finished([trial.id for trial in named.trials], sweep)}
 
 
-def shape_of(scale: Scale, has_gpus: bool) -> Shape:
-    """What a worker group for this scale takes of a cluster with or without GPUs."""
-    device = ("cuda" if has_gpus else "cpu") if scale.device == "auto" else scale.device
+def shape_of(scale: Scale) -> Shape:
+    """What a worker group for this scale takes of a cluster."""
+    assert scale.device != "auto", "on_device settles it"
     return Shape(
         workers=scale.workers,
-        device=device,
+        device=scale.device,
         cpus_per_worker=scale.cpus_per_worker,
-        gpus_per_worker=scale.gpus_per_worker if device == "cuda" else 0.0,
+        gpus_per_worker=scale.gpus_per_worker if scale.device == "cuda" else 0.0,
         placement=scale.placement if scale.workers > 1 else "pack",
     )

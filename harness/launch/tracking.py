@@ -24,8 +24,8 @@ class Tracking(Protocol):
     available: bool
     """Whether reports can be made."""
 
-    def finished(self, trial_ids: Sequence[str]) -> Mapping[str, str]:
-        """Trial id -> run id, of those that have a result."""
+    def finished(self, trial_ids: Sequence[str], sweep_id: str | None) -> Mapping[str, str]:
+        """Trial id -> run id, of those that have a result; in one sweep, or in any."""
         ...
 
     def recording(self, sweep: Sweep, stop: StopSignal) -> contextlib.AbstractContextManager[Callable[[], Progress]]:
@@ -38,7 +38,7 @@ class NoTracking:
 
     available = False
 
-    def finished(self, trial_ids: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002
+    def finished(self, trial_ids: Sequence[str], sweep_id: str | None) -> Mapping[str, str]:  # noqa: ARG002
         """Nothing is known."""
         return {}
 
@@ -60,11 +60,11 @@ class MlflowTracking:
         # Here, once, before any worker exists: two processes creating one SQLite database race.
         prepare(options.tracking_uri, options.experiment)
 
-    def finished(self, trial_ids: Sequence[str]) -> Mapping[str, str]:
-        """Trial id -> run id, of those that have a result."""
+    def finished(self, trial_ids: Sequence[str], sweep_id: str | None) -> Mapping[str, str]:
+        """Trial id -> run id, of those that have a result; in one sweep, or in any."""
         from harness.tracking.results import finished_trials
 
-        return finished_trials(self._options.tracking_uri, self._options.experiment, trial_ids)
+        return finished_trials(self._options.tracking_uri, self._options.experiment, trial_ids, sweep_id)
 
     @contextlib.contextmanager
     def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], Progress]]:

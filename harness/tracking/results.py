@@ -117,8 +117,13 @@ def list_sweeps(tracking_uri: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def finished_trials(tracking_uri: str, experiment: str, trial_ids: Collection[str]) -> dict[str, str]:
-    """Trial id -> run id of the newest run that has a result, for those of the trials that have one anywhere."""
+def finished_trials(
+    tracking_uri: str, experiment: str, trial_ids: Collection[str], sweep_id: str | None = None
+) -> dict[str, str]:
+    """Trial id -> run id of the newest run that has a result, for those of the trials that have one.
+
+    In the sweep of an id; anywhere in the experiment where none is given.
+    """
     from harness.tracking.mlflow_store import record
 
     reader = _reader(tracking_uri)
@@ -128,6 +133,7 @@ def finished_trials(tracking_uri: str, experiment: str, trial_ids: Collection[st
     wanted = set(trial_ids)
     newest: dict[str, str] = {}
     query = f"tags.`{Tag.KIND}` = '{KIND_TRIAL}' and attributes.status = 'FINISHED'"
+    query += "" if sweep_id is None else f" and tags.`{Tag.SWEEP_ID}` = '{sweep_id}'"
     for run in map(record, reader.search([experiment_id], query, newest_first=True)):
         trial_id = run.tags.get(Tag.TRIAL_ID, "")
         if trial_id in wanted and _is_result(run):

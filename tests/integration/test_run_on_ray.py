@@ -90,13 +90,30 @@ def test_a_killed_worker_costs_an_attempt_and_changes_no_number(bench: Any, undi
     _, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     ends = bench.ends()
-    assert sum(not ended.final for ended in ends) == 1, "one attempt was lost with the worker"
+    (lost,) = [ended for ended in ends if not ended.final]
+    assert re.match(r"rank 0( on [0-9.]+)? of its group died: ", lost.reason)
     final = [ended.trial_id for ended in ends if ended.final]
     assert len(final) == len(set(final)) == TRIALS
     assert max(ended.attempt for ended in ends) == 2
     assert bench.final_numbers() == undisturbed.final_numbers()
     assert bench.curves() == undisturbed.curves()
     assert [run.info.status for run in children(bench.folder)] == ["FINISHED"] * TRIALS
+
+
+def test_a_worker_that_stands_still_is_killed_and_its_trial_goes_on_from_the_checkpoint(
+    bench: Any, undisturbed: Any
+) -> None:
+    """SIGSTOP is the worst hang there is: the process answers nobody, and no step of it ever ends."""
+    process = bench.start("run", "small.yaml", "--no-report", "--stall-timeout", "15s")
+    bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
+    bench.training_workers(process)[0].suspend()
+    _, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+    (lost,) = [ended for ended in bench.ends() if not ended.final]
+    assert (lost.outcome, lost.attempt) == (Outcome.FAILED, 1)
+    assert "no step ended for 15 s" in lost.reason
+    assert bench.final_numbers() == undisturbed.final_numbers()
+    assert bench.curves() == undisturbed.curves()
 
 
 def test_ctrl_c_stops_and_the_same_command_goes_on_from_the_checkpoints(bench: Any, undisturbed: Any) -> None:

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 import torch
 
 from harness.cluster.group_host import RAY_TRAIN_SETTINGS
-from harness.cluster.queue import Job, Shape
+from harness.cluster.queue import Job, Limits, Shape
 from harness.cluster.session import connected
 from harness.cluster.sweep import queue_actor
 from harness.cluster.worker_group import GroupSettings, fit
@@ -67,7 +67,7 @@ def fit_events(trials: int, folder: Path) -> tuple[list[Event], float]:
     sweep = SweepFolder(folder)
     sweep.make()
     jobs = [Job(trial=a_trial(seed), shape=SHAPE, cost=1.0) for seed in range(trials)]
-    queue = queue_actor(jobs, sweep.outbox, 1)
+    queue = queue_actor(jobs, sweep.outbox, Limits(max_attempts=1))
     began = time.monotonic()
     fit("group", SHAPE, queue, GroupSettings(folder=folder))
     return [event for event, _ in Outbox(sweep.outbox).read()], time.monotonic() - began

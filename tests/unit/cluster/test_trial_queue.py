@@ -7,38 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from harness.cluster.queue import Job, Lease, LeaseLost, Shape, TrialQueue
+from harness.cluster.queue import Lease, LeaseLost, Limits, Shape, TrialQueue
 from harness.errors import StorageError
 from harness.events import EpochEnded, Event, TrialEnded
 from harness.schema import Outcome
-from harness.trial import Scale, Trial
-from models import MODELS
-from workloads.datasets import DATASETS
-from workloads.recipes import RECIPES
-
-ONE = Shape(workers=1, device="cpu", cpus_per_worker=1, gpus_per_worker=0.0)
-TWO = replace(ONE, workers=2)
-
-
-def a_trial(depth: int = 8, seed: int = 0) -> Trial:
-    return Trial(
-        model=MODELS["resnet_cifar"](depth=depth),
-        dataset=DATASETS["digits"](),
-        recipe=RECIPES["quick"],
-        scale=Scale(),
-        seed=seed,
-        fingerprint="f",
-        label=f"resnet-{depth}",
-    )
-
-
-def jobs(*trials: Trial, shape: Shape = ONE) -> list[Job]:
-    return [Job(trial=trial, shape=shape, cost=float(trial.model.depth)) for trial in trials]  # type: ignore[attr-defined]
+from harness.trial import Trial
+from tests.unit.cluster.trials import ONE, TWO, Clock, a_trial, jobs
 
 
 def a_queue(*trials: Trial, max_attempts: int = 3) -> tuple[TrialQueue, list[Event]]:
     record: list[Event] = []
-    return TrialQueue(jobs(*trials), record.append, max_attempts), record
+    return TrialQueue(jobs(*trials), record.append, Limits(max_attempts=max_attempts)), record
 
 
 def finished(lease: Lease) -> TrialEnded:
@@ -127,7 +106,7 @@ def test_a_group_given_up_for_dead_can_neither_write_nor_end_its_old_trial() -> 
 
 def test_attempts_of_earlier_executions_count_for_the_number_and_not_against_the_limit() -> None:
     job = replace(jobs(a_trial())[0], attempts_before=5)
-    queue = TrialQueue([job], lambda event: None, max_attempts=2)
+    queue = TrialQueue([job], lambda event: None, Limits(max_attempts=2))
     first = leased(queue)
     queue.end("g", failed(first))
     second = leased(queue)
@@ -243,3 +222,94 @@ def test_a_thousand_trials_start_in_order_of_cost_but_for_the_seeds_of_one_cell_
     final = [event.trial_id for event in record if isinstance(event, TrialEnded) and event.final]
     assert sorted(final) == sorted(costs)
     assert queue.snapshot().done
+
+
+def a_watched_queue(*trials: Trial, **limits: float) -> tuple[TrialQueue, list[Event], Clock]:
+    record: list[Event] = []
+    clock = Clock()
+    return TrialQueue(jobs(*trials), record.append, Limits(**limits), clock), record, clock  # type: ignore[arg-type]
+
+
+def test_a_trial_that_stands_still_is_ended_and_leased_again_and_its_group_named() -> None:
+    queue, record, clock = a_watched_queue(a_trial(44), stall_timeout_s=60.0)
+    stuck = leased(queue, "stuck")
+    queue.pulse("stuck", 17)
+    clock.now_s += 61
+    queue.pulse("stuck", 17)  # the process answers, but no step has ended
+    assert queue.expire() == ("stuck",)
+    (ended,) = record
+    assert isinstance(ended, TrialEnded)
+    assert (ended.outcome, ended.final) == (Outcome.FAILED, False)
+    assert "no step ended for 60 s" in ended.reason
+    again = leased(queue, "heir")
+    assert (again.trial, again.attempt) == (stuck.trial, 2)
+    with pytest.raises(LeaseLost):
+        queue.end("stuck", finished(stuck))
+
+
+def test_a_slow_trial_whose_steps_go_on_does_not_hang() -> None:
+    queue, record, clock = a_watched_queue(a_trial(44), stall_timeout_s=60.0)
+    leased(queue)
+    for step in range(10):
+        clock.now_s += 59
+        queue.pulse("g", step)
+        assert queue.expire() == ()
+    assert record == []
+
+
+def test_a_group_that_says_nothing_at_all_hangs_and_an_event_is_a_sign_of_life() -> None:
+    queue, _, clock = a_watched_queue(a_trial(44), stall_timeout_s=60.0)
+    lease = leased(queue)
+    clock.now_s += 59
+    queue.emit("g", EpochEnded(trial_id=lease.trial.id, attempt=1, epoch=1, values={}))
+    clock.now_s += 59
+    assert queue.expire() == ()
+    clock.now_s += 2
+    assert queue.expire() == ("g",)
+
+
+def test_a_trial_out_of_time_in_a_step_that_never_ends_is_timed_out_for_good() -> None:
+    queue, record, clock = a_watched_queue(a_trial(44), trial_timeout_s=600.0, grace_s=30.0)
+    leased(queue)
+    clock.now_s += 629
+    assert queue.expire() == ()  # it may still end by itself, with a checkpoint
+    clock.now_s += 2
+    assert queue.expire() == ("g",)
+    (ended,) = record
+    assert isinstance(ended, TrialEnded)
+    assert (ended.outcome, ended.final) == (Outcome.TIMED_OUT, True)
+    assert "600 s" in ended.reason
+    assert queue.snapshot().done
+
+
+def test_each_attempt_has_the_time_of_a_whole_trial() -> None:
+    queue, _, clock = a_watched_queue(a_trial(44), trial_timeout_s=600.0)
+    leased(queue)
+    clock.now_s += 500
+    queue.join("g")
+    leased(queue)
+    clock.now_s += 500
+    assert queue.expire() == ()
+
+
+def test_a_group_says_by_what_its_workers_can_be_killed_and_the_newest_word_counts() -> None:
+    queue, _ = a_queue(a_trial())
+    for rank, member in ((0, "a"), (1, "b"), (0, "c")):
+        queue.enlist("g", rank, member)
+    assert queue.members("g") == ("c", "b")
+    assert queue.members("another") == ()
+
+
+def test_the_reason_why_a_group_was_lost_becomes_that_of_its_trial() -> None:
+    queue, record = a_queue(a_trial(44), a_trial(32))
+    leased(queue)
+    queue.lost("g", "worker 1 on beta was killed")
+    queue.join("g")
+    leased(queue)
+    queue.lost("g", "beta ran out of memory", True)
+    queue.join("g")
+    ends = [event for event in record if isinstance(event, TrialEnded)]
+    assert [(end.outcome, end.final, end.reason) for end in ends] == [
+        (Outcome.FAILED, False, "worker 1 on beta was killed"),
+        (Outcome.OUT_OF_MEMORY, True, "beta ran out of memory"),
+    ]

@@ -1,8 +1,12 @@
 """One attempt at a trial: what it emits, how it ends, and that nothing leaks into the next."""
 
 import csv
+import dataclasses
+import errno
 import json
 import math
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,8 +16,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+import harness.engine.checkpoint
 import harness.engine.run
 from harness.engine import attempt_trial, run_trial
+from harness.engine.failure import failure
 from harness.engine.process import node_layout
 from harness.engine.train import Training
 from harness.errors import Stopped
@@ -181,11 +187,15 @@ def test_a_stop_passes_through_an_attempt(recording, make_trial):
 @pytest.mark.parametrize(
     ("error", "outcome", "reason"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory.\n Tried"), Outcome.OUT_OF_MEMORY, "OutOfMemoryError: CUDA out of"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory.\n Tried"),
+            Outcome.OUT_OF_MEMORY,
+            "OutOfMemoryError: CUDA out of memory. Tried",
+        ),
         (
             RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
             Outcome.OUT_OF_MEMORY,
-            "RuntimeError: [enforce fail",
+            "RuntimeError: [enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried",
         ),
         (ZeroDivisionError("one\nline"), Outcome.FAILED, "ZeroDivisionError: one line"),
     ],
@@ -200,11 +210,62 @@ def test_what_goes_wrong_becomes_an_outcome_with_one_line_and_a_trace(
     recorded = recording()
     ended = attempt_trial(make_trial(), recorded.context)
     assert ended.outcome is outcome
-    assert ended.reason.startswith(reason)
-    assert "\n" not in ended.reason
+    trace = recorded.context.folder / "trace-1.txt"
+    if outcome is Outcome.OUT_OF_MEMORY:
+        peak, _, rest = ended.reason.partition("; ")
+        assert 0.01 < float(peak.removeprefix("peak of ").removesuffix(" GiB in the process")) < 1000
+    else:
+        rest = ended.reason
+    assert rest == f"{reason} (rank 0 on {socket.gethostname()}; see {trace})"
     assert [type(event) for event in recorded.events] == [TrialStarted, ArtifactWritten]
-    assert recorded.events[1].path == "trace.txt"
-    assert type(error).__name__ in (recorded.context.folder / "trace.txt").read_text()
+    assert recorded.events[1].path == "trace-1.txt"
+    assert type(error).__name__ in trace.read_text()
+    assert f"attempt 1, rank 0 of 1 on {socket.gethostname()}" in trace.read_text()
+
+
+def test_the_first_rank_that_fails_writes_the_trace_and_each_attempt_has_its_own(recording, make_trial):
+    trial, recorded = make_trial(), recording()
+    ranks = [dataclasses.replace(recorded.context, rank=rank, world_size=2) for rank in range(2)]
+    first = failure(ZeroDivisionError("the cause"), trial, ranks[1])
+    failure(RuntimeError("connection closed by peer"), trial, ranks[0])
+    failure(ValueError("another"), trial, dataclasses.replace(ranks[0], attempt=2))
+    traces = {path.name: path.read_text() for path in recorded.context.folder.glob("trace*")}
+    assert set(traces) == {"trace-1.txt", "trace-2.txt"}
+    assert "the cause" in traces["trace-1.txt"]
+    assert "rank 1 of 2" in traces["trace-1.txt"]
+    assert "closed by peer" not in traces["trace-1.txt"]
+    assert f"rank 1 on {socket.gethostname()}" in first.reason
+    assert [event.path for event in recorded.events] == ["trace-1.txt", "trace-2.txt"]
+
+
+def test_a_full_disk_fails_the_trial_with_that_reason_and_keeps_what_was_emitted(recording, make_trial, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def open_unless_new(path, mode="r", *rest, **named):
+        return full() if mode == "x" else real(path, mode, *rest, **named)
+
+    real = Path.open
+    recorded = recording(checkpoint_interval_s=1e9)
+    monkeypatch.setattr(harness.engine.run, "write_atomic", full)
+    monkeypatch.setattr(Path, "open", open_unless_new)
+    ended = attempt_trial(make_trial(), recorded.context)
+    assert ended.outcome is Outcome.FAILED
+    assert ended.reason.startswith("OSError: [Errno 28] No space left on device")
+    assert "its trace cannot be written" in ended.reason
+    assert [type(event) for event in recorded.events] == [TrialStarted, EpochEnded, EpochEnded]
+
+
+def test_a_checkpoint_that_does_not_fit_says_which_and_what_to_do(recording, make_trial, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(harness.engine.checkpoint, "write_atomic", full)
+    ended = attempt_trial(make_trial(), recording(checkpoint_every_steps=4).context)
+    assert re.match(
+        "StorageError: checkpoint .*000000-00000004.checkpoint cannot be written: No space left on device; make room",
+        ended.reason,
+    )
 
 
 def test_memory_that_does_not_exist_is_out_of_memory_and_not_a_failure(recording, make_trial, monkeypatch):
@@ -215,7 +276,9 @@ def test_memory_that_does_not_exist_is_out_of_memory_and_not_a_failure(recording
 def test_a_batch_larger_than_the_data_set_fails_with_the_reason(recording, make_trial):
     ended = attempt_trial(make_trial(batch_size=2000), recording().context)
     assert ended.outcome is Outcome.FAILED
-    assert ended.reason == "ValueError: batch_size is 2000, but there are only 1442 training images"
+    assert ended.reason.startswith(
+        "ValueError: batch_size is 2000, but there are only 1442 training images (rank 0 on "
+    )
 
 
 def test_the_tags_say_what_the_trial_ran_on(recording, make_trial):

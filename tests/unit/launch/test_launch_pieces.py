@@ -131,17 +131,16 @@ def test_a_later_signal_ends_the_process_at_once_and_an_echo_of_the_first_does_n
     assert (done.returncode, done.stdout) == (130, "still here\n")
 
 
-def test_the_device_auto_is_a_gpu_where_there_is_one() -> None:
-    scale = Scale(workers=2, gpus_per_worker=0.5)
+def test_a_shape_takes_shares_of_gpus_only_where_the_device_is_one() -> None:
+    scale = Scale(workers=2, gpus_per_worker=0.5, device="cuda")
     on_gpus = Shape(workers=2, device="cuda", cpus_per_worker=1, gpus_per_worker=0.5)
-    assert shape_of(scale, has_gpus=True) == on_gpus
-    assert shape_of(scale, has_gpus=False) == replace(on_gpus, device="cpu", gpus_per_worker=0.0)
-    assert shape_of(replace(scale, device="cuda"), has_gpus=False) == on_gpus
+    assert shape_of(scale) == on_gpus
+    assert shape_of(replace(scale, device="cpu")) == replace(on_gpus, device="cpu", gpus_per_worker=0.0)
 
 
 def test_only_a_group_of_several_workers_can_be_spread() -> None:
-    assert shape_of(Scale(workers=2, placement="spread"), has_gpus=False).placement == "spread"
-    assert shape_of(Scale(placement="spread"), has_gpus=False) == shape_of(Scale(), has_gpus=False)
+    assert shape_of(Scale(workers=2, placement="spread", device="cpu")).placement == "spread"
+    assert shape_of(Scale(placement="spread", device="cpu")) == shape_of(Scale(device="cpu"))
 
 
 def test_the_state_of_a_checkout_is_its_commit_and_whether_tracked_files_changed(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""What went wrong in a trial: as an outcome with a one-line reason, and a trace that names rank and node."""
+
+from __future__ import annotations
+
+import re
+import resource
+import socket
+import traceback
+
+import torch
+
+from harness.engine.context import TrialContext
+from harness.engine.process import memory_peak_gib
+from harness.events import ArtifactWritten, TrialEnded
+from harness.schema import Outcome, trace_artifact
+from harness.trial import Trial
+
+MOST_CAUSE_CHARS = 300
+
+
+def failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded:
+    """Record what a rank has caught. The first rank of an attempt that fails writes the trace, and sends it.
+
+    Those that fail after it mostly say that the first one left a collective.
+    """
+    outcome = Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED
+    cause = f"{type(error).__name__}: {' '.join(str(error).split())}"[:MOST_CAUSE_CHARS]
+    if outcome is Outcome.OUT_OF_MEMORY:
+        cause = f"{_peak(context)}; {cause}"
+    reason = f"{cause} (rank {context.rank} on {socket.gethostname()}; {_keep_trace(error, trial, context)})"
+    return TrialEnded(trial_id=trial.id, attempt=context.attempt, outcome=outcome, reason=reason)
+
+
+def _keep_trace(error: Exception, trial: Trial, context: TrialContext) -> str:
+    """Where the trace is, or why there is none."""
+    name = trace_artifact(context.attempt)
+    path = context.folder / name
+    where = f"rank {context.rank} of {context.world_size} on {socket.gethostname()}"
+    head = f"{trial.name} ({trial.id}), attempt {context.attempt}, {where}\n\n"
+    try:
+        context.folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x") as file:
+            file.write(head + "".join(traceback.format_exception(error)))
+    except FileExistsError:
+        return f"see {path}"
+    except OSError as refused:
+        return f"its trace cannot be written: {refused.strerror}"
+    context.emit(ArtifactWritten(trial_id=trial.id, attempt=context.attempt, path=name))
+    return f"see {path}"
+
+
+def _peak(context: TrialContext) -> str:
+    """The most memory that was in use: of the device where it counts that, else of the process."""
+    peak = memory_peak_gib(context.device)
+    if peak is not None:
+        return f"peak of {peak:.2f} GiB allocated"
+    return f"peak of {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB in the process"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # On the host torch raises a bare RuntimeError.
+    return isinstance(error, RuntimeError) and bool(re.search("DefaultCPUAllocator.*allocate memory", str(error)))

@@ -1,0 +1,56 @@
+"""Which execution of a workload is the current one: the first, or the newest that was started with `--fresh`.
+
+A file beside the sweep's folders names it, so that the plain command goes on with what `--fresh` began.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from pathlib import Path
+
+from harness.errors import StorageError
+from harness.storage import write_atomic
+
+FIRST = ""
+"""The generation that no `--fresh` started: the one that shares results with other sweeps."""
+
+
+def new() -> str:
+    """A generation that never came before."""
+    return uuid.uuid4().hex
+
+
+def current(storage: Path, sweep: str) -> str:
+    """The generation that `keep` kept last for a sweep; the first where there is none.
+
+    Raises:
+        StorageError: the file cannot be read, or is none of ours.
+    """
+    path = _path(storage, sweep)
+    try:
+        found = path.read_text().strip()
+    except FileNotFoundError:
+        return FIRST
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    if not re.fullmatch("[0-9a-f]{32}", found):
+        raise StorageError(f"{path} does not name a generation; remove it, and the sweep's first one is continued")
+    return found
+
+
+def keep(storage: Path, sweep: str, generation: str) -> None:
+    """Make a generation the current one.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    path = _path(storage, sweep)
+    try:
+        write_atomic(path, f"{generation}\n".encode())
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _path(storage: Path, sweep: str) -> Path:
+    return storage / f"{sweep}.generation"
