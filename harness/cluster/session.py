@@ -70,7 +70,7 @@ def _start_local() -> None:
             logging_level=logging.ERROR,
             object_store_memory=LOCAL_OBJECT_STORE_BYTES,
         )
-    except Exception as error:  # noqa: BLE001  Ray raises a bare Exception where its processes take too long to start
+    except Exception as error:  # Ray raises a bare Exception where its processes take too long to start
         raise ClusterUnreachable(
             f"a local Ray does not start: {_first_line(error)} Its logs are in /tmp/ray/session_latest/logs; "
             "a machine that is busy or short of memory may need another try, or --launcher inline"

@@ -155,7 +155,8 @@ def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
     where = f"rank {rank}" + (f" on {node[1]}" if node else "")
     out_of_memory = isinstance(cause, ray.exceptions.OutOfMemoryError)
     what = "was killed for lack of memory" if out_of_memory else "died" if dead else "failed"
-    return f"{where} of its group {what}: {first_cause(cause)}"[:500], out_of_memory
+    why = first_cause(cause).partition(" Some common causes include")[0]  # Ray's advice, the same each time
+    return f"{where} of its group {what}: {why}"[:500], out_of_memory
 
 
 def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None:

@@ -12,6 +12,7 @@ from harness.cluster.worker_group import loss_of
 DIED = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: RayTrainWorker\n\tpid: 4711\n"
     "\tnamespace: n\n\tip: 10.0.0.2\nThe actor is dead because its worker process has died. Exit code -9."
+    " Some common causes include: many."
 )
 
 
@@ -39,6 +40,7 @@ def test_a_dead_worker_is_named_by_rank_node_and_cause() -> None:
     for word in ("rank 1 on 10.0.0.2", "died", "Exit code -9"):
         assert word in reason
     assert "\n" not in reason
+    assert "common causes" not in reason
 
 
 def test_the_worker_that_died_explains_more_than_those_that_waited_for_it() -> None:
