@@ -63,8 +63,9 @@ class Reference:
 
 
 def ledger_of(trial: Trial) -> Ledger:
-    """The ledger of a trial's cell."""
-    references = list(references_for(trial.model, _name_of(trial)))
+    """The ledger of a trial's cell. One that is only timed trains nothing that a paper trained."""
+    trains = trial.measure == "training"
+    references = list(references_for(trial.model, _name_of(trial))) if trains else []
     found = [(reference, tuple(_deviations(trial, reference))) for reference in references]
     if not found:
         return Ledger(cell_id=trial.cell_id, label=trial.label, source=None, deviations=())

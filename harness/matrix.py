@@ -45,6 +45,7 @@ def expand(workload: Workload, fingerprints: Mapping[DatasetSpec, str]) -> tuple
             fingerprint=fingerprints[cell.dataset],
             label=f"{labels[cell]} {scale_labels[scale]}".rstrip(),
             keep_weights=workload.keep == "weights",
+            measure=workload.measure,
         )
         for cell, scale in itertools.product(workload.cells, workload.scales)
         for seed in workload.seeds

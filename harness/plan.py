@@ -225,6 +225,7 @@ def _costs(workload: Workload, trials: Iterable[Trial], count: Count) -> dict[tu
 
 def _plan_trial(trial: Trial, cost: Cost, done: Mapping[str, str]) -> TrialPlan:
     epochs, data, views = trial.schedule.epochs, trial.dataset, VIEWS[trial.recipe.evaluation]
+    evaluate_flops = round(2 * cost.macs * ((epochs + views) * data.test_images + data.train_images))
     trial_id = trial.id
     return TrialPlan(
         trial_id=trial_id,
@@ -235,7 +236,7 @@ def _plan_trial(trial: Trial, cost: Cost, done: Mapping[str, str]) -> TrialPlan:
         macs=cost.macs,
         train_flops_per_image=cost.train_flops_per_image,
         train_flops=trial.train_images * cost.train_flops_per_image,
-        evaluate_flops=round(2 * cost.macs * ((epochs + views) * data.test_images + data.train_images)),
+        evaluate_flops=evaluate_flops if trial.measure == "training" else 0,
         run_id=done.get(trial_id),
     )
 

@@ -93,6 +93,13 @@ def _ladder() -> Iterator[Metric]:
         yield Metric(key=key, unit="s", label=f"{label}, evaluation included", better="lower")
 
 
+def _share(key: str, label: str) -> Iterator[Metric]:
+    """A share of the step with the ends of its 95 % interval."""
+    yield Metric(key=key, unit="%", label=label, better="lower")
+    yield Metric(key=f"{key}_low", unit="%", label=f"{label}, lower end of the 95 % interval")
+    yield Metric(key=f"{key}_high", unit="%", label=f"{label}, upper end of the 95 % interval")
+
+
 def _table(*metrics: Metric) -> dict[str, Metric]:
     return {metric.key: metric for metric in metrics}
 
@@ -124,6 +131,29 @@ METRICS = _table(
     Metric(key="speed/steps_timed", unit="steps", label="Steps timed"),
     Metric(key="speed/train_flops_per_s", unit="FLOP/s", label="Training FLOPs per second", better="higher"),
     Metric(key="speed/mfu_pct", unit="%", label="Model FLOPs utilization", better="higher"),
+    Metric(key="speed/measured_peak_pct", unit="%", label="Share of the measured peak", better="higher"),
+    Metric(key="speed/block_images_per_s_p5", unit="images/s", label="Speed of 10 steps, 5th percentile"),
+    Metric(key="speed/block_images_per_s_p50", unit="images/s", label="Speed of 10 steps, median", better="higher"),
+    Metric(key="speed/block_images_per_s_p95", unit="images/s", label="Speed of 10 steps, 95th percentile"),
+    Metric(key="speed/warmup_steps", unit="steps", label="Steps before the timed ones"),
+    Metric(key="speed/warmed_up", unit="", label="Whether the steps were steady before they were timed: 1 or 0"),
+    Metric(key="speed/drift_pct", unit="%", label="Step time, first fifth over second half, less 100 %"),
+    Metric(key="speed/settled", unit="", label="Whether the speed no longer changed while it was timed: 1 or 0"),
+    Metric(key="parts/forward_ms", unit="ms", label="Forward pass", better="lower"),
+    Metric(key="parts/backward_ms", unit="ms", label="Backward pass", better="lower"),
+    Metric(key="parts/optimizer_ms", unit="ms", label="Optimizer", better="lower"),
+    Metric(key="parts/compute_ms", unit="ms", label="Step on a batch that lies on the device, alone", better="lower"),
+    Metric(key="parts/data_ms", unit="ms", label="Step on real batches, alone", better="lower"),
+    Metric(key="parts/whole_ms", unit="ms", label="Step on real batches with all workers", better="lower"),
+    *_share("parts/data_stall_pct", "Data stall"),
+    *_share("parts/communication_pct", "Exposed communication"),
+    *_share("parts/straggler_pct", "What the fastest worker would wait for the slowest"),
+    Metric(key="parts/slowest_rank", unit="", label="The slowest worker's rank"),
+    Metric(key="roofline/flops_per_byte", unit="FLOP/byte", label="Arithmetic intensity of a training step"),
+    Metric(key="roofline/ridge_flops_per_byte", unit="FLOP/byte", label="Intensity from which arithmetic binds"),
+    Metric(key="roofline/attainable_pct", unit="%", label="Share of the roof that binds", better="higher"),
+    Metric(key="device/matmul_flops_per_s", unit="FLOP/s", label="Measured peak, matrix products"),
+    Metric(key="device/copy_bytes_per_s", unit="byte/s", label="Measured peak, memory copies"),
     Metric(key="time/total_s", unit="s", label="Trial time, everything", better="lower"),
     Metric(key="time/evaluate_s", unit="s", label="Time in evaluation", better="lower"),
     Metric(key="data/corrupt_images", unit="images", label="Images that could not be decoded", better="lower"),

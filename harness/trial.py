@@ -18,6 +18,8 @@ from workloads.recipes import Recipe
 from workloads.schedule import Schedule
 
 Scalar = str | int | float | bool | None
+Measure = Literal["training", "throughput"]
+"""What a trial is for: training trains and evaluates a network; throughput times its steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Trial:
     """What tells this cell from the others of its sweep, for people: `resnet-20-A`. Not part of the id."""
     keep_weights: bool = False
     """Whether the final weights stay in the trial's folder. Not part of the id: it decides no result."""
+    measure: Measure = "training"
 
     @cached_property
     def id(self) -> str:
@@ -79,8 +82,20 @@ class Trial:
     def settings(self) -> dict[str, Scalar]:
         """The resolved settings, flat: `model.depth`, `recipe.lr`, ...: MLflow's params and the digest's input.
 
-        How many cores or which share of a GPU a worker gets, and where, is left out: it decides the speed alone.
+        How many cores or which share of a GPU a worker gets, and where, decides the speed alone: it is left out of
+        training trials, and part of timing trials.
         """
+        return self._of_result() | (self._of_speed() if self.measure == "throughput" else {})
+
+    def _of_speed(self) -> dict[str, Scalar]:
+        return {
+            "measure": self.measure,
+            "scale.cpus_per_worker": self.scale.cpus_per_worker,
+            "scale.gpus_per_worker": self.scale.gpus_per_worker,
+            "scale.placement": self.scale.placement,
+        }
+
+    def _of_result(self) -> dict[str, Scalar]:
         return {
             "model.name": _name_of(self.model, MODELS),
             **_flat("model", asdict(self.model)),

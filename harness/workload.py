@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from harness.trial import Scale
+from harness.trial import Measure, Scale
 from harness.workload_fields import Axes, FileFields, as_block, axes_of, read
 from harness.workload_file import read_text
-from harness.workload_fit import NetworkCell, check_fit
+from harness.workload_fit import NetworkCell, check_fit, check_timed
 from harness.workload_source import Mistakes, Place, parse, show, suggest
 from models import MODELS
 from models.spec import ModelSpec
@@ -45,6 +45,8 @@ class Workload:
     seeds: tuple[int, ...]
     claims: tuple[str, ...]
     """Ids of published statements to check; `check_claims` holds them against those that exist."""
+    measure: Measure
+    """What every trial is for."""
     audit: Literal["strict", "warn"]
     """What to do where a network's size differs from the published one."""
     isolation: Literal["group", "process"]
@@ -104,13 +106,18 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
     _check_count(sum(map(_count, blocks)) * len(scales) * len(fields.seeds), (), mistakes)
     mistakes.check()
     cells = tuple(dict.fromkeys(cell for block in blocks for cell in itertools.starmap(NetworkCell, _cells(block))))
-    check_fit(cells, scales, {recipe: block.place for block in reversed(blocks) for recipe in block.recipes}, mistakes)
+    places = {recipe: block.place for block in reversed(blocks) for recipe in block.recipes}
+    check_fit(cells, scales, places, mistakes)
+    if fields.measure == "throughput":
+        check_timed(cells, places, mistakes)
+        _check_no_claims(fields, mistakes)
     mistakes.check()
     settings = {
         "name",
         "description",
         "seeds",
         "claims",
+        "measure",
         "audit",
         "isolation",
         "keep",
@@ -158,6 +165,13 @@ def fingerprints(workload: Workload) -> dict[DatasetSpec, str]:
             mistakes.add(("dataset",), f"the data set cannot be used: {error}")
     mistakes.check()
     return digests
+
+
+def _check_no_claims(fields: FileFields, mistakes: Mistakes) -> None:
+    if fields.claims:
+        mistakes.add(
+            ("claims",), "claims are about trained networks; measure: throughput trains none, so leave them out"
+        )
 
 
 class _Block(NamedTuple):

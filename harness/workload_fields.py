@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from harness.trial import Measure
 from harness.workload_source import Mistakes, Place, show, suggest
 
 Axes = dict[str, tuple[Any, ...]]
@@ -96,6 +97,7 @@ class FileFields(_Fields):
         AfterValidator(_distinct),
     ]
     claims: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_distinct)] = ()
+    measure: Measure = "training"
     audit: Literal["strict", "warn"] = "strict"
     isolation: Literal["group", "process"] = "group"
     keep: Literal["nothing", "weights"] = "nothing"

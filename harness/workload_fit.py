@@ -51,6 +51,26 @@ def check_fit(
                 mistakes.add((*places[recipe], *_blamed(str(error))), str(error))
 
 
+FEWEST_TIMED, MOST_TIMED = 20, 10_000
+"""Steps of a timing trial: fewer leave no interval, and more are the length of a training by mistake."""
+
+
+def check_timed(cells: Sequence[NetworkCell], places: Mapping[Recipe, Place], mistakes: Mistakes) -> None:
+    """Note the recipes whose length is none that one would time. Arguments as of `check_fit`."""
+    for recipe, dataset in dict.fromkeys((cell.recipe, cell.dataset) for cell in cells):
+        try:
+            steps = Schedule.of(recipe, dataset.train_images).steps
+        except (OSError, ValueError):
+            continue  # noted already, or its files are to be counted and are not there
+        if not FEWEST_TIMED <= steps <= MOST_TIMED:
+            unit = "epochs" if recipe.iterations is None else "iterations"
+            message = (
+                f"{unit} is {getattr(recipe, unit)}, {steps:,} steps: measure: throughput times every one of them, "
+                f"and takes {FEWEST_TIMED} to {MOST_TIMED:,}; give iterations"
+            )
+            mistakes.add((*places[recipe], unit), message)
+
+
 def _check_schedule(recipe: Recipe, dataset: DatasetSpec) -> None:
     try:
         train_images = dataset.train_images

@@ -194,6 +194,8 @@ _HE_2015_IMAGENET = Recipe(
 RECIPES: dict[str, Recipe] = {
     # For small machines.
     "quick": Recipe(epochs=12, batch_size=64, lr=0.1, schedule="linear", warmup_fraction=0.25),
+    # For `measure: throughput`: its length is the number of steps that are timed.
+    "timing": Recipe(iterations=200, batch_size=256, lr=0.01, schedule="constant"),
     # He 2015 (arXiv 1512.03385), section 4.2; its 110 layers start at a tenth of the rate.
     "he2015-cifar": _HE_2015_CIFAR,
     "he2015-cifar-110": dataclasses.replace(

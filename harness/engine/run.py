@@ -13,6 +13,7 @@ from harness.engine.milestones import as_results
 from harness.engine.process import describe_workers, prepare_process
 from harness.engine.record import Column, steps_csv
 from harness.engine.results import ended, memory_results, model_results, speed_results
+from harness.engine.throughput import time_trial
 from harness.engine.train import TimedOut, Training
 from harness.engine.weights import write_weights
 from harness.errors import Stopped
@@ -39,7 +40,7 @@ def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
 
 
 def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
-    """Train and evaluate one trial, or the rest of it where a checkpoint is found.
+    """Train and evaluate one trial, or the rest of it where a checkpoint is found. `time_trial` times one.
 
     Every worker of the group calls this with its own context, and every one gets the same value back. Rank 0 emits
     `TrialStarted`, `EpochEnded` and `ArtifactWritten`; the returned `TrialEnded` is the caller's to deliver, and only
@@ -52,6 +53,8 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
         Stopped: `context.stop_requested` said so; a checkpoint is written.
         ValueError: the batch cannot be shared by the workers, or is larger than the data set.
     """
+    if trial.measure == "throughput":
+        return time_trial(trial, context)
     started = time.perf_counter()
     prepare_process(trial, context.device)
     checkpoint = _start(trial, context)

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
-from harness.engine import TrialContext
+from harness.engine import TrialContext, attempt_trial
 from harness.engine.process import prepare_process
+from harness.engine.step import Stepper
 from harness.engine.train import Training
 from harness.events import EpochEnded
+from harness.measure.peak_cache import MeasuredPeak
 from harness.trial import Scale, Trial
 from models import MODELS
 from workloads.datasets import DATASETS
@@ -85,6 +88,57 @@ def weights_after_50_steps(context: TrialContext, **scale) -> dict[str, torch.Te
     return dict(training.module.named_parameters())
 
 
+PEAK = MeasuredPeak(
+    device="simulated",
+    precision="fp32",
+    matmul_flops_per_s=1e12,
+    matmul_low=1e12,
+    copy_bytes_per_s=1e11,
+    copy_low=1e11,
+    n=1,
+    torch_version="",
+)
+
+
+class Time:
+    """Stands in for the module `time`; it only moves when something is planted on it."""
+
+    def __init__(self):
+        self.now_s = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def passes(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def simulated_time(replace, phases_s: dict[str, float], *, communication_s: float = 0.0) -> Time:
+    """Each phase of a step takes its time, and so does each message with gradients; nothing else takes any."""
+    time = Time()
+    for module in ("timing", "watch", "throughput", "requests"):
+        replace(f"harness.engine.{module}.time", time)
+    replace("harness.engine.roofs.measured_peak", lambda device, precision: PEAK)
+    plain = Stepper.__init__
+
+    def planted(self, *args, passed=lambda phase: None, **settings):
+        def takes(phase):
+            time.passes(phases_s[phase])
+            passed(phase)
+
+        plain(self, *args, passed=takes, **settings)
+        if self.network.parallel is not None:
+            self.network.parallel.register_comm_hook(None, averaged)
+
+    def averaged(_state, bucket):
+        time.passes(communication_s)
+        gradients = bucket.buffer().div_(dist.get_world_size())
+        return dist.all_reduce(gradients, async_op=True).get_future().then(lambda future: future.value()[0])
+
+    replace("harness.engine.step.Stepper.__init__", planted)
+    return time
+
+
 @pytest.fixture
 def make_trial():
     return tiny_trial
@@ -105,3 +159,18 @@ def recording(tmp_path):
     """Makes a recording in a folder of its own."""
     count = iter(range(1000))
     return lambda **settings: Recording(tmp_path / str(next(count)), **settings)
+
+
+@pytest.fixture
+def simulate():
+    return simulated_time
+
+
+@pytest.fixture(scope="session")
+def steady(tmp_path_factory):
+    """A timing trial whose forward pass takes 30 ms, backward 40 ms, optimizer 10 ms: its recording and its end."""
+    recorded = Recording(tmp_path_factory.mktemp("steady") / "trial")
+    trial = tiny_trial(epochs=None, iterations=50, warmup_fraction=0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        simulated_time(patch.setattr, {"forward": 0.03, "backward": 0.04, "optimizer": 0.01})
+        return recorded, attempt_trial(dataclasses.replace(trial, measure="throughput"), recorded.context)
