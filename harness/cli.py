@@ -42,6 +42,7 @@ from harness.cli_options import (
     override,
 )
 from harness.cli_output import OutputClosed, emit, emit_json, note
+from harness.cli_report import export, report
 from harness.errors import ExitCode, HarnessError
 
 app = typer.Typer(
@@ -175,27 +176,8 @@ for _command in (submit, status, logs, stop):
     app.command()(_command)
 
 
-@app.command()
-def report(
-    sweep: Annotated[str | None, typer.Argument(help="Name or id, or its beginning; the newest if not given.")] = None,
-    out: Out = Path("out"),
-    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
-    log: Annotated[bool, typer.Option("--log/--no-log", help="Add the report to the sweep's MLflow run.")] = True,
-    json: Json = False,
-) -> None:
-    """Make a sweep's report again.
-
-    From what MLflow holds alone, into a folder of the sweep's name.
-    """
-    from rich.console import Console
-
-    from harness.report import make_report
-
-    name, page = make_report(sweep, out, _resolve(tracking_uri), log=log, show=None if json else Console())
-    if json:
-        emit_json({"sweep": name, "report": str(page)})
-    else:
-        note(f"Report: {page}")
+app.command()(report)
+app.command()(export)
 
 
 @app.command()

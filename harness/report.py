@@ -1,4 +1,4 @@
-"""A sweep's report, from what MLflow holds and nothing else: `harness report`, and the end of `harness run`."""
+"""A sweep's report, from MLflow or a bundle: `harness report`, `harness export`, and the end of `harness run`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from harness.tracking.address import sqlite_path
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from harness.tracking.results import SweepResults
 
 
 def make_report(
@@ -28,20 +30,59 @@ def make_report(
         SweepNotFound: there is none, or several.
         TrackingUnreachable: the store does not answer.
     """
+    results = stored_sweep(tracking_uri, sweep)
+    page = write(results, out, show=show)
+    if log:
+        from harness.tracking.results import log_report
+
+        log_report(tracking_uri, results.run_id, page.parent)
+    return results.name, page
+
+
+def report_of_bundle(bundle: Path, out: Path, *, show: Console | None) -> tuple[str, Path]:
+    """As `make_report`, of a bundle, without any server.
+
+    Raises:
+        BundleError: the folder is none.
+    """
+    from harness.bundle import read_bundle
+
+    results = read_bundle(bundle)
+    return results.name, write(results, out, show=show)
+
+
+def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, Path]:
+    """Write a sweep's results to a bundle; its name, and the bundle's manifest.
+
+    Raises:
+        SweepNotFound, TrackingUnreachable: see `make_report`.
+        StorageError: the folder cannot be written.
+    """
+    from harness.bundle import write_bundle
+
+    results = stored_sweep(tracking_uri, sweep)
+    return results.name, write_bundle(results, out)
+
+
+def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
+    """What a tracking store holds of a sweep; see `load_sweep`."""
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
         raise SweepNotFound(
             f"there is no database {database}; `harness run FILE` makes one, --tracking-uri names another"
         )
-    from harness.tracking.results import load_sweep, log_report
+    from harness.tracking.results import load_sweep
+
+    return load_sweep(tracking_uri, sweep)
+
+
+def write(results: SweepResults, out: Path, *, show: Console | None) -> Path:
+    """Write a report below `out`, print its summary if asked to; the page."""
     from reports.render import write_report
     from reports.terminal import print_summary
     from reports.verdicts import judge
 
-    results = load_sweep(tracking_uri, sweep)
     page = write_report(results, out / results.name)
-    if log:
-        log_report(tracking_uri, results.run_id, page.parent)
     if show is not None:
         print_summary(results, judge(results), show)
-    return results.name, page
+    return page

@@ -1,0 +1,94 @@
+"""What a sweep's results say of the machines and people they came from, taken out before they are given away.
+
+Names of hosts become `host-1`, `host-2`, ...: which trials shared one is kept. Paths and addresses become placeholders.
+Names of devices and versions stay: a number means nothing without them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.schema import Tag
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.tracking.results import SweepResults
+
+ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+")
+"""With its scheme: a tracking server, a bucket, a file."""
+IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?(?![\w.])")
+PATH = re.compile(r"(?<![\w.:/<])~?/(?:[\w.@%+~=-]+/?)+")
+
+_HOSTS, _LAYOUT = "host.names", Tag.GROUP_LAYOUT.value
+_FREE_TEXT = {"reason", _HOSTS, _LAYOUT}
+"""Columns in which a host can be named. Settings and labels are the sweep's own words."""
+_PRIVATE_FACTS = {"host", "user", "cwd", "argv", "storage", "tracking_uri", "address"}
+"""Of the environment: where it was, and no matter of what was measured."""
+
+
+def scrubbed(results: SweepResults) -> SweepResults:
+    """The results without names of hosts, paths and addresses."""
+    hosts = _hosts(results)
+    everything = _cleaner(hosts)
+    environment = {key: value for key, value in results.environment.items() if key not in _PRIVATE_FACTS}
+    return dataclasses.replace(
+        results,
+        description=everything(results.description),
+        workload_text=everything(results.workload_text),
+        plan=_walk(results.plan, _without_places),
+        environment=_walk(environment, everything),
+        trials=_clean_columns(results.trials, everything),
+    )
+
+
+def _hosts(results: SweepResults) -> Sequence[str]:
+    """Every name of a host that the results give, in an order that is always the same."""
+    names = {str(results.environment.get("host") or "")}
+    for column in {_HOSTS} & set(results.trials.columns):
+        names.update(name for text in results.trials[column].dropna() for name in str(text).split())
+    for column in {_LAYOUT} & set(results.trials.columns):
+        parts = (part for text in results.trials[column].dropna() for part in str(text).split(";"))
+        names.update(part.partition(":")[0].strip() for part in parts)
+    return sorted(names - {""})
+
+
+def _cleaner(hosts: Sequence[str]) -> Callable[[str], str]:
+    pseudonyms = {name: f"host-{place}" for place, name in enumerate(hosts, 1)}
+    longest_first = "|".join(re.escape(name) for name in sorted(hosts, key=len, reverse=True))
+    pattern = re.compile(rf"(?<![\w-])(?:{longest_first})(?![\w-])") if hosts else None
+
+    def clean(text: str) -> str:
+        named = text if pattern is None else pattern.sub(lambda found: pseudonyms[found[0]], text)
+        return IPV4.sub("<address>", _without_places(named))
+
+    return clean
+
+
+def _without_places(text: str) -> str:
+    return PATH.sub("<path>", ADDRESS.sub("<address>", text))
+
+
+def _clean_columns(trials: pd.DataFrame, everything: Callable[[str], str]) -> pd.DataFrame:
+    cleaned = {
+        name: trials[name].map(
+            lambda value, clean=everything if name in _FREE_TEXT else _without_places: _walk(value, clean)
+        )
+        for name in trials.columns
+        if any(isinstance(value, str | list | dict) for value in trials[name])
+    }
+    return trials.assign(**{name: column.astype(trials[name].dtype) for name, column in cleaned.items()})
+
+
+def _walk(value: Any, clean: Callable[[str], str]) -> Any:
+    """Every text in a value of nested mappings and lists."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {key: _walk(inner, clean) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_walk(inner, clean) for inner in value]
+    return value
