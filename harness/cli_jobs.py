@@ -73,15 +73,16 @@ def submit(
     from harness.submit.submission import Submission, check_storage, driver_environment
 
     workload = load(file)
-    durations = {
+    given = {
+        "--max-attempts": max_attempts,
         "--trial-timeout": trial_timeout,
         "--stall-timeout": stall_timeout,
         "--checkpoint-every": checkpoint_every,
         "--collective-timeout": collective_timeout,
     }
-    for flag, text in durations.items():
-        duration(flag, text)
-    given = {"--max-attempts": max_attempts, **durations}
+    for flag, text in given.items():
+        if isinstance(text, str):
+            duration(flag, text)  # a slip shows here and not on the cluster
     submission = Submission(
         workload=workload,
         storage=check_storage(storage),

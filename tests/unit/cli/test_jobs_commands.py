@@ -155,5 +155,16 @@ def test_what_cannot_be_obeyed_is_refused_before_the_cluster_is_asked(
 
 
 def test_flags_that_change_the_run_are_handed_on(harness: Harness, jobs: Ending) -> None:
-    harness(*SUBMIT, *AT, "--max-attempts", "5", "--trial-timeout", "2h", "--fresh")
-    assert "--fresh --max-attempts=5 --trial-timeout=2h --collective-timeout=5m" in jobs.orders[0].entrypoint
+    harness(*SUBMIT, *AT, "--max-attempts", "5", "--trial-timeout", "2h", "--fresh", "--keep-weights")
+    told = "--fresh --max-attempts=5 --trial-timeout=2h --collective-timeout=5m --keep-weights"
+    assert told in jobs.orders[0].entrypoint
+
+
+def test_submit_takes_every_flag_by_which_a_run_is_changed(harness: Harness, jobs: Ending) -> None:
+    """Apart from those that choose where a run happens and what it shows."""
+    from inspect import signature
+
+    from harness.cli import run
+    from harness.cli_jobs import submit
+
+    assert set(signature(run).parameters) - set(signature(submit).parameters) == {"launcher", "out", "report"}
