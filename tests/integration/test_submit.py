@@ -145,7 +145,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def _start(cluster: Cluster, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
-    settings = cluster.environment()
+    settings = {**cluster.environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # job runners cost a core
     del settings["RAY_ADDRESS"]
     if name == "ray":
         settings = {key: value for key, value in settings.items() if not key.startswith("MLFLOW_TRACKING")}
