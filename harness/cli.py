@@ -42,7 +42,7 @@ from harness.cli_options import (
     override,
 )
 from harness.cli_output import OutputClosed, emit, emit_json, note
-from harness.cli_report import export, report
+from harness.cli_report import compare, export, report
 from harness.errors import ExitCode, HarnessError
 
 app = typer.Typer(
@@ -178,6 +178,7 @@ for _command in (submit, status, logs, stop):
 
 app.command()(report)
 app.command()(export)
+app.command()(compare)
 
 
 @app.command()

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.cli_options import DEFAULT_TRACKING_URI, Json, Out, TrackingUri
-from harness.cli_output import emit_json, note
-from harness.errors import UsageError
+from harness.cli_output import emit, emit_json, note
+from harness.errors import ExitCode, UsageError
 
 Sweep = Annotated[str | None, typer.Argument(help="Name or id, or its beginning; the newest if not given.")]
 
@@ -66,3 +66,34 @@ def export(
         emit_json({"sweep": name, "bundle": str(manifest.parent)})
     else:
         note(f"Bundle of {name}: {manifest.parent}")
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="What was before: a sweep, or a bundle's folder.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="What is now: a sweep, or a bundle's folder.")],
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+    margin: Annotated[
+        float, typer.Option(min=0.0, help="Points of error, or per cent of speed, that B may be worse by.")
+    ] = 0.0,
+    across: Annotated[
+        bool, typer.Option("--across-hardware", help="Also where hardware or software differ; every line says so.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say whether B got better or worse than A.
+
+    Final errors and speed, cell by cell: the difference with its interval, or the smallest one that would have been
+    seen. Exit code 1 where B is worse than A by more than the margin.
+    """
+    from harness.report import results_of
+    from harness.tracking.address import resolve
+    from reports.compare import compare as compared
+    from reports.compare_text import as_lines, as_record
+
+    uri = resolve(tracking_uri)
+    found = compared(results_of(first, uri), results_of(second, uri), margin=margin, across=across)
+    if json:
+        emit_json(as_record(found))
+    else:
+        emit("\n".join(as_lines(found)))
+    raise typer.Exit(ExitCode.FAILED if found.regressions else ExitCode.OK)

@@ -64,6 +64,15 @@ def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, 
     return results.name, write_bundle(results, out)
 
 
+def results_of(place: str, tracking_uri: str) -> SweepResults:
+    """The results in a bundle's folder, where the place is one, else of a sweep of the tracking store."""
+    from harness.bundle import MANIFEST, read_bundle
+
+    if Path(place, MANIFEST).exists():
+        return read_bundle(Path(place))
+    return stored_sweep(tracking_uri, place)
+
+
 def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
     """What a tracking store holds of a sweep; see `load_sweep`."""
     database = sqlite_path(tracking_uri)
