@@ -1,0 +1,56 @@
+"""One of two worker processes of a trial in which rank 1 hangs, or raises, in the middle of its third step.
+
+python hanging_worker.py RANK FOLDER hang|raise
+"""
+
+import dataclasses
+import json
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+import torch.distributed as dist
+from conftest import Recording, tiny_trial
+
+from harness.engine import attempt_trial
+from harness.engine.step import Stepper
+
+DEADLINE_S = 5
+
+
+def plant(what: str) -> None:
+    """Rank 1's third step sends no gradients."""
+    real, steps = Stepper.step, []
+
+    def step(self, *arguments, **settings):
+        steps.append(1)
+        if len(steps) == 3:
+            if what == "raise":
+                raise ZeroDivisionError("planted")
+            time.sleep(10 * DEADLINE_S)
+        return real(self, *arguments, **settings)
+
+    Stepper.step = step
+
+
+def main(rank: int, folder: Path, what: str) -> None:
+    store = f"file://{folder}/store"
+    dist.init_process_group(
+        "gloo", init_method=store, rank=rank, world_size=2, timeout=timedelta(seconds=60 if rank else DEADLINE_S)
+    )
+    if rank == 1:
+        plant(what)
+    recorded = Recording(folder / "trial")
+    context = dataclasses.replace(recorded.context, rank=rank, world_size=2)
+    started = time.monotonic()
+    ended = attempt_trial(tiny_trial(workers=2), context)
+    found = {"outcome": ended.outcome, "reason": ended.reason, "seconds": time.monotonic() - started}
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+    # No destroy_process_group: it would wait for the one that hangs, as nothing else may.
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,42 @@
+"""A worker that hangs or raises in the middle of a step does not leave the other waiting for ever. Gloo, for real."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def start(folder: Path, rank: int, what: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, HERE / "hanging_worker.py", str(rank), folder, what],
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("what", ["hang", "raise"])
+def test_the_other_worker_fails_with_the_reason_before_the_one_that_hangs_would_go_on(tmp_path, what):
+    healthy, broken = (start(tmp_path, rank, what) for rank in range(2))
+    try:
+        output, _ = healthy.communicate(timeout=300)
+        found = json.loads((tmp_path / "0.json").read_text())
+        assert found["outcome"] == "failed", output
+        if what == "hang":
+            assert broken.poll() is None, "it still hangs; the deadline freed the other"
+            assert "imed out" in found["reason"]
+        else:
+            broken.communicate(timeout=300)
+            cause = json.loads((tmp_path / "1.json").read_text())["reason"]
+            assert cause.startswith("ZeroDivisionError: planted (rank 1 on ")
+            # Of the two the one that raised was first, so the trace is its own.
+            assert "ZeroDivisionError" in (tmp_path / "trial" / "trace-1.txt").read_text()
+    finally:
+        broken.kill()
+        broken.communicate()
