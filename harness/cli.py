@@ -106,13 +106,14 @@ def plan(
     """
     from harness.cli_plan import as_record, as_text, plan_sweep
     from harness.launch.device import on_device
+    from harness.launch.machine import on_machine
     from harness.plan import check_audit
 
     workload = load(file)
     if address is not None and "://" in address:
         note(f"{address} is a dashboard, which cannot be asked for GPUs: device auto means this machine's here")
         address = None
-    workload = on_device(workload, address)
+    workload = on_machine(on_device(workload, address), address)
     sweep, planned = plan_sweep(workload, _resolve(tracking_uri), experiment or workload.name, _cache())
     if json:
         emit_json(as_record(planned, sweep))

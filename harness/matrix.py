@@ -46,6 +46,7 @@ def expand(workload: Workload, fingerprints: Mapping[DatasetSpec, str]) -> tuple
             label=f"{labels[cell]} {scale_labels[scale]}".rstrip(),
             keep_weights=workload.keep == "weights",
             measure=workload.measure,
+            machine=workload.machines.get(scale.device),
         )
         for cell, scale in itertools.product(workload.cells, workload.scales)
         for seed in workload.seeds

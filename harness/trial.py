@@ -38,6 +38,17 @@ class Scale:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a timing trial is timed on, beside what its scale says. None is what could not be found out."""
+
+    device_name: str | None
+    """As its driver calls the GPU; of a CPU the processor's. Several, joined by ` + `, where nodes differ."""
+    torch: str | None
+    cuda: str | None
+    driver: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """All that decides one result. Two trials are the same trial exactly when their ids are equal."""
 
@@ -53,6 +64,8 @@ class Trial:
     keep_weights: bool = False
     """Whether the final weights stay in the trial's folder. Not part of the id: it decides no result."""
     measure: Measure = "training"
+    machine: Machine | None = None
+    """Of a timing trial; None until it is settled."""
 
     @cached_property
     def id(self) -> str:
@@ -93,7 +106,14 @@ class Trial:
             "scale.cpus_per_worker": self.scale.cpus_per_worker,
             "scale.gpus_per_worker": self.scale.gpus_per_worker,
             "scale.placement": self.scale.placement,
+            "machine.device_count": self._gpus,
+            **(_flat("machine", asdict(self.machine)) if self.machine is not None else {}),
         }
+
+    @property
+    def _gpus(self) -> float | None:
+        """All workers' together; None on CPUs, where a device is a host and the cluster decides how many take part."""
+        return self.scale.workers * self.scale.gpus_per_worker if self.scale.device == "cuda" else None
 
     def _of_result(self) -> dict[str, Scalar]:
         return {

@@ -12,11 +12,11 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from harness.trial import Measure, Scale
+from harness.trial import Machine, Measure, Scale
 from harness.workload_fields import Axes, FileFields, as_block, axes_of, read
 from harness.workload_file import read_text
 from harness.workload_fit import NetworkCell, check_fit, check_timed
@@ -67,6 +67,8 @@ class Workload:
     """The file's content."""
     shipped: bool
     """Whether the file came with the package, because there is none of that name here."""
+    machines: Mapping[str, Machine] = field(default_factory=dict)
+    """Device -> what it is timed on; filled by `harness.launch.machine` where the workload times."""
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:

@@ -8,13 +8,13 @@ import socket
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects
 from harness.engine.randomness import seed_generators
+from harness.measure.identity import processor_name
 from harness.measure.peaks import peaks_in_words
 from harness.schema import Tag
 from harness.trial import Trial
@@ -128,17 +128,6 @@ def _device(device: torch.device) -> tuple[str, str]:
 def device_name(device: torch.device) -> str:
     """As its driver calls it; of a CPU the processor's."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
-
-
-@lru_cache(maxsize=1)
-def processor_name() -> str:
-    """The processor's own name, or else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def memory_peak_gib(device: torch.device) -> float | None:

@@ -17,6 +17,7 @@ from harness.events import SweepEnded, SweepStarted, TrialEnded
 from harness.launch.device import on_device
 from harness.launch.environment import describe_driver
 from harness.launch.lock import held
+from harness.launch.machine import on_machine
 from harness.launch.progress import Progress, outcome_counts
 from harness.launch.stop import StopSignal
 from harness.launch.sweep import IN_OUTBOX, Sweep, name_sweep, prepare_sweep
@@ -58,9 +59,8 @@ def run_sweep_command(options: RunOptions) -> ExitCode:
 
 def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     tracking = open_tracking(options)
-    options = replace(
-        options, workload=on_device(options.workload, options.address if options.launcher == "ray" else None)
-    )
+    address = options.address if options.launcher == "ray" else None
+    options = replace(options, workload=on_machine(on_device(options.workload, address), address))
     named = name_sweep(options)
     named.claim()
     say = Console(stderr=True, highlight=False, soft_wrap=True)

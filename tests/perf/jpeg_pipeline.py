@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from harness.engine.process import processor_name
+from harness.measure.identity import processor_name
 from workloads.datasets.imagenet import ImageNet
 
 Batches = Iterator[tuple[Tensor, Tensor]]

@@ -33,10 +33,10 @@ from harness.cluster.session import connected
 from harness.cluster.sweep import queue_actor
 from harness.cluster.worker_group import GroupSettings, fit
 from harness.engine.context import TrialContext
-from harness.engine.process import processor_name
 from harness.engine.run import run_trial
 from harness.events import EpochEnded, Event, TrialEnded
 from harness.launch import inline
+from harness.measure.identity import processor_name
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
 from harness.trial import Scale, Trial

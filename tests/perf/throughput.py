@@ -28,8 +28,8 @@ import torch
 from torch.nn import functional
 
 from harness.engine import TrialContext, run_trial
-from harness.engine.process import processor_name
 from harness.events import EpochEnded, Event
+from harness.measure.identity import processor_name
 from harness.trial import Scale, Trial
 from models import MODELS
 from workloads.datasets import DATASETS

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.matrix import expand
 from harness.plan import make_plan
-from harness.trial import Trial
+from harness.trial import Machine, Trial
 from harness.workload import Workload, load_workload, parse_workload
 
 TIMING = """
@@ -42,6 +44,30 @@ def test_what_decides_the_speed_alone_tells_timing_trials_apart_and_no_others(se
     assert only_trial(TIMING).id != only_trial(other).id
     trained, other_trained = (text.replace("measure: throughput\n", "") for text in (TIMING, other))
     assert only_trial(trained).id == only_trial(other_trained).id
+
+
+@pytest.mark.parametrize(
+    "change", [{"device_name": "B"}, {"torch": "2.9"}, {"cuda": "13.0"}, {"driver": "580.1"}, {"driver": None}]
+)
+def test_another_machine_makes_another_timing_trial_and_the_same_training_trial(change: dict[str, str]) -> None:
+    machine = Machine(device_name="A", torch="2.8", cuda="12.8", driver="570.2")
+
+    def identity(text: str, machine: Machine) -> str:
+        workload = replace(parse_workload("w.yaml", text), machines={"cuda": machine})
+        return trials_of(workload)[0].id
+
+    timed = TIMING.replace("cpus_per_worker: 1", "device: cuda")
+    trained = timed.replace("measure: throughput\n", "")
+    other = replace(machine, **change)
+    assert identity(timed, machine) != identity(timed, other)
+    assert identity(trained, machine) == identity(trained, other)
+
+
+def test_how_many_gpus_take_part_is_part_of_a_timing_trial() -> None:
+    settings = only_trial(
+        TIMING.replace("cpus_per_worker: 1", "workers: 4, device: cuda, gpus_per_worker: 0.5")
+    ).settings()
+    assert settings["machine.device_count"] == 2
 
 
 def test_a_timing_trial_costs_its_timed_steps_and_no_evaluation() -> None:

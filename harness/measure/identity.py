@@ -1,0 +1,69 @@
+"""What a machine is, as far as it decides how fast a step is. Where there is no GPU, torch is not imported."""
+
+from __future__ import annotations
+
+import platform
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from harness.trial import Machine
+
+
+def machine_here(device: Literal["cpu", "cuda"]) -> Machine:
+    """This machine. What cannot be found out is None."""
+    torch_version = metadata.version("torch")
+    if device == "cpu":
+        return Machine(device_name=processor_name(), torch=torch_version, cuda=None, driver=None)
+    import torch
+
+    names, driver = _gpus()
+    return Machine(device_name=names, torch=torch_version, cuda=torch.version.cuda, driver=driver)
+
+
+def merged(machines: list[Machine]) -> Machine:
+    """Several machines as one, since a trial may run on any of them: what differs is listed, joined by ` + `."""
+
+    def every(name: str) -> str | None:
+        found = {value for machine in machines if (value := getattr(machine, name)) is not None}
+        return " + ".join(sorted(found)) or None
+
+    return Machine(device_name=every("device_name"), torch=every("torch"), cuda=every("cuda"), driver=every("driver"))
+
+
+@lru_cache(maxsize=1)
+def processor_name() -> str:
+    """The processor's own name, or else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _gpus() -> tuple[str | None, str | None]:
+    """Names of all GPUs of the machine and the version of their driver.
+
+    NVML is asked and not CUDA: a process to which Ray gave no GPU sees none through CUDA.
+    """
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None, None
+    try:
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        names = " + ".join(sorted({_text(pynvml.nvmlDeviceGetName(handle)) for handle in handles}))
+        return names or None, _text(pynvml.nvmlSystemGetDriverVersion())
+    except pynvml.NVMLError:
+        return None, None
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _text(value: str | bytes) -> str:
+    """Older versions of the library give bytes."""
+    return value.decode() if isinstance(value, bytes) else value
