@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.schema import Outcome
@@ -53,6 +54,22 @@ class Cell:
     variant: str
     """The other settings that this sweep varies, such as `width 32`; empty where it varies none."""
     trials: tuple[Trial, ...]
+    planned_macs: float | None = None
+    """Multiply-accumulates of one forward pass of one image, as the plan counted them before anything ran."""
+
+    @property
+    def macs(self) -> float | None:
+        """As counted, by the plan or by the trials; None where neither says."""
+        return self.planned_macs or self.constant("model/macs")
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What was trained and how, seed and missing settings left out."""
+        return {
+            key: value
+            for key, value in self.trials[0].row.items()
+            if key.startswith(SETTING_PREFIXES) and not is_missing(value)
+        }
 
     @property
     def results(self) -> tuple[Trial, ...]:
@@ -89,12 +106,25 @@ class Series:
 
 def cells_of(results: SweepResults) -> tuple[Cell, ...]:
     """Every cell of the sweep, in the order of its list of trials."""
-    rows = results.trials.to_dict("records")
+    rows = [{str(key): value for key, value in row.items()} for row in results.trials.to_dict("records")]
+    return cells_of_rows(rows, varied_settings(results.trials), results.plan.get("audit") or ())
+
+
+def cells_of_rows(
+    rows: Iterable[dict[str, Any]], varied: Sequence[str], audit: Iterable[Mapping[str, Any]]
+) -> tuple[Cell, ...]:
+    """Every cell of a list of trials, in its order.
+
+    Args:
+        rows: one for each trial: its identity, settings, and what is known of its result.
+        varied: the settings that tell variants apart.
+        audit: the plan's counts, one for each cell.
+    """
     grouped: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        grouped.setdefault(str(row["cell_id"]), []).append({str(key): value for key, value in row.items()})
-    varied = varied_settings(results.trials)
-    return tuple(_cell(cell_id, members, varied) for cell_id, members in grouped.items())
+        grouped.setdefault(str(row["cell_id"]), []).append(row)
+    macs = {str(count.get("cell_id")): as_number(count.get("macs")) for count in audit}
+    return tuple(_cell(cell_id, members, varied, macs.get(cell_id)) for cell_id, members in grouped.items())
 
 
 def ordered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -185,7 +215,7 @@ def as_text(value: Hashable) -> str:
     return str(value)
 
 
-def _cell(cell_id: str, rows: list[dict[str, Any]], varied: Sequence[str]) -> Cell:
+def _cell(cell_id: str, rows: list[dict[str, Any]], varied: Sequence[str], macs: float | None) -> Cell:
     depth = as_number(_first(rows, "model.depth"))
     shortcut = as_text(_first(rows, "model.shortcut"))
     parts = [f"{name.split('.', 1)[1]} {as_text(_first(rows, name))}" for name in varied]
@@ -196,6 +226,7 @@ def _cell(cell_id: str, rows: list[dict[str, Any]], varied: Sequence[str]) -> Ce
         shortcut=shortcut or None,
         variant=", ".join(parts),
         trials=tuple(_trial(row) for row in rows),
+        planned_macs=macs,
     )
 
 

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from harness.schema import METRICS
 from reports.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, Cell, is_missing
+from reports.measurement import Comparison, Side
 from reports.statistics import Estimate
 from reports.summaries import MEMORY, SPEED, TIME, device_of, error_of, hardware_of
-from reports.verdicts import Comparison, Side, Verdict
+from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.tracking.results import SweepResults
 
-CLAIMS_VERSION = 1
+CLAIMS_VERSION = 2
 """Of the layout of `claims.json`."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}")
@@ -91,12 +92,6 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "id": claim.id,
         "statement": claim.statement,
         "source": claim.source,
-        "metric": claim.metric,
-        "unit": METRICS[claim.metric].unit,
-        "images": IMAGES[claim.metric],
-        "contrast": claim.contrast,
-        "kind": claim.kind,
-        "margin": claim.margin,
         "alpha": claim.alpha,
         "verdict": str(verdict.ruling),
         "reason": verdict.reason,
@@ -110,6 +105,13 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
         "label": comparison.label,
+        "metric": comparison.test.metric,
+        "unit": METRICS[comparison.test.metric].unit,
+        "images": IMAGES.get(comparison.test.metric),
+        "contrast": comparison.test.contrast,
+        "kind": comparison.test.kind,
+        "margin": comparison.test.margin,
+        "difference_unit": comparison.unit,
         "difference": comparison.effect,
         "low": comparison.low,
         "high": comparison.high,
@@ -118,6 +120,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "p_against": comparison.p_against,
         "seeds_needed": comparison.seeds_needed,
         "note": comparison.note,
+        "less": [_side(side) for side in comparison.less],
         "first": _side(comparison.first),
         "second": _side(comparison.second),
         "trend": [_side(side) for side in comparison.trend],

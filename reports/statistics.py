@@ -28,7 +28,7 @@ class Estimate:
     low: float | None = None
     high: float | None = None
     exact: bool = False
-    """The interval is that of an exact count of images, for seeds that all gave the same error."""
+    """The interval is that of an exact count of images: of one seed, or of seeds that all gave the same error."""
 
 
 def estimate(values: Sequence[float], *, floor: float = -math.inf, ceiling: float = math.inf) -> Estimate:
@@ -45,12 +45,13 @@ def estimate(values: Sequence[float], *, floor: float = -math.inf, ceiling: floa
 def estimate_pct(values: Sequence[float], *, images: int | None = None) -> Estimate:
     """As `estimate`, for errors in percent of a number of images.
 
-    Where all seeds agree, the t interval has no width; the exact interval of one network's count of images, which is as
-    sure as anything can be of one network, takes its place (see `CountDifference`).
+    Where all seeds agree, the t interval has no width, and one seed has none; the exact interval of one network's count
+    of images, which is as sure as anything can be of one network, takes its place (see `CountDifference`).
     """
-    if images and len(values) > 1 and not varies(values):
+    if images and values and not varies(values):
         low, high = clopper_pearson_pct(round(values[0] * images / 100), images, LEVEL)
-        return Estimate(n=len(values), mean=values[0], sd=0.0, low=low, high=high, exact=True)
+        sd = 0.0 if len(values) > 1 else None
+        return Estimate(n=len(values), mean=values[0], sd=sd, low=low, high=high, exact=True)
     return estimate(values, floor=0.0, ceiling=100.0)
 
 
@@ -97,13 +98,40 @@ class WelchDifference:
         return float(special.stdtr(self.df, (self.value - threshold) / self.standard_error))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One mean in a weighted sum of means: a sample, or what a paper prints of one."""
+
+    weight: float
+    mean: float
+    sd: float
+    n: int
+
+
 def welch(first: Sequence[float], second: Sequence[float]) -> WelchDifference | None:
     """Second mean minus first; None below two values a side, or where neither side varies."""
     if min(len(first), len(second)) < 2 or not (varies(first) or varies(second)):
         return None
-    variance_1, variance_2 = stdev(first) ** 2 / len(first), stdev(second) ** 2 / len(second)
-    df = (variance_1 + variance_2) ** 2 / (variance_1**2 / (len(first) - 1) + variance_2**2 / (len(second) - 1))
-    return WelchDifference(value=fmean(second) - fmean(first), standard_error=math.sqrt(variance_1 + variance_2), df=df)
+    return combination([sample(-1, first), sample(1, second)])
+
+
+def sample(weight: float, values: Sequence[float]) -> Term:
+    """Two values or more, with a weight."""
+    return Term(weight=weight, mean=fmean(values), sd=stdev(values), n=len(values))
+
+
+def combination(terms: Sequence[Term]) -> WelchDifference:
+    """A weighted sum of independent means: Welch's for two, and Satterthwaite's degrees of freedom for any number.
+
+    At least one of the terms must vary.
+    """
+    variances = [(term.weight * term.sd) ** 2 / term.n for term in terms]
+    total = sum(variances)
+    return WelchDifference(
+        value=sum(term.weight * term.mean for term in terms),
+        standard_error=math.sqrt(total),
+        df=total**2 / sum(variance**2 / (term.n - 1) for variance, term in zip(variances, terms, strict=True)),
+    )
 
 
 def varies(values: Sequence[float]) -> bool:
@@ -166,31 +194,60 @@ def clopper_pearson_pct(wrong: int, images: int, level: float) -> tuple[float, f
     return 100 * low, 100 * high
 
 
-def required_seeds(
-    distance: float, sd_1: float, sd_2: float, *, alpha: float, power: float = 0.8, most: int = 1000
-) -> int | None:
-    """Seeds a cell with which a two-sided Welch test would tell `distance` from zero, taking both spreads as seen.
+@dataclass(frozen=True, kw_only=True)
+class EverySeed:
+    """The worst seed against a threshold, each seed an exact count of images. It speaks of these networks alone.
 
-    None where no number up to `most` would do: no distance, or no spread to reckon with.
+    For "every seed is above" the worst is the lowest, and the largest of the seeds' exact binomial p values speaks for
+    all (an intersection-union test); the smallest, times their number (Bonferroni), says that one is below.
     """
-    if distance == 0 or (sd_1 == 0 and sd_2 == 0):
-        return None
-    low, high = 1, most
-    if _power(distance, sd_1, sd_2, n=most, alpha=alpha) < power:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        enough = _power(distance, sd_1, sd_2, n=middle, alpha=alpha) >= power
-        low, high = (low, middle) if enough else (middle, high)
-    return high
+
+    wrong: tuple[int, ...]
+    images: int
+    threshold_pct: float
+    above: bool
+    """Whether every seed should be above the threshold, or below it."""
+
+    @property
+    def worst(self) -> int:
+        """Wrong images of the seed that decides."""
+        return min(self.wrong) if self.above else max(self.wrong)
+
+    @property
+    def value(self) -> float:
+        return 100 * self.worst / self.images - self.threshold_pct
+
+    def interval(self, level: float) -> tuple[float, float]:
+        low, high = clopper_pearson_pct(self.worst, self.images, level)
+        return low - self.threshold_pct, high - self.threshold_pct
+
+    def p_above(self, threshold: float) -> float:
+        """Small if every seed is above (or, of `below`, if one is)."""
+        rate = (self.threshold_pct + threshold) / 100
+        found = [float(special.bdtrc(wrong - 1, self.images, rate)) if wrong else 1.0 for wrong in self.wrong]
+        return max(found) if self.above else min(1.0, len(found) * min(found))
+
+    def p_below(self, threshold: float) -> float:
+        """Small if every seed is below (or, of `above`, if one is)."""
+        rate = (self.threshold_pct + threshold) / 100
+        found = [float(special.bdtr(wrong, self.images, rate)) for wrong in self.wrong]
+        return min(1.0, len(found) * min(found)) if self.above else max(found)
 
 
-def _power(distance: float, sd_1: float, sd_2: float, *, n: int, alpha: float) -> float:
-    """Chance of a verdict in the right direction with n seeds a cell: the noncentral t distribution's upper tail."""
-    variance_1, variance_2 = sd_1**2, sd_2**2
-    df = (n - 1) * (variance_1 + variance_2) ** 2 / (variance_1**2 + variance_2**2)
-    noncentrality = abs(distance) * math.sqrt(n / (variance_1 + variance_2))
-    return 1 - float(special.nctdtr(df, noncentrality, t_quantile(df, 1 - alpha)))
+@dataclass(frozen=True, kw_only=True)
+class ExactDifference:
+    """Of two counts that have no uncertainty."""
+
+    value: float
+
+    def interval(self, level: float) -> tuple[float, float]:  # noqa: ARG002 - any level gives the same
+        return self.value, self.value
+
+    def p_above(self, threshold: float) -> float:
+        return 0.0 if self.value > threshold else 1.0
+
+    def p_below(self, threshold: float) -> float:
+        return 0.0 if self.value < threshold else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -19,6 +19,7 @@ from reports.cells import (
     as_number,
     as_text,
 )
+from reports.measurement import Comparison
 from reports.statistics import Estimate
 from reports.summaries import MEMORY, SPEED, TIME, device_of, error_of, hardware_of
 from reports.verdicts import Verdict
@@ -118,12 +119,17 @@ def _intervals_note(cells: Sequence[Cell], usual_n: int) -> str:
         return "No trial has a result yet."
     where = "in every cell" if all(error.n == usual_n for error in errors) else "where nothing else is said"
     parts = [f"n = {wording.counted(usual_n, 'seed')} {where}."]
-    parts += ["Student's t intervals over seeds, cut at 0 and 100 %."] if any(error.n > 1 for error in errors) else []
+    parts += (
+        ["Student's t intervals over seeds, cut at 0 and 100 %."]
+        if any(error.n > 1 and not error.exact for error in errors)
+        else []
+    )
     if any(error.exact for error in errors):
         parts.append(
-            "Where all seeds gave the same error, the interval is the exact one of a single network's count of images."
+            "Where all seeds gave the same error, or one seed gave any, the interval is the exact one of a single "
+            "network's count of images."
         )
-    if any(error.n == 1 for error in errors):
+    if any(error.n == 1 and not error.exact for error in errors):
         parts.append("One seed has no interval.")
     return " ".join(parts)
 
@@ -287,22 +293,29 @@ def _reason(trial: Trial) -> str:
 
 
 def comparisons_table(verdict: Verdict) -> Table:
-    """What stands behind one verdict: each comparison with its means, its interval and its n."""
-    titles = ("Series", "Depths", "Difference, points", "n", "Method", "Mean error along depth")
-    rows = [
-        (
-            one.label,
-            wording.depths(one),
-            f"{wording.signed(one.effect)} {wording.interval(one.low, one.high)}".rstrip(),
-            f"{one.first.estimate.n} + {one.second.estimate.n}",
-            one.method or one.note,
-            wording.trend(one),
-        )
-        for one in verdict.comparisons
-    ]
+    """What stands behind one verdict: each comparison with its interval, its n and every value."""
+    along = any(one.trend for one in verdict.comparisons)
+    titles = ("Compared", "Difference", "n", "Method", "First", "Second", *["Mean error along depth"] * along)
+    rows = [_comparison_row(one, along) for one in verdict.comparisons]
+    tested = dict.fromkeys(
+        f"{wording.capital(test.contrast)}: {METRICS[test.metric].label.lower()}" for test in verdict.claim.tests
+    )
     return Table(
         name=verdict.claim.id,
-        caption=f"{wording.capital(verdict.claim.contrast)}: {METRICS[verdict.claim.metric].label.lower()}",
-        columns=tuple(Column(title=title, numeric=1 <= place <= 3) for place, title in enumerate(titles)),
+        caption="; ".join(tested),
+        columns=tuple(Column(title=title, numeric=1 <= place <= 2) for place, title in enumerate(titles)),
         rows=tuple(rows),
+    )
+
+
+def _comparison_row(one: Comparison, along: bool) -> tuple[str, ...]:
+    first, second = ([*one.less[index : index + 1], side] for index, side in enumerate((one.first, one.second)))
+    return (
+        wording.compared(one),
+        wording.difference(one),
+        wording.seeds(one) or wording.DASH,
+        one.method or one.note,
+        "; ".join(map(wording.side_values, first)),
+        "; ".join(map(wording.side_values, second)),
+        *[wording.trend(one)] * along,
     )

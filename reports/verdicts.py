@@ -3,9 +3,11 @@
 1. A contrast turns the sweep's cells into comparisons, such as "A: depth 44 against depth 8". What is compared is the
    mean over seeds. A diverged trial counts with the error that it ended with; a failed one is no result and does not
    count. A diverged trial without an error could be any: where there is one, nothing is tested.
-2. The difference gets Welch's interval. Where no seed differs from another on either side, Welch's has no width, and
-   exact counts of images take its place (`statistics.CountDifference`). With one seed on a side there is no verdict:
-   one seed says nothing about the next.
+2. The difference gets Welch's interval, also that from a published mean with its spread. Where no seed differs from
+   another on either side, Welch's has no width, and exact counts of images take its place
+   (`statistics.CountDifference`). With one seed on a side there is no verdict: one seed says nothing about the next.
+   Where a claim is about every seed, each gets the exact binomial test of its images. Costs are counts: what they say
+   is certain, and takes no part in 4.
 3. Each comparison has two one-sided p values: for the claim and against it. A claim holds if every comparison does, so
    the largest p value speaks for it (an intersection-union test); it falls if one comparison falls, so the smallest
    one, times the number of comparisons (Bonferroni), speaks against it.
@@ -19,23 +21,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from statistics import fmean
 from typing import TYPE_CHECKING
 
-from harness.schema import Outcome
-from reports.cells import IMAGES, Cell, Series, cells_of, series_of
-from reports.claims import CLAIMS, CONTRASTS, KINDS, Claim, Pair
-from reports.statistics import (
-    LEVEL,
-    CountDifference,
-    Difference,
-    Estimate,
-    holm,
-    required_seeds,
-    varies,
-    welch,
-)
-from reports.summaries import error_of
+from reports.cells import Cell, cells_of
+from reports.claim import Claim
+from reports.claims import CLAIMS
+from reports.contrasts import CONTRASTS
+from reports.kinds import KINDS, Basis
+from reports.measurement import Comparison, Side, compare, difference_between
+from reports.statistics import holm
 
 if TYPE_CHECKING:
     from harness.tracking.results import SweepResults
@@ -48,41 +42,6 @@ class Ruling(StrEnum):
     CONTRADICTED = "contradicted"
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not run"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Side:
-    """One cell's part in a comparison."""
-
-    label: str
-    depth: int | None
-    values: tuple[float, ...]
-    """The metric of each seed that has a result."""
-    estimate: Estimate
-    planned: int
-    """Seeds in the sweep's list."""
-    diverged: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One pair, measured."""
-
-    label: str
-    first: Side
-    second: Side
-    effect: float | None = None
-    low: float | None = None
-    high: float | None = None
-    method: str = ""
-    """`Welch` or `exact counts`; empty where nothing could be tested."""
-    p_for: float | None = None
-    p_against: float | None = None
-    trend: tuple[Side, ...] = ()
-    """Every cell from the first to the second, by depth."""
-    seeds_needed: int | None = None
-    note: str = ""
-    """Why it could not be tested, or what a reader must know of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,90 +59,47 @@ class Verdict:
 
 
 def judge(results: SweepResults) -> tuple[Verdict, ...]:
-    """The verdict on each claim that the sweep's workload names, or on all claims where it names none."""
-    series = series_of(cells_of(results))
-    names = results.plan.get("claims")
-    claims = [CLAIMS[name] for name in (names or CLAIMS) if name in CLAIMS]
-    return judge_claims(claims, series)
+    """The verdict on each claim that the workload names; where it names none, on each that its cells can decide."""
+    cells = cells_of(results)
+    return judge_claims(claims_for(cells, results.plan.get("claims") or ()), cells)
 
 
-def judge_claims(claims: Sequence[Claim], series: Sequence[Series]) -> tuple[Verdict, ...]:
+def claims_for(cells: Sequence[Cell], names: Sequence[str]) -> list[Claim]:
+    """The named claims that this version knows; without names, those that have all the cells they need."""
+    if names:
+        return [CLAIMS[name] for name in names if name in CLAIMS]
+    return [claim for claim in CLAIMS.values() if all(CONTRASTS[test.contrast](cells) for test in claim.tests)]
+
+
+def judge_claims(claims: Sequence[Claim], cells: Sequence[Cell]) -> tuple[Verdict, ...]:
     """The verdicts, adjusted by Holm over those claims that could be tested."""
-    measured = [_measure(claim, series, len(claims)) for claim in claims]
+    shared_by = claims_by_chance(claims)
+    measured = [_measure(claim, cells, shared_by) for claim in claims]
     tested = [(index, verdict.p_value) for index, verdict in enumerate(measured) if verdict.p_value is not None]
     adjusted = holm([p_value for _, p_value in tested])
     p_holm = {index: p_value for (index, _), p_value in zip(tested, adjusted, strict=True)}
     return tuple(_rule(verdict, p_holm.get(index)) for index, verdict in enumerate(measured))
 
 
-def compare(pair: Pair, claim: Claim, *, alpha: float) -> Comparison:
-    """The difference between two cells, tested as far as the data goes."""
-    first, second = _side(pair.first, claim.metric), _side(pair.second, claim.metric)
-    blank = Comparison(
-        label=pair.label, first=first, second=second, trend=tuple(_side(cell, claim.metric) for cell in pair.path)
-    )
-    if not (first.values and second.values):
-        return replace(blank, note=f"no result yet for {_without_result(first, second)}")
-    blank = replace(blank, effect=fmean(second.values) - fmean(first.values))
-    unknown = pair.first.unknown(claim.metric) + pair.second.unknown(claim.metric)
-    if unknown:
-        return replace(blank, note=f"{unknown} diverged without an error to count")
-    difference, method = difference_between(pair.first, pair.second, claim.metric)
-    if difference is None:
-        return replace(blank, note=method)
-    return _tested(blank, difference, method, claim, alpha)
+def claims_by_chance(claims: Sequence[Claim]) -> int:
+    """Claims that are not decided by counts alone: those that share the chance of a wrong verdict; one at least."""
+    return max(1, sum(any(KINDS[test.kind].basis is not Basis.COUNTS for test in claim.tests) for claim in claims))
 
 
-def difference_between(first: Cell, second: Cell, metric: str) -> tuple[Difference | None, str]:
-    """Second less first with its uncertainty, and the method; or None and the reason."""
-    one, two = first.values(metric), second.values(metric)
-    if min(len(one), len(two)) < 2:
-        return None, "one seed says nothing about the next"
-    if varies(one) or varies(two):
-        return welch(one, two), "Welch"
-    images_1, images_2 = first.constant(IMAGES[metric]), second.constant(IMAGES[metric])
-    if not images_1 or not images_2:
-        return None, "every seed gave the same value, and the number of images is not recorded"
-    counts = CountDifference(
-        wrong_1=round(one[0] * images_1 / 100),
-        images_1=int(images_1),
-        wrong_2=round(two[0] * images_2 / 100),
-        images_2=int(images_2),
-    )
-    return counts, "exact counts"
-
-
-def _tested(blank: Comparison, difference: Difference, method: str, claim: Claim, alpha: float) -> Comparison:
-    low, high = difference.interval(LEVEL)
-    kind = KINDS[claim.kind]
-    return replace(
-        blank,
-        low=low,
-        high=high,
-        method=method,
-        p_for=kind.p_for(difference, claim.margin),
-        p_against=kind.p_against(difference, claim.margin),
-        seeds_needed=required_seeds(
-            difference.value - claim.margin,
-            blank.first.estimate.sd or 0.0,
-            blank.second.estimate.sd or 0.0,
-            alpha=alpha,
-        ),
-    )
-
-
-def _measure(claim: Claim, series: Sequence[Series], claims: int) -> Verdict:
+def _measure(claim: Claim, cells: Sequence[Cell], shared_by: int) -> Verdict:
     """The verdict before Holm: its comparisons and its own p value; the ruling stands for "not decided yet"."""
-    pairs = CONTRASTS[claim.contrast](series)
-    if not pairs:
+    pairs = [(test, CONTRASTS[test.contrast](cells)) for test in claim.tests]
+    if not all(found for _, found in pairs):
         return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=f"needs {claim.needs}")
-    comparisons = tuple(compare(pair, claim, alpha=claim.alpha / claims) for pair in pairs)
+    alpha = claim.alpha / shared_by
+    comparisons = tuple(compare(pair, test, alpha=alpha) for test, found in pairs for pair in found)
     if all(comparison.effect is None for comparison in comparisons):
         return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=comparisons[0].note, comparisons=comparisons)
-    p_for, p_against = _p_values(comparisons)
     undecided = Verdict(claim=claim, ruling=Ruling.INCONCLUSIVE, reason="", comparisons=comparisons)
-    p_value = min(p for p in (p_for, p_against, 1.0) if p is not None)
-    return replace(undecided, p_value=min(1.0, 2 * p_value)) if (p_for, p_against) != (None, None) else undecided
+    p_values = [p for p in _p_values(comparisons) if p is not None]
+    if not p_values or all(comparison.exact for comparison in comparisons):
+        return undecided
+    return replace(undecided, p_value=min(1.0, 2 * min(p_values)))
 
 
 def _p_values(comparisons: Sequence[Comparison]) -> tuple[float | None, float | None]:
@@ -201,7 +117,8 @@ def _rule(verdict: Verdict, p_holm: float | None) -> Verdict:
         return verdict
     verdict = replace(verdict, p_holm=p_holm)
     p_for, p_against = _p_values(verdict.comparisons)
-    if p_holm is not None and p_holm < verdict.claim.alpha:
+    certain = all(comparison.exact and comparison.method for comparison in verdict.comparisons)
+    if certain or (p_holm is not None and p_holm < verdict.claim.alpha):
         holds = p_for is not None and (p_against is None or p_for < p_against)
         return replace(verdict, ruling=Ruling.SUPPORTED if holds else Ruling.CONTRADICTED, reason="")
     return _inconclusive(verdict)
@@ -230,17 +147,14 @@ def _open_comparisons(verdict: Verdict) -> list[Comparison]:
     return unclear or list(verdict.comparisons)
 
 
-def _side(cell: Cell, metric: str) -> Side:
-    values = cell.values(metric)
-    return Side(
-        label=cell.label,
-        depth=cell.depth,
-        values=values,
-        estimate=error_of(cell, metric),
-        planned=len(cell.trials),
-        diverged=sum(trial.outcome == Outcome.DIVERGED for trial in cell.results),
-    )
-
-
-def _without_result(*sides: Side) -> str:
-    return " and ".join(side.label for side in sides if not side.values)
+__all__ = [
+    "Comparison",
+    "Ruling",
+    "Side",
+    "Verdict",
+    "claims_for",
+    "compare",
+    "difference_between",
+    "judge",
+    "judge_claims",
+]

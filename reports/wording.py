@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from harness.schema import METRICS
 from reports.cells import Trial
-from reports.claims import KINDS
+from reports.kinds import KINDS
+from reports.measurement import Comparison, Side
 from reports.statistics import Estimate
-from reports.verdicts import Comparison, Verdict
+from reports.verdicts import Verdict
 
 DASH = "—"
 MINUS = "\N{MINUS SIGN}"
@@ -103,22 +105,50 @@ def listed(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
-def depths(comparison: Comparison) -> str:
-    """`8 → 44`, the depths compared."""
-    return f"{_depth(comparison.first.depth)} → {_depth(comparison.second.depth)}"
+def compared(comparison: Comparison) -> str:
+    """What is held against what: `A, depth 8 → 44`, `plain-44 against resnet-44-A`."""
+    if comparison.trend:
+        return f"{comparison.label}, depth {_depth(comparison.first.depth)} → {_depth(comparison.second.depth)}"
+    return comparison.label if comparison.first.planned else f"{comparison.label} against {comparison.first.label}"
 
 
 def effect(comparison: Comparison) -> str:
-    """The difference in points with its interval and n: `+35.90 points [30.10, 41.70], n = 3+3`."""
+    """The difference with its interval and n: `+35.90 points [30.10, 41.70], n = 3+3`; of costs in percent."""
     if comparison.effect is None:
         return DASH
-    points = f"{signed(comparison.effect)} points {interval(comparison.low, comparison.high)}".rstrip()
-    return f"{points}, {sample_sizes(comparison)}"
+    if comparison.exact:
+        return f"{difference(comparison)} multiply-accumulates"
+    return f"{difference(comparison)}, {sample_sizes(comparison)}"
+
+
+def difference(comparison: Comparison) -> str:
+    """`+35.90 points [30.10, 41.70]`, or `+5.4 %` of a cost, which has no interval."""
+    if comparison.exact:
+        return DASH if comparison.effect is None else f"{signed(comparison.effect, 1)}{NBSP}%"
+    if comparison.effect is None:
+        return DASH
+    return f"{signed(comparison.effect)} {comparison.unit} {interval(comparison.low, comparison.high)}".rstrip()
 
 
 def sample_sizes(comparison: Comparison) -> str:
-    """`n = 3+3`, the seeds on each side."""
-    return sample_size(f"{comparison.first.estimate.n}+{comparison.second.estimate.n}")
+    """`n = 3+3`, the seeds of each cell that takes part."""
+    return sample_size(seeds(comparison))
+
+
+def seeds(comparison: Comparison) -> str:
+    """`3+3`, the seeds of each cell that takes part."""
+    sides = (*comparison.less, comparison.first, comparison.second)
+    return "+".join(str(side.estimate.n) for side in sides if side.planned)
+
+
+def side_values(side: Side, digits: int = 2) -> str:
+    """A side's mean and every value behind it: `plain-8: 0.38 (0.30, 0.58, 0.26)`."""
+    if not side.planned:
+        return side.label
+    if not side.values:
+        return f"{side.label}: {DASH}" if side.estimate.mean is None else f"{side.label}: {whole(side.estimate.mean)}"
+    values = ", ".join(decimal(value, digits) for value in side.values)
+    return f"{side.label}: {decimal(side.estimate.mean, digits)} ({values})"
 
 
 def sample_size(n: int | str) -> str:
@@ -128,6 +158,8 @@ def sample_size(n: int | str) -> str:
 
 def trend(comparison: Comparison) -> str:
     """The means along depth and how often they rise: `0.19 → 3.20 → 22.41 %, rising at 2 of 2 steps`."""
+    if not comparison.trend:
+        return DASH
     means = [side.estimate.mean for side in comparison.trend]
     known = [mean for mean in means if mean is not None]
     path = f"{' → '.join(map(decimal, means))} %" if known else DASH
@@ -138,9 +170,15 @@ def trend(comparison: Comparison) -> str:
 
 
 def worst(verdict: Verdict) -> Comparison | None:
-    """The comparison that stands for a verdict in one line: the largest difference."""
+    """The comparison that stands for a verdict in one line: the one that lies worst for the claim."""
     measured = [comparison for comparison in verdict.comparisons if comparison.effect is not None]
-    return max(measured, key=lambda comparison: comparison.effect or 0.0, default=None)
+    return min(measured, key=_room, default=None)
+
+
+def _room(comparison: Comparison) -> float:
+    """How far the difference lies within the claim's bounds; below zero: beyond."""
+    assert comparison.effect is not None
+    return min(KINDS[comparison.test.kind].distances(comparison.effect, comparison.test.margin))
 
 
 def verdict_line(verdict: Verdict) -> str:
@@ -149,20 +187,20 @@ def verdict_line(verdict: Verdict) -> str:
 
 
 def line_after_ruling(verdict: Verdict) -> str:
-    """What a line says behind the ruling: the largest difference, then the reason."""
+    """What a line says behind the ruling: the weakest difference, then the reason."""
     shown = worst(verdict)
-    which = f"{shown.label} " if shown is not None and len(verdict.comparisons) > 1 else ""
+    which = f"{_metric(verdict, shown)}{shown.label} " if shown is not None and len(verdict.comparisons) > 1 else ""
     measured = "" if shown is None else f", {which}{effect(shown)}"
     return f"{measured}; {verdict.reason}" if verdict.reason else measured
 
 
 def verdict_detail(verdict: Verdict) -> str:
-    """What stands behind a ruling, in a few words: the largest difference, then the reason."""
+    """What stands behind a ruling, in a few words: the weakest difference, then the reason."""
     shown = worst(verdict)
     parts = []
     if shown is not None:
-        among = f"largest of {len(verdict.comparisons)}: " if len(verdict.comparisons) > 1 else ""
-        parts.append(f"{among}{shown.label}, depth {depths(shown)}: {effect(shown)}")
+        among = f"weakest of {len(verdict.comparisons)}: " if len(verdict.comparisons) > 1 else ""
+        parts.append(f"{among}{_metric(verdict, shown)}{compared(shown)}: {effect(shown)}")
     return "; ".join([*parts, verdict.reason] if verdict.reason else parts)
 
 
@@ -171,13 +209,27 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _metric(verdict: Verdict, comparison: Comparison) -> str:
+    """`final test error, ` where a claim is about several."""
+    return f"{METRICS[comparison.test.metric].label.lower()}, " if len(verdict.claim.metrics) > 1 else ""
+
+
 def rule(verdict: Verdict) -> str:
     """What would support the claim, and how sure one must be."""
     claim = verdict.claim
+    unit = percent if all(comparison.exact for comparison in verdict.comparisons) else points
+    rules = "; ".join(test.rule.format(margin=unit(test.margin)) for test in claim.tests)
+    if unit is percent:
+        return f"Supported if {rules} (counts, which know no chance)."
     sure = f"two-sided alpha {claim.alpha:g}"
     if verdict.p_holm is not None:
         sure += f"; {p_text(verdict.p_value)}, {p_text(verdict.p_holm)} after Holm over the report's claims"
-    return f"Supported if {KINDS[claim.kind].rule.format(margin=points(claim.margin))} ({sure})."
+    return f"Supported if {rules} ({sure})."
+
+
+def percent(value: float) -> str:
+    """10 %."""
+    return f"{value:g}{NBSP}%"
 
 
 def points(value: float) -> str:

@@ -104,7 +104,7 @@ def test_what_should_stay_light_loads_no_heavy_library(module: str) -> None:
     assert loaded_by(module) & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", ["reports.claims", "reports.statistics"])
+@pytest.mark.parametrize("module", ["reports.claims", "reports.measurement", "reports.power"])
 def test_claims_and_statistics_load_neither_mlflow_nor_a_plotting_library(module: str) -> None:
     assert loaded_by(module) & {"torch", "ray", "mlflow", "matplotlib", "jinja2"} == set()
 

@@ -81,7 +81,7 @@ def test_claims_json_holds_every_value_behind_a_verdict() -> None:
     results = synthetic_sweep()
     found = json.loads(claims_json(results, judge(results)))
     plain = found["claims"][0]
-    assert (found["version"], plain["id"], plain["verdict"]) == (1, "plain-degrades-with-depth", "supported")
+    assert (found["version"], plain["id"], plain["verdict"]) == (2, "plain-degrades-with-depth", "supported")
     assert len(plain["comparisons"][0]["second"]["values"]) == 3
     assert [side["depth"] for side in plain["comparisons"][0]["trend"]] == [8, 20, 32, 44]
 

@@ -13,7 +13,6 @@ from reports.statistics import (
     estimate,
     estimate_pct,
     holm,
-    required_seeds,
     varies,
     welch,
 )
@@ -106,22 +105,6 @@ def test_counts_that_differ_widely_leave_no_doubt() -> None:
     assert low > 88
     assert high < 92
     assert found.p_above(0.0) < 1e-9
-
-
-def test_the_number_of_seeds_is_cohens() -> None:
-    # Cohen 1988, table 2.4.1: two-tailed 0.05, power 0.80: 64 a group for d = 0.5, 26 for d = 0.8.
-    assert required_seeds(0.5, 1.0, 1.0, alpha=0.05) == 64
-    assert required_seeds(-0.8, 1.0, 1.0, alpha=0.05) == 26
-
-
-def test_no_number_of_seeds_is_given_where_none_can_be_reckoned() -> None:
-    assert required_seeds(0.0, 1.0, 1.0, alpha=0.05) is None
-    assert required_seeds(1.0, 0.0, 0.0, alpha=0.05) is None
-    assert required_seeds(0.001, 10.0, 10.0, alpha=0.05) is None
-
-
-def test_a_plain_difference_needs_no_more_than_a_few_seeds() -> None:
-    assert required_seeds(1e6, 1.0, 1.0, alpha=0.05) == 2
 
 
 def test_holm_steps_down_as_in_a_worked_example() -> None:

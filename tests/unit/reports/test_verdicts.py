@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from harness.tracking.results import SweepResults
-from reports.cells import Cell, Series, Trial
+from reports.cells import Cell, Trial
 from reports.claims import CLAIMS
 from reports.synthetic import PlantedError, synthetic_sweep
 from reports.verdicts import Ruling, Verdict, judge, judge_claims
@@ -167,8 +167,15 @@ def test_the_trend_along_depth_is_told() -> None:
     assert [side.estimate.mean for side in comparison.trend] == [1.0, 4.0, 3.0, 9.0]
 
 
-def test_a_sweep_that_names_no_claims_has_all_of_them_judged() -> None:
-    assert list(verdicts(synthetic_sweep(claims=None))) == list(CLAIMS)
+def test_a_sweep_that_names_no_claims_has_those_judged_whose_cells_it_has() -> None:
+    # Plain, A and B of 8 to 44 layers: nothing of 110 or 1202 layers, of option C, of other shortcuts or activations.
+    expected = [PLAIN, "plain-test-error-grows", RESIDUAL, "residual-improves-to-110", "residual-beats-plain"]
+    assert list(verdicts(synthetic_sweep(claims=None))) == expected
+
+
+def test_a_claim_that_a_workload_names_without_its_cells_is_shown_as_not_run() -> None:
+    found = verdicts(synthetic_sweep(claims=("resnet-1202-overfits",)))
+    assert found["resnet-1202-overfits"].ruling is Ruling.NOT_RUN
 
 
 def test_a_sweep_that_names_one_claim_has_that_one_judged() -> None:
@@ -222,6 +229,6 @@ def test_where_depth_changes_nothing_at_most_one_sweep_in_twenty_gets_a_verdict_
     draws = np.random.default_rng(20151210).normal(20, [[2.0], [5.0]], (1000, 2, 3))
     decided = 0
     for shallow, deep in draws.tolist():
-        plain = Series(shortcut="plain", variant="", cells=(_cell("plain", 8, shallow), _cell("plain", 44, deep)))
-        decided += judge_claims([CLAIMS[PLAIN]], [plain])[0].ruling is not Ruling.INCONCLUSIVE
+        cells = _cell("plain", 8, shallow), _cell("plain", 44, deep)
+        decided += judge_claims([CLAIMS[PLAIN]], cells)[0].ruling is not Ruling.INCONCLUSIVE
     assert decided <= 71
