@@ -104,14 +104,14 @@ def test_a_worker_that_stands_still_is_killed_and_its_trial_goes_on_from_the_che
     bench: Any, undisturbed: Any
 ) -> None:
     """SIGSTOP is the worst hang there is: the process answers nobody, and no step of it ever ends."""
-    process = bench.start("run", "small.yaml", "--no-report", "--stall-timeout", "15s")
+    process = bench.start("run", "small.yaml", "--no-report", "--stall-timeout", "40s")
     bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
     bench.training_workers(process)[0].suspend()
     _, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     (lost,) = [ended for ended in bench.ends() if not ended.final]
     assert (lost.outcome, lost.attempt) == (Outcome.FAILED, 1)
-    assert "no step ended for 15 s" in lost.reason
+    assert "no step ended for 40 s" in lost.reason
     assert bench.final_numbers() == undisturbed.final_numbers()
     assert bench.curves() == undisturbed.curves()
 
