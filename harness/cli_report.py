@@ -22,6 +22,10 @@ def report(
         Path | None, typer.Option("--from", help="A bundle of `harness export`; no server is asked.")
     ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Of a run that comes with this package.")] = False,
+    mlflow_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of a tracking server: the report links each trial to its run there."),
+    ] = None,
     log: Annotated[bool, typer.Option("--log/--no-log", help="Add the report to the sweep's MLflow run.")] = True,
     json: Json = False,
 ) -> None:
@@ -34,14 +38,17 @@ def report(
     from harness.bundle import SAMPLE
     from harness.report import make_report, report_of_bundle
     from harness.tracking.address import resolve
+    from reports.render import Settings
 
     if sum((sweep is not None, bundle is not None, sample)) > 1:
         raise UsageError("a sweep's name, --from and --sample exclude each other: give one of them")
-    show = None if json else Console()
+    if mlflow_url is not None and not mlflow_url.startswith(("http://", "https://")):
+        raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
+    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url)
     if bundle is not None or sample:
-        name, page = report_of_bundle(bundle or SAMPLE, out, show=show)
+        name, page = report_of_bundle(bundle or SAMPLE, out, show=show, settings=settings)
     else:
-        name, page = make_report(sweep, out, resolve(tracking_uri), log=log, show=show)
+        name, page = make_report(sweep, out, resolve(tracking_uri), log=log, show=show, settings=settings)
     if json:
         emit_json({"sweep": name, "report": str(page)})
     else:

@@ -12,10 +12,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.tracking.results import SweepResults
+    from reports.render import Settings
 
 
 def make_report(
-    sweep: str | None, out: Path, tracking_uri: str, *, log: bool, show: Console | None
+    sweep: str | None,
+    out: Path,
+    tracking_uri: str,
+    *,
+    log: bool,
+    show: Console | None,
+    settings: Settings | None = None,
 ) -> tuple[str, Path]:
     """Write the report to `<out>/<sweep's name>`; the name, and the page.
 
@@ -25,13 +32,14 @@ def make_report(
         tracking_uri: of the store that holds it, resolved.
         log: add the report to the sweep's MLflow run.
         show: where the summary is printed.
+        settings: what else is asked of the report.
 
     Raises:
         SweepNotFound: there is none, or several.
         TrackingUnreachable: the store does not answer.
     """
     results = stored_sweep(tracking_uri, sweep)
-    page = write(results, out, show=show)
+    page = write(results, out, show=show, settings=settings)
     if log:
         from harness.tracking.results import log_report
 
@@ -39,7 +47,9 @@ def make_report(
     return results.name, page
 
 
-def report_of_bundle(bundle: Path, out: Path, *, show: Console | None) -> tuple[str, Path]:
+def report_of_bundle(
+    bundle: Path, out: Path, *, show: Console | None, settings: Settings | None = None
+) -> tuple[str, Path]:
     """As `make_report`, of a bundle, without any server.
 
     Raises:
@@ -48,7 +58,7 @@ def report_of_bundle(bundle: Path, out: Path, *, show: Console | None) -> tuple[
     from harness.bundle import read_bundle
 
     results = read_bundle(bundle)
-    return results.name, write(results, out, show=show)
+    return results.name, write(results, out, show=show, settings=settings)
 
 
 def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, Path]:
@@ -85,13 +95,13 @@ def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
     return load_sweep(tracking_uri, sweep)
 
 
-def write(results: SweepResults, out: Path, *, show: Console | None) -> Path:
+def write(results: SweepResults, out: Path, *, show: Console | None, settings: Settings | None = None) -> Path:
     """Write a report below `out`, print its summary if asked to; the page."""
-    from reports.render import write_report
+    from reports.render import PLAIN, write_report
     from reports.terminal import print_summary
     from reports.verdicts import judge
 
-    page = write_report(results, out / results.name)
+    page = write_report(results, out / results.name, settings or PLAIN)
     if show is not None:
         print_summary(results, judge(results), show)
     return page

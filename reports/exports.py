@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.tracking.results import SweepResults
+    from reports.drawing import Figure
 
 CLAIMS_VERSION = 2
 """Of the layout of `claims.json`."""
@@ -53,6 +54,11 @@ def cells_csv(cells: Sequence[Cell]) -> str:
         for cell in cells
     )
     return _csv(columns, rows)
+
+
+def figure_csv(figure: Figure) -> str:
+    """The numbers that a figure shows."""
+    return _csv(figure.data.columns, figure.data.rows)
 
 
 def _identity(cell: Cell) -> list[Any]:

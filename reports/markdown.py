@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
@@ -50,9 +51,17 @@ def table(value: Table) -> Ready:
     head = [escape(f"{column.group}: {column.title}" if column.group else column.title) for column in value.columns]
     rule = ["---:" if column.numeric else "---" for column in value.columns]
     lines = [f"**{escape(value.caption)}**", "", _line(head), _line(rule)]
-    lines += [_line([escape(cell) for cell in row]) for row in value.rows]
+    lines += [
+        _line([_entry(cell, value.links.get((place, column))) for column, cell in enumerate(row)])
+        for place, row in enumerate(value.rows)
+    ]
     lines += ["", escape(value.note)] if value.note else []
     return Ready("\n".join(lines))
+
+
+def _entry(text: str, link: str | None) -> str:
+    """Links within the page are the page's own."""
+    return escape(text) if link is None or link.startswith("#") else f"[{escape(text)}](<{quote(link, safe=':/#?&=')}>)"
 
 
 def _line(cells: list[str]) -> str:

@@ -10,6 +10,8 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from harness.errors import StorageError
-from reports import exports, markdown, provenance, published_training, tables, wording
+from reports import device_tables, exports, markdown, provenance, published_training, tables, wording
 from reports.cells import Cell, cells_of, ordered, series_of
 from reports.figures import draw_figures
 from reports.palette import dark_colours
@@ -30,7 +32,22 @@ if TYPE_CHECKING:
 PAGE = "index.html"
 
 
-def write_report(results: SweepResults, out: Path) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a reader can ask of a report."""
+
+    mlflow_url: str | None = None
+    """Of the tracking server, for links from trials to their runs."""
+    prices: Mapping[str, float] = field(default_factory=dict)
+    """Device name -> price of an hour of one device."""
+    latex: bool = False
+    """Write the tables for papers too."""
+
+
+PLAIN = Settings()
+
+
+def write_report(results: SweepResults, out: Path, settings: Settings = PLAIN) -> Path:
     """Write the report of a sweep into a folder, which is made if need be; gives the path of its page.
 
     Files of an earlier report are replaced, each as a whole; other files in the folder stay.
@@ -38,7 +55,7 @@ def write_report(results: SweepResults, out: Path) -> Path:
     Raises:
         StorageError: the folder cannot be written.
     """
-    files = report_files(results)
+    files = report_files(results, settings)
     try:
         _write_whole(files, out)
     except OSError as error:
@@ -48,9 +65,9 @@ def write_report(results: SweepResults, out: Path) -> Path:
     return out / PAGE
 
 
-def report_files(results: SweepResults) -> dict[str, str]:
+def report_files(results: SweepResults, settings: Settings = PLAIN) -> dict[str, str]:
     """Every file of a report, by its path in the report's folder."""
-    context = _context(results)
+    context = _context(results, settings)
     cells, figures = context["cells"], context["figures"]
     return {
         PAGE: _page(context),
@@ -59,10 +76,11 @@ def report_files(results: SweepResults) -> dict[str, str]:
         "trials.csv": exports.trials_csv(results.trials),
         "claims.json": exports.claims_json(results, context["verdicts"]),
         **{f"figures/{figure.name}.svg": figure.file for figure in figures},
+        **{f"figures/{figure.name}.csv": exports.figure_csv(figure) for figure in figures},
     }
 
 
-def _context(results: SweepResults) -> dict[str, Any]:
+def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
     """What the page and the Markdown say, in the order they say it."""
     cells = ordered(cells_of(results))
     series = series_of(cells)
@@ -74,15 +92,17 @@ def _context(results: SweepResults) -> dict[str, Any]:
         "headline": _headline(results, cells),
         "partial": wording.incomplete(results.status, trials),
         "verdicts": judge(results),
-        "figures": draw_figures(series, results.curves),
+        "figures": draw_figures(series, results.curves, asked.prices),
         "errors": tables.error_table(series),
         "cell_table": tables.cells_table(cells),
+        "steps": device_tables.steps_table(cells),
+        "activity": device_tables.activity_table(cells),
         "complexity": tables.complexity_table(cells, results.plan),
         "deviations": published_training.deviations_table(cells, results.plan),
         "milestones": published_training.milestones_table(cells),
         "outcomes": tables.outcome_table(trials),
         "missing": tables.missing_table(cells),
-        "trials": tables.trials_table(cells),
+        "trials": tables.trials_table(cells, asked.mlflow_url),
         "facts": provenance.facts_table(results, cells),
         "machines": provenance.machine_table(trials),
         "settings": provenance.settings_table(results.trials),
@@ -111,9 +131,16 @@ def _page(context: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     css = environment.get_template("style.css.j2").render(dark=dark_colours(context["depths"]))
+    script = resources.files("reports").joinpath("templates", "page.js").read_text(encoding="utf-8")
     figures = [(figure, [Markup(panel) for panel in figure.panels]) for figure in context["figures"]]  # noqa: S704
+    ours = {"css": css, "script": script}
     return environment.get_template("index.html.j2").render(
-        {**context, "css": Markup(css), "css_hash": _csp_hash(css), "drawn": figures}  # noqa: S704 - our own style sheet
+        {
+            **context,
+            "drawn": figures,
+            **{name: Markup(text) for name, text in ours.items()},  # noqa: S704 - our own style sheet and script
+            **{f"{name}_hash": _csp_hash(text) for name, text in ours.items()},
+        }
     )
 
 

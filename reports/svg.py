@@ -5,7 +5,7 @@ identifiers that two figures could share, a title and a description for screen r
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 SVG = "http://www.w3.org/2000/svg"
@@ -13,9 +13,11 @@ XLINK = "http://www.w3.org/1999/xlink"
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
 MEASURES = ("d", "x", "y", "width", "height", "transform", "points")
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
+SERIES = "series:"
+"""Identifiers that begin so, `series:NAME:ROLE`, say to which series an element belongs."""
 
 
-def tidy(text: str, *, name: str, title: str, description: str) -> str:
+def tidy(text: str, *, name: str, title: str, description: str, attributes: Mapping[str, str] | None = None) -> str:
     """One `<svg>` element, without the XML declaration; its identifiers begin with `name`."""
     ET.register_namespace("", SVG)
     root = ET.fromstring(text)  # noqa: S314 - matplotlib wrote it a moment ago
@@ -27,6 +29,7 @@ def tidy(text: str, *, name: str, title: str, description: str) -> str:
         _close_up(element)
     _prefix_identifiers(root, name)
     _describe(root, name, title, description)
+    root.attrib.update(attributes or {})
     root.set("stroke-linejoin", "round")
     root.set("stroke-linecap", "butt")
     return ET.tostring(root, encoding="unicode").strip() + "\n"
@@ -102,14 +105,23 @@ def _prefix_identifiers(root: ET.Element, name: str) -> None:
     used = {match for element in root.iter() for value in element.attrib.values() for match in REFERENCE.findall(value)}
     used |= {value[1:] for element in root.iter() if (value := element.get("href", "")).startswith("#")}
     for element in root.iter():
-        identifier = element.attrib.pop("id", None)
-        if identifier in used:
+        identifier = element.attrib.pop("id", "")
+        if identifier.startswith(SERIES):
+            _name_series(element, identifier.removeprefix(SERIES))
+        elif identifier in used:
             element.set("id", f"{name}-{identifier}")
         for key, value in element.attrib.items():
             if key == "href" and value.startswith("#"):
                 element.set(key, f"#{name}-{value[1:]}")
             elif "url(#" in value:
                 element.set(key, REFERENCE.sub(rf"url(#{name}-\1)", value))
+
+
+def _name_series(element: ET.Element, marked: str) -> None:
+    series, _, role = marked.rpartition(":")
+    element.set("data-series", series)
+    if role:
+        element.set("data-values", role)
 
 
 def _describe(root: ET.Element, name: str, title: str, description: str) -> None:

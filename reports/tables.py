@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, TypedDict
 
@@ -47,6 +47,10 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    anchors: Mapping[int, str] = field(default_factory=dict)
+    """Row -> its identifier in the page."""
+    links: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """Row and column -> where the entry leads: `#` and an identifier of the page, or an address."""
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -96,7 +100,18 @@ def error_table(series: Sequence[Series]) -> Table:
         columns=(Column(title="Depth", numeric=True), *columns),
         rows=tuple(rows),
         note=_intervals_note(cells, usual_n),
+        links={
+            (row, column): f"#{anchor_of(cell)}"
+            for row, depth in enumerate(depths)
+            for column, one in enumerate([*series, *series], 1)
+            if (cell := by_depth.get((one.name, depth))) is not None and cell.results
+        },
     )
+
+
+def anchor_of(cell: Cell) -> str:
+    """Where the page lists the cell's trials. An id may hold anything; an anchor holds no space."""
+    return "trials-of-" + "".join(char if char.isalnum() or char in "-_." else "-" for char in cell.cell_id)
 
 
 def _error(cell: Cell | None, metric: str, usual_n: int) -> str:
@@ -150,6 +165,7 @@ def cells_table(cells: Sequence[Cell]) -> Table:
         caption="Every cell: mean over seeds, 95 % interval",
         columns=columns,
         rows=tuple(_cell_row(cell) for cell in cells),
+        links={(row, 0): f"#{anchor_of(cell)}" for row, cell in enumerate(cells)},
         note="Speed, memory and time are given only where all trials of a cell ran on the same kind of device.",
     )
 
@@ -239,19 +255,34 @@ MEANINGS = {
 }
 
 
-def trials_table(cells: Sequence[Cell]) -> Table:
-    """Every trial: outcome, attempt, time and speed; its device and reason where they tell trials apart."""
-    trials = [trial for cell in cells for trial in cell.trials]
-    devices = len({device for trial in trials if (device := device_of(trial))}) > 1
-    reasons = any(as_text(trial.row.get("reason")) for trial in trials)
+def trials_table(cells: Sequence[Cell], mlflow_url: str | None = None) -> Table:
+    """Every trial: outcome, attempt, time and speed; its device and reason where they tell trials apart.
+
+    Args:
+        cells: in the order of the rows.
+        mlflow_url: of the tracking server: each run's id then leads to its page there.
+    """
+    listed = [(cell, trial) for cell in cells for trial in cell.trials]
+    devices = len({device for _, trial in listed if (device := device_of(trial))}) > 1
+    reasons = any(as_text(trial.row.get("reason")) for _, trial in listed)
     titles = ["Trial", "Outcome", "Attempt", "Training error, %", "Test error, %", "Images/s", "Time", "MLflow run"]
     titles += ["Device"] * devices + ["Reason"] * reasons
+    firsts = {cell.cell_id: row for row, (cell, _) in reversed(list(enumerate(listed)))}
     return Table(
         name="trials",
         caption="Every trial",
         columns=tuple(Column(title=title, numeric=2 <= place <= 6) for place, title in enumerate(titles)),
-        rows=tuple(_trial_row(cell, trial, devices, reasons) for cell in cells for trial in cell.trials),
+        rows=tuple(_trial_row(cell, trial, devices, reasons) for cell, trial in listed),
+        anchors={firsts[cell.cell_id]: anchor_of(cell) for cell in cells if cell.cell_id in firsts},
+        links={
+            (row, RUN_COLUMN): f"{mlflow_url.rstrip('/')}/#/runs/{run}"
+            for row, (_, trial) in enumerate(listed)
+            if mlflow_url and (run := as_text(trial.row.get("run_id")))
+        },
     )
+
+
+RUN_COLUMN = 7
 
 
 def missing_table(cells: Sequence[Cell]) -> Table:
@@ -277,7 +308,7 @@ def _trial_row(cell: Cell, trial: Trial, devices: bool, reasons: bool) -> tuple[
         wording.decimal(trial.number(TEST_ERROR)),
         wording.rate(trial.number(SPEED)),
         wording.duration(trial.number(TIME)),
-        as_text(trial.row.get("run_id"))[:8] or wording.DASH,
+        as_text(trial.row.get("run_id")) or wording.DASH,
         *([device_of(trial) or wording.DASH] if devices else []),
         *([_reason(trial)] if reasons else []),
     )

@@ -17,15 +17,18 @@ import pytest
 
 from harness.errors import StorageError
 from harness.tracking.results import SweepResults
-from reports.render import report_files, write_report
+from reports.render import Settings, report_files, write_report
 from reports.synthetic import synthetic_sweep
 
 ROOT = Path(__file__).parents[3]
 FILES = [
     "cells.csv",
     "claims.json",
-    "figures/error-by-depth.svg",
-    "figures/training-curves.svg",
+    *(
+        f"figures/{name}.{ending}"
+        for name in ("error-by-cost", "error-by-depth", "speed-by-depth", "training-curves")
+        for ending in ("csv", "svg")
+    ),
     "index.html",
     "report.md",
     "trials.csv",
@@ -108,18 +111,23 @@ def test_the_same_runs_give_the_same_bytes_whatever_the_locale_zone_hash_seed_fo
 
 
 def test_the_page_asks_for_nothing_from_outside(page: Page) -> None:
-    assert not page.all("script") + page.all("link") + page.all("img") + page.all("iframe") + page.all("object")
+    assert page.all("script") == [{}]  # its own, inline
+    assert not page.all("link") + page.all("img") + page.all("iframe") + page.all("object")
     links = [value for _, attributes in page.elements for key, value in attributes.items() if key in ("href", "src")]
     assert links
     assert all((link or "").startswith("#") for link in links)
     assert "url(http" not in "".join(page.texts["style"])
 
 
-def test_the_page_forbids_everything_but_its_own_style_sheet(page: Page) -> None:
+def csp_digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_the_page_forbids_everything_but_its_own_style_sheet_and_script(page: Page) -> None:
     policy = next(meta["content"] or "" for meta in page.all("meta") if meta.get("http-equiv"))
-    digest = hashlib.sha256("".join(page.texts["style"]).encode()).digest()
     assert policy.startswith("default-src 'none'")
-    assert f"style-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
+    assert f"style-src {csp_digest(''.join(page.texts['style']))};" in policy
+    assert f"script-src {csp_digest(''.join(page.texts['script']))};" in policy
     assert "unsafe" not in policy
     assert not [attributes for _, attributes in page.elements if "style" in attributes]
     assert not [key for _, attributes in page.elements for key in attributes if key.startswith("on")]
@@ -153,11 +161,13 @@ def evil_sweep() -> SweepResults:
 
 def test_a_name_that_is_a_script_is_shown_as_text_everywhere(evil: dict[str, str]) -> None:
     files, page = evil, Page(evil["index.html"])
-    assert not page.all("script")
+    assert page.all("script") == [{}]
+    assert EVIL not in "".join(page.texts["script"])
     assert EVIL in "".join(page.texts["h1"])
     assert EVIL in files["trials.csv"]
-    for name in ("report.md", "figures/error-by-depth.svg", "figures/training-curves.svg"):
-        assert "<script" not in files[name], name
+    for name in files:
+        if name != "index.html" and not name.endswith((".csv", ".json")):
+            assert "<script" not in files[name], name
     assert "&#60;script&#62;alert(1)&#60;/script&#62;" in files["report.md"]
 
 
@@ -176,6 +186,46 @@ def test_every_markdown_table_has_as_many_cells_in_each_row_as_in_its_head(evil:
     for above, below in pairwise(lines):
         if above.startswith("|") and below.startswith("|"):
             assert columns(above) == columns(below)
+
+
+def test_each_cells_numbers_lead_to_its_trials_and_each_trial_names_its_run_whole(page: Page) -> None:
+    rows = {attributes["id"]: attributes for attributes in page.all("tr") if "id" in attributes}
+    assert len(rows) == 12  # the cells: 4 depths, 3 shortcuts
+    links = [attributes["href"] or "" for attributes in page.all("a") if "trials-of" in (attributes["href"] or "")]
+    assert len(links) == 12 + 24  # each in the table of cells, and twice in that of errors
+    assert {link[1:] for link in links} == set(rows)
+    runs = synthetic_sweep().trials["run_id"]
+    assert all(run in page.texts["td"] for run in runs)
+
+
+def test_where_the_tracking_server_is_told_each_run_is_a_link_to_its_page_there() -> None:
+    files = report_files(synthetic_sweep(), Settings(mlflow_url="https://mlflow.example/"))
+    run = synthetic_sweep().trials["run_id"][0]
+    assert f'<a href="https://mlflow.example/#/runs/{run}">{run}</a>' in files["index.html"]
+    assert f"[{run}](<https://mlflow.example/#/runs/{run}>)" in files["report.md"]
+
+
+def test_each_figure_has_its_numbers_beside_it(whole: dict[str, str]) -> None:
+    lines = whole["figures/error-by-depth.csv"].splitlines()
+    assert lines[0] == "series,depth,metric,n,mean,low,high"
+    assert len(lines) == 1 + 2 * 12
+    # Planted: plain, depth 8 has seeds of 0.9 * 0 + 0.3 * (jitter + 1).
+    first = lines[1].split(",")
+    assert first[:4] == ["plain", "8", "final/train_error_pct", "3"]
+    results = synthetic_sweep().trials
+    cell = results[(results["label"] == "plain-8")]["final/train_error_pct"]
+    assert float(first[4]) == pytest.approx(sum(cell) / 3)
+
+
+def test_sections_without_data_are_left_out(whole: dict[str, str]) -> None:
+    results = synthetic_sweep()
+    bare = results.trials.drop(columns=["speed/images_per_s", "device/memory_peak_gib", "time/total_s", "model/macs"])
+    files = report_files(dataclasses.replace(results, trials=bare))
+    for name, section in (("error-by-cost", 'id="cost"'), ("speed-by-depth", 'id="speed"')):
+        assert section in whole["index.html"]
+        assert section not in files["index.html"]
+        assert f"figures/{name}.svg" not in files
+    assert 'id="scales"' not in whole["index.html"]
 
 
 @pytest.mark.parametrize("name", ["index.html", "report.md"])
