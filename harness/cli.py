@@ -11,12 +11,12 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.cli_bench import bench
 from harness.cli_data import data
 from harness.cli_jobs import logs, status, stop, submit
 from harness.cli_list import Listed
@@ -31,7 +31,9 @@ from harness.cli_options import (
     Fresh,
     Json,
     KeepWeights,
+    Launcher,
     MaxAttempts,
+    Monitor,
     Out,
     StallTimeout,
     Storage,
@@ -56,13 +58,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(data)
-
-
-class Launcher(StrEnum):
-    """What starts trials."""
-
-    RAY = "ray"
-    INLINE = "inline"
 
 
 def _cache() -> Path:
@@ -140,6 +135,7 @@ def run(
     collective_timeout: CollectiveTimeout = "5m",
     keep_weights: KeepWeights = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report at the end.")] = True,
+    monitor: Monitor = True,
 ) -> None:
     """Run a workload and report on it.
 
@@ -168,12 +164,14 @@ def run(
         fresh=fresh,
         json=json,
         report=report,
+        monitor=monitor,
+        visible_devices=os.environ.get("CUDA_VISIBLE_DEVICES"),
         collective_timeout_s=collective_timeout_s or 300.0,
     )
     raise typer.Exit(run_sweep_command(options))
 
 
-for _command in (submit, status, logs, stop):
+for _command in (submit, status, logs, stop, bench):
     app.command()(_command)
 
 

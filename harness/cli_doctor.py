@@ -40,6 +40,7 @@ def diagnose(tracking_uri: str, address: str | None, environment: Mapping[str, s
     return [
         *_versions(),
         *_devices(),
+        *_monitor(),
         _ray_address(address),
         _ray_token(environment),
         _tracking(tracking_uri),
@@ -77,6 +78,27 @@ def _devices() -> Iterator[Check]:
         device = torch.cuda.get_device_properties(index)
         detail = f"{device.name}, {device.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
         yield Check(name=f"gpu {index}", status="ok", detail=detail)
+
+
+def _monitor() -> Iterator[Check]:
+    """What would be watched while trials run."""
+    from harness.measure.nvml import NoDevice
+    from harness.measure.survey import survey
+
+    yield Check(name="monitor host", status="ok", detail="processors and memory")
+    try:
+        seen = survey()
+    except NoDevice as reason:
+        yield Check(name="monitor gpu", status="note", detail=f"nothing is read of GPUs: {reason}")
+        return
+    for device in seen:
+        lacking = "; ".join(f"{metric}: {why}" for metric, why in device.absent.items())
+        detail = f"{device.name} {device.uuid} tells {', '.join(device.readable) or 'nothing'}"
+        yield Check(
+            name="monitor gpu",
+            status="note" if lacking else "ok",
+            detail=f"{detail}. Not: {lacking}" if lacking else detail,
+        )
 
 
 def _ray_address(address: str | None) -> Check:

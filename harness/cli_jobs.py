@@ -19,6 +19,7 @@ from harness.cli_options import (
     Json,
     KeepWeights,
     MaxAttempts,
+    Monitor,
     StallTimeout,
     TrialTimeout,
     duration,
@@ -62,6 +63,7 @@ def submit(
     checkpoint_every: CheckpointEvery = None,
     collective_timeout: CollectiveTimeout = "5m",
     keep_weights: KeepWeights = False,
+    monitor: Monitor = True,
     json: Json = False,
 ) -> None:
     """Run a workload as a job of a Ray cluster.
@@ -91,6 +93,7 @@ def submit(
         arguments=(
             *(f"{flag}={value}" for flag, value in given.items() if value is not None),
             *(["--keep-weights"] if keep_weights else []),
+            *([] if monitor else ["--no-monitor"]),
         ),
         fresh=fresh,
         pip=pinned_requirements() if pip else (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,14 @@ from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.workload import Workload
+
+
+class Launcher(StrEnum):
+    """What starts workers."""
+
+    RAY = "ray"
+    INLINE = "inline"
+
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 
@@ -42,6 +51,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 KeepWeights = Annotated[
     bool, typer.Option("--keep-weights", help="Keep the final weights of every trial in the storage.")
 ]
+Monitor = Annotated[bool, typer.Option("--monitor/--no-monitor", help="Watch GPUs and hosts while trials run.")]
 MaxAttempts = Annotated[int | None, typer.Option(min=1, help="Tries of each trial, else as in the file.")]
 TrialTimeout = Annotated[
     str | None,

@@ -27,6 +27,9 @@ def report(
         typer.Option(metavar="URL", help="Of a tracking server: the report links each trial to its run there."),
     ] = None,
     log: Annotated[bool, typer.Option("--log/--no-log", help="Add the report to the sweep's MLflow run.")] = True,
+    prices: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: `currency`, and `per_device_hour` by device name.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a sweep's report again.
@@ -36,6 +39,7 @@ def report(
     from rich.console import Console
 
     from harness.bundle import SAMPLE
+    from harness.prices import read_prices
     from harness.report import make_report, report_of_bundle
     from harness.tracking.address import resolve
     from reports.render import Settings
@@ -44,7 +48,8 @@ def report(
         raise UsageError("a sweep's name, --from and --sample exclude each other: give one of them")
     if mlflow_url is not None and not mlflow_url.startswith(("http://", "https://")):
         raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
-    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url)
+    known = read_prices(prices).per_device_hour if prices else {}
+    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=known)
     if bundle is not None or sample:
         name, page = report_of_bundle(bundle or SAMPLE, out, show=show, settings=settings)
     else:

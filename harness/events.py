@@ -76,6 +76,18 @@ class ArtifactWritten:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Monitored:
+    """What was seen of the attempt's devices since the last such event."""
+
+    trial_id: str
+    attempt: int
+    points: tuple[Mapping[str, Any], ...] = ()
+    """Of MLflow's own `system/...` series, each with its own `time_ms`, `step` and `values`."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    time_ms: int = field(default_factory=now_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialEnded:
     """An attempt ended. `final` tells whether the trial did too, or will be tried again."""
 
@@ -99,10 +111,11 @@ class SweepEnded:
     time_ms: int = field(default_factory=now_ms)
 
 
-Event = SweepStarted | TrialStarted | EpochEnded | ArtifactWritten | TrialEnded | SweepEnded
+Event = SweepStarted | TrialStarted | EpochEnded | ArtifactWritten | Monitored | TrialEnded | SweepEnded
 
 KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (SweepStarted, TrialStarted, EpochEnded, ArtifactWritten, TrialEnded, SweepEnded)
+    kind.__name__: kind
+    for kind in (SweepStarted, TrialStarted, EpochEnded, ArtifactWritten, Monitored, TrialEnded, SweepEnded)
 }
 
 
@@ -123,6 +136,6 @@ def decode(line: str) -> Event:
         raise ValueError(f"not an event: {line[:80]!r}")
     if "outcome" in fields:
         fields["outcome"] = Outcome(fields["outcome"])
-    if "trials" in fields:
-        fields["trials"] = tuple(fields["trials"])
+    for name in {"trials", "points"} & fields.keys():
+        fields[name] = tuple(fields[name])
     return kind(**fields)

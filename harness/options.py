@@ -32,5 +32,9 @@ class RunOptions:
     """Print the outcome as JSON on stdout."""
     report: bool
     """Write the report at the end."""
+    monitor: bool = True
+    """Watch the devices that trials run on."""
+    visible_devices: str | None = None
+    """This process's CUDA_VISIBLE_DEVICES, for trials that run in it."""
     collective_timeout_s: float = 300.0
     """How long the workers of a group wait for each other before the group is given up."""

@@ -24,8 +24,10 @@ IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?(?![\w.])")
 PATH = re.compile(r"(?<![\w.:/<])~?/(?:[\w.@%+~=-]+/?)+")
 
 _HOSTS, _LAYOUT = "host.names", Tag.GROUP_LAYOUT.value
-_FREE_TEXT = {"reason", _HOSTS, _LAYOUT}
+_FREE_TEXT = {"reason", _HOSTS, _LAYOUT, Tag.MONITOR_ABSENT.value}
 """Columns in which a host can be named. Settings and labels are the sweep's own words."""
+_SERIAL = Tag.DEVICE_IDS.value
+"""Tells one machine's devices from all others in the world."""
 _PRIVATE_FACTS = {"host", "user", "cwd", "argv", "storage", "tracking_uri", "address"}
 """Of the environment: where it was, and no matter of what was measured."""
 
@@ -41,7 +43,7 @@ def scrubbed(results: SweepResults) -> SweepResults:
         workload_text=everything(results.workload_text),
         plan=_walk(results.plan, _without_places),
         environment=_walk(environment, everything),
-        trials=_clean_columns(results.trials, everything),
+        trials=_clean_columns(results.trials.drop(columns=_SERIAL, errors="ignore"), everything),
     )
 
 

@@ -47,6 +47,15 @@ class Tag(StrEnum):
     DEVICE_COUNT = "device.count"
     DEVICE_PEAKS = "device.peaks"
     """The device's published peaks, or why there is no MFU."""
+    DEVICE_IDS = "device.uuids"
+    DEVICE_THROTTLED = "device.throttled"
+    """Why, and how often, clocks were lowered while the trial ran; `no` where they were not."""
+    DEVICE_SHARED = "device.shared"
+    """Whether other processes held memory of the trial's GPUs."""
+    ENERGY_FROM = "device.energy_from"
+    """`counter`: the devices' own; `power`: power over time."""
+    MONITOR_ABSENT = "monitor.absent"
+    """What could not be measured of the devices, and why."""
     GROUP_WORLD_SIZE = "group.world_size"
     GROUP_NODES = "group.nodes"
     GROUP_LAYOUT = "group.layout"
@@ -58,6 +67,7 @@ class Tag(StrEnum):
 KIND_SWEEP = "sweep"
 KIND_TRIAL = "trial"
 KIND_ENSEMBLE = "ensemble"
+KIND_BENCH = "bench"
 
 Direction = Literal["lower", "higher", "none"]
 
@@ -159,8 +169,31 @@ METRICS = _table(
     Metric(key="data/corrupt_images", unit="images", label="Images that could not be decoded", better="lower"),
     Metric(key="schedule/warmup_iterations", unit="steps", label="Length of a warm-up that ends by the training error"),
     Metric(key="device/memory_peak_gib", unit="GiB", label="Peak device memory", better="lower"),
+    Metric(key="device/busy_pct", unit="%", label="Time in which some kernel ran"),
+    Metric(key="device/sm_pct", unit="%", label="Multiprocessors busy", better="higher"),
+    Metric(key="device/tensor_pct", unit="%", label="Tensor cores busy", better="higher"),
+    Metric(key="device/dram_pct", unit="%", label="Memory bandwidth used"),
+    Metric(key="device/power_w", unit="W", label="Power of one GPU, mean"),
+    Metric(key="device/power_peak_w", unit="W", label="Power of one GPU, peak"),
+    Metric(key="device/energy_j", unit="J", label="Energy of the trial, GPUs alone", better="lower"),
+    Metric(key="device/energy_j_per_image", unit="J", label="Energy per image trained on, GPUs alone", better="lower"),
+    Metric(key="host/cpu_pct", unit="%", label="Processors of the hosts, busy"),
     *_ladder(),
 )
+
+BENCH = _table(
+    *(
+        Metric(key=f"bench/matmul_{precision}_flops_per_s", unit="FLOP/s", label=f"Matrix product, {precision}")
+        for precision in ("fp32", "tf32", "bf16", "fp16")
+    ),
+    Metric(key="bench/copy_bytes_per_s", unit="B/s", label="Copy within memory, read and written"),
+    Metric(key="bench/all_reduce_bytes_per_s", unit="B/s", label="All-reduce, bus bandwidth"),
+    Metric(key="bench/all_reduce_latency_us", unit="us", label="All-reduce of one number", better="lower"),
+    Metric(key="bench/disk_write_bytes_per_s", unit="B/s", label="Storage, written and safe"),
+    Metric(key="bench/disk_read_bytes_per_s", unit="B/s", label="Storage, read"),
+    Metric(key="bench/decode_images_per_s", unit="images/s", label="Photographs decoded, one thread"),
+)
+"""What `harness bench` measures of a machine. Of each also `_low`, `_high` and `_n`."""
 
 STEPS_ARTIFACT = "steps.parquet"
 ENVIRONMENT_ARTIFACT = "environment.json"
@@ -168,6 +201,9 @@ WORKLOAD_ARTIFACT = "workload.yaml"
 TRIALS_ARTIFACT = "trials.json"
 PLAN_ARTIFACT = "plan.json"
 DEVIATIONS_ARTIFACT = "deviations.json"
+MONITOR_FOLDER = "monitor"
+MONITOR_ARTIFACT = f"{MONITOR_FOLDER}/summary.json"
+BENCH_ARTIFACT = "bench.json"
 REPORT_ARTIFACT = "report"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import re
 import threading
 import uuid
@@ -24,6 +25,7 @@ from ray.train.v2.api.config import FailureConfig
 from harness.cluster.actor import Actor, ask, first_cause
 from harness.cluster.network import BoundTorchConfig
 from harness.cluster.queue import Lease, LeaseLost, Shape
+from harness.engine.context import VISIBLE, Monitoring
 from harness.events import Event, TrialEnded
 from harness.launch.leases import Worker, run_leases
 
@@ -45,6 +47,8 @@ class GroupSettings:
     trial_timeout_s: float | None = None
     checkpoint_every_s: float | None = None
     checkpoint_every_steps: int | None = None
+    monitor: bool = True
+    """Watch the devices that trials run on."""
     one_trial: bool = False
     """A fresh group for every trial (`isolation: process`)."""
 
@@ -218,5 +222,6 @@ def _worker_loop(config: dict[str, Any]) -> None:
             checkpoint_every_s=settings.checkpoint_every_s,
             checkpoint_every_steps=settings.checkpoint_every_steps,
             trial_timeout_s=settings.trial_timeout_s,
+            monitoring=Monitoring(visible_devices=os.environ.get(VISIBLE)) if settings.monitor else None,
         )
         run_leases(QueueProxy(queue), worker, one_trial=settings.one_trial)

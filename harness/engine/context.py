@@ -10,6 +10,16 @@ import torch
 
 from harness.events import Event
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitoring:
+    """How the devices of an attempt are watched."""
+
+    visible_devices: str | None
+    """This process's CUDA_VISIBLE_DEVICES, None where it is not set."""
+
 
 @dataclass(frozen=True)
 class TrialContext:
@@ -35,6 +45,10 @@ class TrialContext:
     """Seconds the trial may take, earlier attempts included as far as its checkpoint knows them."""
     checkpoint_interval_s: float = 5.0
     """An epoch's end within this many seconds of the last checkpoint writes none, so that short trials pay nothing."""
+    timing: Callable[[bool], None] = lambda _running: None
+    """Told when the steps that a timing trial times begin and when they have ended."""
+    monitoring: Monitoring | None = None
+    """None: nobody watches the devices."""
 
     def __post_init__(self) -> None:
         assert self.device.type != "cuda" or self.device.index is not None, "say which GPU: cuda:0"

@@ -10,6 +10,7 @@ from harness.engine.distributed import all_objects, from_rank_0
 from harness.engine.evaluate import Evaluation
 from harness.engine.failure import failure
 from harness.engine.milestones import as_results
+from harness.engine.monitor import monitored
 from harness.engine.process import describe_workers, prepare_process
 from harness.engine.record import Column, steps_csv
 from harness.engine.results import ended, memory_results, model_results, speed_results
@@ -32,7 +33,8 @@ def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
         Stopped: the sweep was asked to stop; a checkpoint is written.
     """
     try:
-        return run_trial(trial, context)
+        with monitored(trial, context) as monitor:
+            return monitor.finish(run_trial(trial, monitor.context))
     except Stopped:
         raise
     except Exception as error:  # noqa: BLE001  # the one place that catches broadly: a trial must not end a sweep

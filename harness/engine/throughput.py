@@ -103,7 +103,9 @@ class Timing:
         """Seconds of each step by each rank's own clock, [ranks, steps]; they begin together and never pause."""
         context = self._context
         any_rank([False], context.world_size, context.device)
+        context.timing(True)
         mine = torch.tensor(self._take(batches, self._trial.schedule.steps), dtype=torch.float64)
+        context.timing(False)
         found: Seconds = gathered(mine, context.world_size, context.device).numpy()
         return found
 

@@ -47,9 +47,11 @@ def run_sweep_command(options: RunOptions) -> ExitCode:
     """
     if options.launcher == "ray":
         return _lead(options, _on_ray)
+    from harness.engine.context import Monitoring
     from harness.launch import inline  # imports torch
 
-    with inline.processes(options.collective_timeout_s) as among:
+    monitoring = Monitoring(visible_devices=options.visible_devices) if options.monitor else None
+    with inline.processes(options.collective_timeout_s, monitoring) as among:
         if among.rank:
             with StopSignal() as stop:
                 inline.follow(among, stop)
@@ -110,6 +112,7 @@ def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
         trial_timeout_s=workload.trial_timeout_s,
         checkpoint_every_s=workload.checkpoint_every_s,
         checkpoint_every_steps=workload.checkpoint_every_steps,
+        monitor=sweep.options.monitor,
         one_trial=workload.isolation == "process",
     )
     run_on_cluster(

@@ -11,6 +11,7 @@ import torch
 import torch.distributed
 
 from harness.cluster.queue import Lease, Shape, Snapshot, TrialQueue
+from harness.engine.context import Monitoring
 from harness.engine.distributed import from_rank_0, process_group
 from harness.events import Event, TrialEnded
 from harness.launch.device import has_gpus
@@ -27,6 +28,8 @@ class Processes:
 
     rank: int = 0
     world_size: int = 1
+    monitoring: Monitoring | None = None
+    """Of this one process: each may see other devices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +74,19 @@ class ShownQueue:
 
 
 @contextmanager
-def processes(timeout_s: float) -> Iterator[Processes]:
+def processes(timeout_s: float, monitoring: Monitoring | None = None) -> Iterator[Processes]:
     """Join torchrun's process group where torchrun started us.
 
     Args:
         timeout_s: how long the processes wait for each other.
+        monitoring: how this process watches its devices.
     """
     if not torch.distributed.is_torchelastic_launched():
-        yield Processes()
+        yield Processes(monitoring=monitoring)
         return
     device = _own_device("cuda" if has_gpus() else "cpu")
     with process_group(device, timeout_s=timeout_s) as (rank, world_size):
-        yield Processes(rank=rank, world_size=world_size)
+        yield Processes(rank=rank, world_size=world_size, monitoring=monitoring)
 
 
 def lead(
@@ -131,6 +135,7 @@ def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Ca
             checkpoint_every_s=orders.checkpoint_every_s,
             checkpoint_every_steps=orders.checkpoint_every_steps,
             trial_timeout_s=orders.trial_timeout_s,
+            monitoring=among.monitoring,
         )
         _run_all(queue, worker)
 

@@ -16,7 +16,7 @@ import torch
 
 from harness.cluster.queue import Lease, LeaseLost, Shape
 from harness.engine.checkpoint import CheckpointFolder
-from harness.engine.context import TrialContext
+from harness.engine.context import Monitoring, TrialContext
 from harness.engine.distributed import from_rank_0
 from harness.engine.run import attempt_trial
 from harness.errors import HarnessError, Stopped
@@ -62,6 +62,7 @@ class Worker:
     checkpoint_every_s: float | None = None
     checkpoint_every_steps: int | None = None
     trial_timeout_s: float | None = None
+    monitoring: Monitoring | None = None
 
 
 def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> None:
@@ -100,6 +101,7 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
         checkpoint_every_s=worker.checkpoint_every_s,
         checkpoint_every_steps=worker.checkpoint_every_steps,
         timeout_s=worker.trial_timeout_s,
+        monitoring=worker.monitoring,
     )
     try:
         return attempt_trial(lease.trial, context)

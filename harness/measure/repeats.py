@@ -60,11 +60,14 @@ def rates(
     """
     work()
     settle()
-    calls = max(1, round(block_s / max(_seconds(work, 1, settle, clock), 1e-9)))
-    return Repeats(values=tuple(amount * calls / _seconds(work, calls, settle, clock) for _ in range(n)))
+    calls = max(1, round(block_s / max(timed_calls(work, 1, settle, clock), 1e-9)))
+    return Repeats(values=tuple(amount * calls / timed_calls(work, calls, settle, clock) for _ in range(n)))
 
 
-def _seconds(work: Callable[[], object], calls: int, settle: Callable[[], None], clock: Callable[[], float]) -> float:
+def timed_calls(
+    work: Callable[[], object], calls: int, settle: Callable[[], None], clock: Callable[[], float]
+) -> float:
+    """Seconds that some calls take together, until their work is truly done."""
     began = clock()
     for _ in range(calls):
         work()

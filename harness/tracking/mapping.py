@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.events import ArtifactWritten, EpochEnded, Event, SweepStarted, TrialEnded, TrialStarted
+from harness.events import ArtifactWritten, EpochEnded, Event, Monitored, SweepStarted, TrialEnded, TrialStarted
 from harness.schema import KIND_SWEEP, KIND_TRIAL, Outcome, Tag
 from harness.tracking.tracker import DatasetInput, Point, Status
+
+OfTrial = TrialStarted | EpochEnded | ArtifactWritten | Monitored | TrialEnded
 
 RUNNING = "running"
 """Value of the outcome tag until a trial has its final outcome."""
@@ -57,12 +59,12 @@ def fold(events: Iterable[Event]) -> list[RunChange]:
     """The changes that events of trials amount to, one for each trial, in the order the trials come up."""
     changes: dict[str, RunChange] = {}
     for event in events:
-        if isinstance(event, TrialStarted | EpochEnded | ArtifactWritten | TrialEnded):
+        if isinstance(event, OfTrial):
             _add(changes.setdefault(event.trial_id, RunChange(trial_id=event.trial_id, start_ms=event.time_ms)), event)
     return list(changes.values())
 
 
-def _add(change: RunChange, event: TrialStarted | EpochEnded | ArtifactWritten | TrialEnded) -> None:
+def _add(change: RunChange, event: OfTrial) -> None:
     match event:
         case TrialStarted():
             change.tags |= {key: cut(value, MAX_TAG_CHARS) for key, value in event.tags.items()}
@@ -70,6 +72,10 @@ def _add(change: RunChange, event: TrialStarted | EpochEnded | ArtifactWritten |
             change.status, change.end_ms = "RUNNING", None
         case EpochEnded():
             change.points += _points(event.values, event.time_ms, event.epoch)
+        case Monitored():
+            for point in event.points:
+                change.points += _points(point["values"], point["time_ms"], point["step"])
+            change.tags |= {key: cut(value, MAX_TAG_CHARS) for key, value in event.tags.items()}
         case ArtifactWritten():
             change.files[event.path] = event.attempt
         case TrialEnded():

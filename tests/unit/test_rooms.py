@@ -32,6 +32,7 @@ TRESPASSES = [
     ("harness/measure/__init__.py", "import mlflow", "engine and measure know neither cluster nor tracking"),
     ("harness/engine/__init__.py", "import ray", "only cluster imports Ray"),
     ("harness/cluster/__init__.py", "import mlflow", "only tracking imports MLflow"),
+    ("harness/engine/__init__.py", "import pynvml", "only measure imports NVML"),
     ("harness/plan.py", "import harness.cli", "nothing imports the command line"),
     ("harness/errors.py", "import pydantic", "errors import nothing"),
     ("harness/errors.py", "import harness.schema", "errors import nothing"),

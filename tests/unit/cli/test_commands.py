@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[RunOptions]]:
 def test_help_names_every_command_and_exit_code(harness: Harness) -> None:
     done = harness("--help")
     assert done.code == 0
-    for command in ("plan", "run", "report", "list", "sync", "ui", "doctor"):
+    for command in ("plan", "run", "report", "list", "sync", "ui", "doctor", "bench"):
         assert f"\n  {command} " in done.out
     assert "130 interrupted" in done.out
     assert "..." not in done.out.replace("[ARGS]...", "").replace("datasets, ...", "")
@@ -160,6 +162,33 @@ def test_the_doctor_looks_at_everything_and_makes_nothing(harness: Harness, fold
     assert {"python", "torch", "ray", "mlflow", "cpu", "ray address", "ray token", "tracking"} <= set(checks)
     assert "RAY_AUTH_MODE=token" in checks["ray token"]["detail"]
     assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
+
+
+def test_the_doctor_shows_what_the_monitor_reads_of_each_device(nvml_library: Path, folder: Path) -> None:
+    """A process of its own: the loader finds the simulated NVML by LD_LIBRARY_PATH, as it would find a driver's."""
+    program = (
+        "import ctypes, sys; fake = ctypes.CDLL('libnvidia-ml.so.1');"
+        "whole = fake.fake_add(b'GPU-aaaa', b'Tesla T4', -1, 0, 0);"
+        "fake.fake_add(b'MIG-bbbb', b'Tesla T4 slice', whole, 1, 0);"
+        "from harness.cli import main; sys.exit(main(['doctor', '--json']))"
+    )
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(nvml_library.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=folder, capture_output=True, text=True, check=True
+    )
+    whole, piece = (check for check in json.loads(done.stdout) if check["name"] == "monitor gpu")
+    assert whole["status"] == piece["status"] == "note"
+    assert whole["detail"].startswith(
+        "Tesla T4 GPU-aaaa tells busy_pct, memory_gib, memory_pct, power_w, energy_counter_j"
+    )
+    assert "Not: sm_pct: Not Supported" in whole["detail"]
+    assert "power_w: not told of a slice" in piece["detail"]
+
+
+def test_the_doctor_says_where_no_gpu_is_watched(harness: Harness) -> None:
+    checks = {check["name"]: check for check in json.loads(harness("doctor", "--json").out)}
+    assert checks["monitor host"]["status"] == "ok"
+    assert checks["monitor gpu"]["detail"].startswith("nothing is read of GPUs: NVML: ")
 
 
 def test_the_doctor_never_shows_a_token_or_a_password(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,8 +155,8 @@ def test_what_cannot_be_obeyed_is_refused_before_the_cluster_is_asked(
 
 
 def test_flags_that_change_the_run_are_handed_on(harness: Harness, jobs: Ending) -> None:
-    harness(*SUBMIT, *AT, "--max-attempts", "5", "--trial-timeout", "2h", "--fresh", "--keep-weights")
-    told = "--fresh --max-attempts=5 --trial-timeout=2h --collective-timeout=5m --keep-weights"
+    harness(*SUBMIT, *AT, "--max-attempts", "5", "--trial-timeout", "2h", "--fresh", "--keep-weights", "--no-monitor")
+    told = "--fresh --max-attempts=5 --trial-timeout=2h --collective-timeout=5m --keep-weights --no-monitor"
     assert told in jobs.orders[0].entrypoint
 
 

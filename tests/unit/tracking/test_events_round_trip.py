@@ -13,6 +13,7 @@ from harness.events import (
     ArtifactWritten,
     EpochEnded,
     Event,
+    Monitored,
     SweepEnded,
     SweepStarted,
     TrialEnded,
@@ -58,6 +59,16 @@ events = st.one_of(
         EpochEnded, trial_id=texts, attempt=st.integers(1, 9), epoch=st.integers(0), values=values, time_ms=times
     ),
     st.builds(ArtifactWritten, trial_id=texts, attempt=st.integers(1, 9), path=texts, time_ms=times),
+    st.builds(
+        Monitored,
+        trial_id=texts,
+        attempt=st.integers(1, 9),
+        points=st.lists(st.fixed_dictionaries({"time_ms": times, "step": times, "values": values}), max_size=3).map(
+            tuple
+        ),
+        tags=st.dictionaries(texts, texts, max_size=3),
+        time_ms=times,
+    ),
     st.builds(
         TrialEnded,
         trial_id=texts,

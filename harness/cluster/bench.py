@@ -1,0 +1,69 @@
+"""`harness bench` on a Ray cluster: one group of workers, bound to the nodes' interfaces as those of a sweep are."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+
+from harness.cluster.actor import first_cause
+from harness.cluster.network import BoundTorchConfig
+from harness.cluster.preflight import obstacle
+from harness.cluster.queue import Shape
+from harness.cluster.session import connected, rooms
+from harness.engine.machine import BenchOrder, bench_worker
+from harness.errors import HarnessError, Infeasible
+
+
+def bench_on_cluster(order: BenchOrder, *, address: str | None, placement: str) -> None:
+    """Measure the cluster at an address, or a local Ray; the result is a file in the order's folder.
+
+    Args:
+        order: its device may be `auto`: GPUs where the cluster has some.
+        address: of the cluster; None starts a local Ray.
+        placement: pack or spread.
+
+    Raises:
+        ClusterUnreachable: nobody answers at the address.
+        Infeasible: the cluster has no room for that many workers.
+        HarnessError: a worker failed.
+    """
+    with connected(address):
+        nodes = rooms()
+        if order.device == "auto":
+            order = replace(order, device="cuda" if any(node.gpus for node in nodes) else "cpu")
+        gpus = 1.0 if order.device == "cuda" else 0.0
+        shape = Shape(
+            workers=order.workers, device=order.device, cpus_per_worker=order.cpus_per_worker, gpus_per_worker=gpus
+        )
+        if (reason := obstacle(shape, nodes)) is not None:
+            raise Infeasible(reason.replace("scale.workers", "--workers"))
+        try:
+            _trainer(order, shape, placement).fit()
+        except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+            raise HarnessError(f"the bench failed on the cluster: {first_cause(error)}") from error
+
+
+def _trainer(order: BenchOrder, shape: Shape, placement: str) -> ray.train.torch.TorchTrainer:
+    gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
+    return ray.train.torch.TorchTrainer(
+        _worker_loop,
+        train_loop_config={"order": order},
+        torch_config=BoundTorchConfig(),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=shape.workers,
+            use_gpu=bool(gpus),
+            resources_per_worker={"CPU": shape.cpus_per_worker, **gpus},
+            placement_strategy=placement.upper(),
+        ),
+        run_config=ray.train.RunConfig(name=f"bench-{uuid.uuid4().hex[:8]}", storage_path=str(order.folder)),
+    )
+
+
+def _worker_loop(config: dict[str, Any]) -> None:
+    rank = ray.train.get_context().get_world_rank()
+    bench_worker(config["order"], rank=rank, device=ray.train.torch.get_device())

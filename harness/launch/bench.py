@@ -1,0 +1,145 @@
+"""`harness bench`, whole: workers with or without Ray, the result, and its run in MLflow."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+
+from harness.engine.machine import BenchOrder, bench_worker
+from harness.errors import HarnessError, Infeasible, StorageError
+from harness.events import now_ms
+from harness.launch.environment import describe_driver
+from harness.schema import BENCH_ARTIFACT
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """`harness bench`, flags and environment resolved."""
+
+    workers: int
+    launcher: Literal["ray", "inline"]
+    address: str | None
+    placement: Literal["pack", "spread"]
+    device: Literal["auto", "cpu", "cuda"]
+    cpus_per_worker: int
+    repeats: int
+    storage: Path
+    """Absolute; every node sees it at this path. Its disk is what is measured."""
+    tracking_uri: str | None
+    """MLflow's, resolved; None records nothing there."""
+    experiment: str
+
+
+def run_bench(options: BenchOptions) -> dict[str, Any]:
+    """Measure; what was found, and the id of its MLflow run under `run_id`.
+
+    Raises:
+        StorageError: the storage folder cannot be written.
+        TrackingUnreachable: MLflow does not answer; nothing was measured.
+        Infeasible: there is no room for that many workers.
+    """
+    if options.tracking_uri is not None:
+        from harness.tracking.prepare import prepare
+
+        prepare(options.tracking_uri, options.experiment)
+    started_ms = now_ms()
+    record = _measured(options) | {"environment": describe_driver(), "started_ms": started_ms}
+    return record | {"run_id": _recorded(options, record)}
+
+
+def _recorded(options: BenchOptions, record: Mapping[str, Any]) -> str | None:
+    if options.tracking_uri is None:
+        return None
+    from harness.tracking.bench import log_bench
+
+    return log_bench(options.tracking_uri, options.experiment, record)
+
+
+def _measured(options: BenchOptions) -> dict[str, Any]:
+    folder = options.storage / f"bench-{uuid.uuid4().hex[:8]}"
+    order = BenchOrder(
+        folder=folder,
+        workers=options.workers,
+        device=options.device,
+        cpus_per_worker=options.cpus_per_worker,
+        repeats=options.repeats,
+        launcher=options.launcher,
+    )
+    try:
+        folder.mkdir(parents=True)
+        _execute(options, order)
+        record: dict[str, Any] = json.loads((folder / BENCH_ARTIFACT).read_text())
+    except OSError as error:
+        raise StorageError(
+            f"storage folder {options.storage} cannot be used: {error}; choose another with --storage"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return record
+
+
+def _execute(options: BenchOptions, order: BenchOrder) -> None:
+    if options.launcher == "ray":
+        from harness.cluster.bench import bench_on_cluster  # imports Ray
+
+        bench_on_cluster(order, address=options.address, placement=options.placement)
+    else:
+        _inline(order)
+
+
+def _inline(order: BenchOrder) -> None:
+    """In this process, or in some that it starts."""
+    order = replace(order, device=_device_kind(order))
+    if order.workers == 1:
+        threads = torch.get_num_threads()
+        try:
+            bench_worker(order, rank=0, device=_device(order, 0))
+        finally:
+            torch.set_num_threads(threads)
+        return
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_process, args=(order, rank), daemon=True) for rank in range(order.workers)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if failed := [process.exitcode for process in processes if process.exitcode]:
+        raise HarnessError(f"{len(failed)} of {order.workers} workers of the bench failed; their messages are above")
+
+
+def _process(order: BenchOrder, rank: int) -> None:
+    device = _device(order, rank)
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method=f"file://{order.folder}/store",
+        rank=rank,
+        world_size=order.workers,
+    )
+    try:
+        bench_worker(order, rank=rank, device=device)
+    finally:
+        dist.destroy_process_group()
+
+
+def _device_kind(order: BenchOrder) -> str:
+    here = torch.cuda.device_count()
+    kind = ("cuda" if here else "cpu") if order.device == "auto" else order.device
+    if kind == "cuda" and here < order.workers:
+        raise Infeasible(f"--workers {order.workers} want a GPU each, and this machine has {here}; lower --workers")
+    return kind
+
+
+def _device(order: BenchOrder, rank: int) -> torch.device:
+    if order.device == "cpu":
+        return torch.device("cpu")
+    torch.cuda.set_device(rank)
+    return torch.device("cuda", rank)

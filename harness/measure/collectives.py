@@ -1,0 +1,60 @@
+"""All-reduce between workers: how many bytes a second, and how long the smallest message takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+
+from harness.measure.repeats import Repeats, timed_calls
+
+BANDWIDTH_BYTES_CPU, BANDWIDTH_BYTES_CUDA = 16 * 2**20, 256 * 2**20
+"""A ResNet-50's gradients are 102 MB."""
+SMALLEST_BYTES = 4
+MOST_CALLS = 100_000
+
+
+def all_reduce_bytes_per_s(
+    device: torch.device, world_size: int, *, n: int, block_s: float, size_bytes: int | None = None
+) -> Repeats:
+    """Bytes that each worker's link carries a second: NCCL's bus bandwidth, size / time * 2 (w - 1) / w.
+
+    It can be held against the speed of the hardware, whatever the number of workers. All ranks take part.
+    """
+    size = size_bytes or (BANDWIDTH_BYTES_CUDA if device.type == "cuda" else BANDWIDTH_BYTES_CPU)
+    seconds = _seconds_a_call(device, size, n=n, block_s=block_s)
+    carried = size * 2 * (world_size - 1) / world_size
+    return Repeats(values=tuple(carried / each for each in seconds.values))
+
+
+def all_reduce_latency_us(device: torch.device, *, n: int, block_s: float) -> Repeats:
+    """Microseconds of an all-reduce of one number. All ranks take part."""
+    return _seconds_a_call(device, SMALLEST_BYTES, n=n, block_s=block_s).times(1e6)
+
+
+def _seconds_a_call(device: torch.device, size_bytes: int, *, n: int, block_s: float) -> Repeats:
+    """Of this rank's clock. As many calls on every rank, or some would wait for ever: the slowest one's guess holds."""
+    values = torch.zeros(size_bytes // 4, device=device)
+
+    def work() -> None:
+        dist.all_reduce(values)
+
+    settle = _settle(device)
+    for _ in range(3):  # connections are made by the first
+        work()
+    settle()
+    dist.barrier()
+    calls = _agreed(block_s / max(timed_calls(work, 1, settle, time.perf_counter), 1e-9), device)
+    return Repeats(values=tuple(timed_calls(work, calls, settle, time.perf_counter) / calls for _ in range(n)))
+
+
+def _agreed(calls: float, device: torch.device) -> int:
+    vote = torch.tensor([max(1.0, min(calls, MOST_CALLS))], dtype=torch.float64, device=device)
+    dist.all_reduce(vote, op=dist.ReduceOp.MIN)
+    return int(vote.item())
+
+
+def _settle(device: torch.device) -> Callable[[], None]:
+    return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)

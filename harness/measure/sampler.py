@@ -1,0 +1,261 @@
+"""A thread that reads devices at a steady pace, and what it keeps: every reading in a file, means, peaks, joules."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from harness.measure import host, nvml
+from harness.measure.energy import EnergyMeter
+from harness.measure.windows import Window, Windows
+
+DEVICE_PERIOD_S = 0.1
+HOST_PERIOD_S = 0.5
+COLUMNS = (*nvml.COLUMNS, *host.COLUMNS)
+_NO_AVERAGE = {nvml.ENERGY, nvml.SLOWDOWN, nvml.OTHERS}
+
+
+class Reader(Protocol):
+    """`harness.measure.nvml.GpuReader`, `harness.measure.host.HostReader`."""
+
+    absent: dict[str, str]
+    errors: dict[str, str]
+    lost: str | None
+
+    def read(self) -> dict[str, float]:
+        """What can be read now."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Something to read."""
+
+    name: str
+    """`gpu_0`, `host`: among what one sampler reads."""
+    device: str
+    """UUID and name of a GPU, or the host's name."""
+    reader: Reader
+    period_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What all readings of one source come to. JSON can hold it."""
+
+    source: str
+    device: str
+    readings: int
+    means: Mapping[str, float]
+    peaks: Mapping[str, float]
+    lows: Mapping[str, float]
+    energy_j: float | None
+    energy_from: str | None
+    """`counter`: the device's own; `power`: power over time, where the counter is missing or was reset."""
+    energy_by_power_j: float | None
+    counter_resets: int
+    timed_power_w: float | None
+    """Energy over time while a timing trial timed its steps."""
+    slowdowns_pct: Mapping[str, float]
+    """Reason for a lowered clock -> share of the readings in which it held."""
+    other_processes: int | None
+    """Most processes at once, beside our own, that held memory of the device."""
+    absent: Mapping[str, str]
+    """Metric -> why it was never read."""
+    errors: Mapping[str, str]
+    """Metric -> the last error of one that was read at other times."""
+    lost: str | None
+
+
+class Track:
+    """All that is kept in memory of one source's readings; of each metric a few numbers."""
+
+    def __init__(self, source: Source, start_ms: int) -> None:
+        self.source = source
+        self.windows = Windows(start_ms)
+        self._meter = EnergyMeter()
+        self._readings = 0
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+        self._peaks: dict[str, float] = {}
+        self._lows: dict[str, float] = {}
+        self._slow: dict[int, int] = dict.fromkeys(nvml.SLOWDOWNS, 0)
+        self._others: float | None = None
+        self._timed: EnergyMeter | None = None
+        self._timed_s: tuple[float, float] | None = None
+
+    def add(self, time_s: float, time_ms: int, values: Mapping[str, float], *, timed: bool = False) -> None:
+        """One reading. Once some steps were timed, means and the like are of those alone; energy is of everything."""
+        self._readings += bool(values)
+        self._meter.add(time_s, power_w=values.get(nvml.POWER), counter_j=values.get(nvml.ENERGY))
+        self.windows.add(time_ms, values)
+        if nvml.OTHERS in values:
+            self._others = max(values[nvml.OTHERS], self._others or 0)
+        if timed:
+            self._add_timed(time_s, values)
+        if timed or self._timed is None:
+            self._add_to_means(values)
+
+    def _add_timed(self, time_s: float, values: Mapping[str, float]) -> None:
+        if self._timed is None or self._timed_s is None:
+            self._timed, self._timed_s = EnergyMeter(), (time_s, time_s)
+            for so_far in (self._sums, self._counts, self._peaks, self._lows):
+                so_far.clear()
+            self._slow = dict.fromkeys(nvml.SLOWDOWNS, 0)
+        self._timed.add(time_s, power_w=values.get(nvml.POWER), counter_j=values.get(nvml.ENERGY))
+        self._timed_s = (self._timed_s[0], time_s)
+
+    def _add_to_means(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+            self._peaks[name] = max(value, self._peaks.get(name, value))
+            self._lows[name] = min(value, self._lows.get(name, value))
+        for bit in nvml.SLOWDOWNS:
+            self._slow[bit] += bool(int(values.get(nvml.SLOWDOWN, 0)) & bit)
+
+    def summary(self) -> Summary:
+        """So far."""
+        reader = self.source.reader
+        return Summary(
+            source=self.source.name,
+            device=self.source.device,
+            readings=self._readings,
+            means={name: total / self._counts[name] for name, total in self._averaged(self._sums).items()},
+            peaks=self._averaged(self._peaks),
+            lows=self._averaged(self._lows),
+            energy_j=None if reader.lost else self._meter.energy_j,
+            energy_from=None if reader.lost else self._meter.source,
+            energy_by_power_j=self._meter.integral_j,
+            counter_resets=self._meter.resets,
+            slowdowns_pct=self._slowdowns_pct(),
+            timed_power_w=None if reader.lost else self._timed_power_w(),
+            other_processes=None if self._others is None else int(self._others),
+            absent=dict(reader.absent),
+            errors=dict(reader.errors),
+            lost=reader.lost,
+        )
+
+    def _timed_power_w(self) -> float | None:
+        if self._timed is None or self._timed_s is None or self._timed.energy_j is None:
+            return None
+        seconds = self._timed_s[1] - self._timed_s[0]
+        return self._timed.energy_j / seconds if seconds > 0 else None
+
+    def _averaged(self, values: Mapping[str, float]) -> dict[str, float]:
+        return {name: value for name, value in values.items() if name not in _NO_AVERAGE}
+
+    def _slowdowns_pct(self) -> dict[str, float]:
+        readings = self._counts.get(nvml.SLOWDOWN, 0)
+        return {name: 100 * self._slow[bit] / readings for bit, name in nvml.SLOWDOWNS.items() if self._slow[bit]}
+
+
+class RawFile:
+    """Every reading as a line of a compressed table. A disk that is full ends the table, and nothing else."""
+
+    def __init__(self, path: Path) -> None:
+        self.fault: str | None = None
+        """Why the table ends early."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = gzip.open(path, "wt", compresslevel=1, newline="", encoding="utf-8")  # noqa: SIM115
+            self._lines = csv.writer(self._file, lineterminator="\n")
+            self._lines.writerow(("time_ms", "source", *COLUMNS))
+        except OSError as error:
+            self.fault = str(error)
+
+    def write(self, time_ms: int, source: str, values: Mapping[str, float]) -> None:
+        """One line; what was not read is empty."""
+        self._guarded(lambda: self._lines.writerow((time_ms, source, *(_short(values.get(name)) for name in COLUMNS))))
+
+    def close(self) -> None:
+        """The table is complete."""
+        if self.fault is None:
+            self._guarded(self._file.close)
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        if self.fault is None:
+            try:
+                action()
+            except OSError as error:
+                self.fault = str(error)
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"
+
+
+@dataclass
+class Sampler:
+    """Reads its sources in a thread of its own between `start` and `stop`. The thread never raises."""
+
+    sources: Sequence[Source]
+    raw: RawFile
+    clock: Callable[[], float] = time.perf_counter
+    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    tracks: list[Track] = field(init=False, default_factory=list)
+    timing: bool = field(init=False, default=False)
+    """Whether what is read now is read while steps are timed."""
+    fault: str | None = field(init=False, default=None)
+    """Why the thread ended early."""
+    _stop: threading.Event = field(init=False, default_factory=threading.Event)
+    _thread: threading.Thread | None = field(init=False, default=None)
+
+    def start(self) -> None:
+        """Read from now on."""
+        now_ms = self.wall_ms()
+        self.tracks = [Track(source, now_ms) for source in self.sources]
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Read once more, so that the last moments count, and end; again changes nothing."""
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._thread.join()
+        self._thread = None
+        self.raw.close()
+        for source in self.sources:
+            source.reader.close()
+
+    def take(self, *, all_of_it: bool = False) -> dict[str, list[Window]]:
+        """Source -> the windows that are over and were not taken before."""
+        return {track.source.name: track.windows.take(all_of_it=all_of_it) for track in self.tracks}
+
+    def read(self, track: Track) -> None:
+        """One source, now."""
+        values = track.source.reader.read()
+        time_ms = self.wall_ms()
+        track.add(self.clock(), time_ms, values, timed=self.timing)
+        if values:
+            self.raw.write(time_ms, track.source.name, values)
+
+    def _run(self) -> None:
+        try:
+            self._read_until_stopped()
+        except Exception as error:  # noqa: BLE001  whatever watching meets, training goes on
+            self.fault = f"{type(error).__name__}: {error}"
+
+    def _read_until_stopped(self) -> None:
+        due = [self.clock()] * len(self.tracks)
+        while not self._stop.is_set():
+            now = self.clock()
+            for place, track in enumerate(self.tracks):
+                if due[place] <= now:
+                    self.read(track)
+                    # Steady where it can be; after a long pause not all that was missed at once.
+                    due[place] = max(due[place] + track.source.period_s, now)
+            self._stop.wait(max(0.0, min(due, default=now + HOST_PERIOD_S) - self.clock()))
+        for track in self.tracks:
+            self.read(track)

@@ -1,0 +1,74 @@
+"""How fast files come and go, and photographs are decoded."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from harness.measure.repeats import Repeats, rates
+from workloads.datasets import photos
+
+FILE_BYTES = 128 * 2**20
+CHUNK_BYTES = 4 * 2**20
+PHOTO_WIDTH, PHOTO_HEIGHT, QUALITY = 500, 375, 90
+"""As ImageNet's are, in the mean."""
+CROP = 224
+
+
+def disk_rates(folder: Path, *, n: int, size_bytes: int = FILE_BYTES) -> tuple[Repeats, Repeats]:
+    """Bytes per second of writing a file until it is safe, and of reading it back with the host's cache emptied of it.
+
+    What stands behind the folder may have caches of its own: a network's server, a disk's controller.
+
+    Raises:
+        OSError: the folder cannot be written, or is full.
+    """
+    content = np.random.default_rng(0).bytes(CHUNK_BYTES)  # some file systems compress
+    written, read = [], []
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as own:
+        file = Path(own, "file")
+        for _ in range(n):
+            written.append(size_bytes / _write(file, content, size_bytes))
+            read.append(size_bytes / _read(file))
+    return Repeats(values=tuple(written)), Repeats(values=tuple(read))
+
+
+def decode_images_per_s(*, n: int, block_s: float) -> Repeats:
+    """JPEG photographs of 500x375 pixels to uint8 tensors, as the data sets do it, in this one thread."""
+    content = _photograph()
+    return rates(lambda: photos.decode(content), amount=1.0, n=n, block_s=block_s)
+
+
+def _write(file: Path, content: bytes, size_bytes: int) -> float:
+    began = time.perf_counter()
+    with file.open("wb", buffering=0) as target:
+        for start in range(0, size_bytes, len(content)):
+            target.write(content[: size_bytes - start])
+        os.fsync(target.fileno())
+    return time.perf_counter() - began
+
+
+def _read(file: Path) -> float:
+    with file.open("rb", buffering=0) as source:
+        os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        began = time.perf_counter()
+        while source.read(CHUNK_BYTES):
+            pass
+    return time.perf_counter() - began
+
+
+def _photograph() -> bytes:
+    """Smooth shapes with fine grain: neither as cheap to decode as one colour nor as dear as noise."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((PHOTO_WIDTH, PHOTO_HEIGHT), Image.Resampling.BICUBIC), dtype=np.int16)
+    grainy = smooth + rng.integers(-12, 13, smooth.shape, dtype=np.int16)
+    content = io.BytesIO()
+    Image.fromarray(grainy.clip(0, 255).astype(np.uint8)).save(content, "JPEG", quality=QUALITY)
+    return content.getvalue()

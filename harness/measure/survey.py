@@ -1,0 +1,51 @@
+"""What the monitor would see here: every device that NVML shows, and which of its metrics can be read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.measure import nvml
+from harness.measure.nvml import COLUMNS, GpuReader
+
+BETWEEN_S = 0.1
+"""Activity is told of the time between two readings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One device."""
+
+    uuid: str
+    name: str
+    readable: tuple[str, ...]
+    absent: Mapping[str, str]
+    """Metric -> why it cannot be read."""
+
+
+def survey() -> list[Seen]:
+    """Every GPU and slice.
+
+    Raises:
+        NoDevice: NVML is not here, or has no driver.
+    """
+    nvml.start()
+    try:
+        return [_seen(gpu) for gpu in nvml.every_device()]
+    finally:
+        nvml.stop()
+
+
+def _seen(gpu: nvml.Gpu) -> Seen:
+    reader = GpuReader(gpu)
+    try:
+        found = reader.read()
+        time.sleep(BETWEEN_S)
+        found |= reader.read()
+    finally:
+        reader.close()
+    absent = {**reader.absent, **{name: why for name, why in reader.errors.items() if name not in found}}
+    if reader.lost:
+        absent |= {name: reader.lost for name in COLUMNS if name not in found}
+    return Seen(uuid=gpu.uuid, name=gpu.name, readable=tuple(name for name in COLUMNS if name in found), absent=absent)

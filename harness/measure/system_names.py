@@ -1,0 +1,43 @@
+"""MLflow's own names for what a node does, so that its System metrics tab shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from harness.measure import host, nvml
+
+MOST_SERIES = 5
+"""Of one run: from some 60 metrics on MLflow's compare page is unusable. The file of readings has all of them."""
+
+_NAMES = {
+    # Most telling first: where there are too many devices, the first names are given to all before the next.
+    nvml.BUSY: "{source}_utilization_percentage",
+    nvml.POWER: "{source}_power_usage_watts",
+    host.CPU: "cpu_utilization_percentage",
+    nvml.MEMORY_PCT: "{source}_memory_usage_percentage",
+    host.MEMORY_PCT: "system_memory_usage_percentage",
+}
+
+
+def series_name(node: str, source: str, metric: str, *, alone: bool) -> str:
+    """`system/gpu_0_utilization_percentage`; with the node where there are several, as MLflow has it."""
+    where = "" if alone else re.sub(r"[^A-Za-z0-9_.-]", "_", node) + "/"
+    return f"system/{where}{_NAMES[metric].format(source=source)}"
+
+
+def shown_series(sources: Mapping[str, Sequence[str]]) -> dict[tuple[str, str, str], str]:
+    """Which readings become series of the run: (host, source, metric) -> name.
+
+    Args:
+        sources: host -> `gpu_0`, `gpu_1`, ..., `host`: what is read there.
+    """
+    everything = [
+        (node, source, metric)
+        for metric in _NAMES
+        for node, names in sources.items()
+        for source in names
+        if (metric in host.COLUMNS) == (source == "host")
+    ]
+    alone = len(sources) == 1
+    return {key: series_name(*key, alone=alone) for key in everything[:MOST_SERIES]}

@@ -1,0 +1,54 @@
+"""A bench as a run of its own kind, so that MLflow's compare page sets machine beside machine."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.events import now_ms
+from harness.schema import BENCH_ARTIFACT, KIND_BENCH, Tag
+from harness.tracking.mapping import git_tags
+from harness.tracking.recorder import connect
+from harness.tracking.tracker import Point
+
+
+def log_bench(tracking_uri: str, experiment: str, record: Mapping[str, Any]) -> str:
+    """Write a bench's result as one run; the run's id.
+
+    Of each measurement the median stands under its key, and beside it `_low`, `_high` and `_n`.
+
+    Raises:
+        TrackingUnreachable: the store does not answer.
+    """
+    tracker = connect(tracking_uri)
+    tags = {Tag.KIND.value: KIND_BENCH, **record["tags"], **git_tags(record["environment"])}
+    run_id = tracker.create_run(
+        tracker.ensure_experiment(experiment), name=_name(record), start_ms=record["started_ms"], tags=tags
+    )
+    ended_ms = now_ms()
+    params = {name: str(record[name]) for name in ("workers", "launcher", "cpus_per_worker")}
+    tracker.log(run_id, points=_points(record, ended_ms), params=params, tags={})
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        file = Path(folder, BENCH_ARTIFACT)
+        file.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
+        tracker.log_file(run_id, file)
+    tracker.set_status(run_id, "FINISHED", ended_ms)
+    return run_id
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    """`2 x NVIDIA H200, ray`."""
+    device = record["tags"].get(Tag.DEVICE_NAME, "unknown device")
+    return f"{record['workers']} x {device}, {record['launcher']}"
+
+
+def _points(record: Mapping[str, Any], time_ms: int) -> list[Point]:
+    names = {"": "median", "_low": "low", "_high": "high", "_n": "n"}
+    return [
+        Point(f"{found['key']}{suffix}", float(found[name]), time_ms, 0)
+        for found in record["measurements"]
+        for suffix, name in names.items()
+    ]

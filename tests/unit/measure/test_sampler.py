@@ -1,0 +1,242 @@
+"""The thread that reads: what it keeps, what it survives, and what becomes of it in a run."""
+
+import csv
+import gzip
+import math
+import time
+
+import psutil
+import pytest
+
+from harness.measure.device_results import describe, measured, of_timed_steps
+from harness.measure.host import HostReader
+from harness.measure.sampler import RawFile, Sampler, Source, Track
+from harness.measure.system_names import MOST_SERIES, shown_series
+from harness.schema import METRICS
+
+
+class Scripted:
+    """A reader that gives prepared values, the last one again and again."""
+
+    def __init__(self, *values):
+        self.absent, self.errors, self.lost = {}, {}, None
+        self.values, self.reads, self.closed = list(values), 0, False
+
+    def read(self):
+        self.reads += 1
+        value = self.values[min(self.reads, len(self.values)) - 1]
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def close(self):
+        self.closed = True
+
+
+def source(*values, name="gpu_0", period_s=0.01):
+    return Source(name=name, device=f"GPU-{name} NVIDIA H200", reader=Scripted(*values), period_s=period_s)
+
+
+def sampler(path, *sources):
+    return Sampler(list(sources), RawFile(path / "raw.csv.gz"))
+
+
+def rows(path):
+    with gzip.open(path / "raw.csv.gz", "rt") as file:
+        return list(csv.DictReader(file))
+
+
+def wait_for(condition):
+    while not condition():
+        time.sleep(0.005)
+
+
+def summary_of(*readings, every_s=1.0, **faults):
+    track = Track(source(name=faults.pop("name", "gpu_0")), start_ms=0)
+    for name, value in faults.items():
+        setattr(track.source.reader, name, value)
+    for index, values in enumerate(readings):
+        track.add(index * every_s, round(1000 * index * every_s), values)
+    return track.summary()
+
+
+def test_every_reading_is_a_line_with_what_was_read(tmp_path):
+    watched, host = source({"power_w": 300.5}), source({"host_cpu_pct": 12.0}, name="host")
+    running = sampler(tmp_path, watched, host)
+    running.start()
+    wait_for(lambda: watched.reader.reads >= 3 and host.reader.reads >= 3)
+    running.stop()
+    lines = rows(tmp_path)
+    assert len(lines) == watched.reader.reads + host.reader.reads
+    assert {(line["source"], line["power_w"], line["host_cpu_pct"]) for line in lines} == {
+        ("gpu_0", "300.5", ""),
+        ("host", "", "12"),
+    }
+    assert watched.reader.closed
+    assert running.fault is None
+
+
+def test_each_source_has_its_own_pace(tmp_path):
+    quick, slow = source({"power_w": 1.0}), source({"host_cpu_pct": 1.0}, name="host", period_s=60)
+    running = sampler(tmp_path, quick, slow)
+    running.start()
+    wait_for(lambda: quick.reader.reads >= 5)
+    running.stop()
+    assert slow.reader.reads == 2  # at the start and at the end
+
+
+def test_a_short_trial_has_a_reading_at_its_start_and_one_at_its_end(tmp_path):
+    watched = source({"energy_counter_j": 1000.0}, {"energy_counter_j": 1150.0}, period_s=60)
+    running = sampler(tmp_path, watched)
+    running.start()
+    wait_for(lambda: watched.reader.reads == 1)
+    running.stop()
+    running.stop()
+    assert running.tracks[0].summary().energy_j == 150
+
+
+def test_a_reader_that_breaks_ends_the_watching_and_nothing_else(tmp_path):
+    watched = source({"power_w": 1.0}, ZeroDivisionError("of the reader"))
+    running = sampler(tmp_path, watched)
+    running.start()
+    wait_for(lambda: running.fault is not None)
+    running.stop()
+    assert running.fault == "ZeroDivisionError: of the reader"
+    assert running.tracks[0].summary().means == {"power_w": 1.0}
+    assert len(rows(tmp_path)) == 1
+
+
+def test_a_full_disk_costs_the_file_and_not_the_means():
+    raw = RawFile.__new__(RawFile)
+    raw.fault = None
+    raw._guarded(lambda: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert "No space left on device" in raw.fault
+    raw.write(0, "gpu_0", {})
+    raw.close()
+
+
+def test_a_folder_that_cannot_be_made_is_a_fault_and_no_exception(tmp_path):
+    (tmp_path / "file").write_text("")
+    raw = RawFile(tmp_path / "file" / "raw.csv.gz")
+    raw.write(0, "gpu_0", {})
+    raw.close()
+    assert raw.fault
+
+
+def test_a_summary_has_means_peaks_and_lows_of_what_was_read():
+    summary = summary_of(
+        {"busy_pct": 10.0, "power_w": 100.0}, {"busy_pct": 40.0}, {"busy_pct": 100.0, "power_w": 300.0}
+    )
+    assert (summary.readings, summary.means) == (3, {"busy_pct": 50, "power_w": 200})
+    assert (summary.peaks["busy_pct"], summary.lows["busy_pct"]) == (100, 10)
+    assert (summary.energy_j, summary.energy_from) == (400, "power")
+
+
+def test_lowered_clocks_are_told_by_reason_and_share():
+    """Bit 0x4 is the power cap, 0x40 heat, by hardware. 0x1 (idle) and 0x2 (chosen clocks) are no reason to worry."""
+    bits = (0x4, 0x4 | 0x40, 0x1, 0x2)
+    summary = summary_of(*({"slowdown_bits": float(value)} for value in bits))
+    assert summary.slowdowns_pct == {"power cap": 50, "heat, by hardware": 25}
+    assert describe([summary], [])["device.throttled"] == (
+        "gpu_0: power cap in 50 % of readings; gpu_0: heat, by hardware in 25 % of readings"
+    )
+    assert describe([summary_of({"slowdown_bits": 1.0})], [])["device.throttled"] == "no"
+
+
+def test_a_device_that_does_not_tell_is_neither_throttled_nor_not():
+    summary = summary_of({"busy_pct": 1.0}, absent={"slowdown_bits": "Not Supported"})
+    tags = describe([summary], [])
+    assert "device.throttled" not in tags
+    assert tags["monitor.absent"] == "gpu_0 slowdown_bits: Not Supported"
+
+
+@pytest.mark.parametrize(
+    ("others", "said"), [((0, 0), "no"), ((0, 1), "with 1 other process"), ((2, 1), "with 2 other processes")]
+)
+def test_a_device_on_which_others_hold_memory_is_shared(others, said):
+    summary = summary_of(*({"other_processes": float(count)} for count in others))
+    assert describe([summary], [])["device.shared"] == said
+
+
+def test_energy_of_several_devices_is_their_sum_and_means_are_of_one():
+    devices = [summary_of({"power_w": watts}, {"power_w": watts}, name=name) for name, watts in
+               (("gpu_0", 100.0), ("gpu_1", 300.0))]  # fmt: skip
+    values = measured(devices, images=50, whole_trial=True)
+    assert values == {
+        "device/power_w": 200,
+        "device/power_peak_w": 300,
+        "device/energy_j": 400,
+        "device/energy_j_per_image": 8,
+    }
+    assert values.keys() <= METRICS.keys()
+
+
+def test_one_device_that_does_not_tell_leaves_the_energy_of_all_unknown():
+    devices = [summary_of({"power_w": 1.0}, {"power_w": 1.0}), summary_of({"busy_pct": 1.0})]
+    lost = [summary_of({"power_w": 1.0}, {"power_w": 1.0}, lost="GPU is lost")]
+    assert "device/energy_j" not in measured(devices, images=1, whole_trial=True)
+    assert "device/energy_j" not in measured(lost, images=1, whole_trial=True)
+    assert describe(lost, [])["monitor.absent"] == "gpu_0 was lost: GPU is lost"
+
+
+def test_a_timing_trials_means_and_joules_per_image_are_of_its_timed_steps():
+    """100 W while loading and 500 W while timed: at 50 images a second 10 J an image. Energy is of everything."""
+    track = Track(source(), start_ms=0)
+    for second, (watts, timed) in enumerate([(100, False), (100, False), (500, True), (500, True), (100, False)]):
+        values = {"power_w": float(watts), "slowdown_bits": 0.0 if timed else 4.0}
+        track.add(second, 1000 * second, values, timed=timed)
+    summary = track.summary()
+    assert (summary.means["power_w"], summary.slowdowns_pct) == (500, {})
+    assert summary.energy_j == 100 + 300 + 500 + 300
+    assert of_timed_steps([summary], images_per_s=50.0) == {"device/energy_j_per_image": 10}
+    assert of_timed_steps([summary, summary_of({"busy_pct": 1.0})], images_per_s=50.0) == {}
+
+
+def test_of_a_trial_that_was_resumed_the_whole_energy_is_unknown_and_that_of_an_image_is_not():
+    found = measured([summary_of({"power_w": 5.0}, {"power_w": 5.0})], images=10, whole_trial=False)
+    assert found["device/energy_j_per_image"] == 0.5
+    assert "device/energy_j" not in found
+
+
+def test_the_hosts_processors_are_counted_as_psutil_counts_them():
+    reader = HostReader()
+    psutil.cpu_percent()
+    values = []
+    while not values:
+        sum(math.sqrt(number) for number in range(300_000))
+        values = [value for name, value in reader.read().items() if name == "host_cpu_pct"]
+    assert 0 <= values[0] <= 100
+    memory = psutil.virtual_memory()
+    assert reader.read()["host_memory_pct"] == pytest.approx(memory.percent, abs=5)
+
+
+def test_series_have_mlflows_names_and_the_node_where_there_are_several():
+    assert set(shown_series({"alpha": ["gpu_0", "host"]}).values()) == {
+        "system/gpu_0_utilization_percentage",
+        "system/gpu_0_power_usage_watts",
+        "system/gpu_0_memory_usage_percentage",
+        "system/cpu_utilization_percentage",
+        "system/system_memory_usage_percentage",
+    }
+    two = shown_series({"alpha": ["gpu_0", "host"], "beta host!": ["gpu_0", "host"]})
+    assert two["beta host!", "gpu_0", "busy_pct"] == "system/beta_host_/gpu_0_utilization_percentage"
+    assert two["alpha", "host", "host_cpu_pct"] == "system/alpha/cpu_utilization_percentage"
+
+
+def test_mlflow_has_the_names_that_are_said_to_be_its_own():
+    """Its monitors name what they collect; the one of GPUs only where there are some, so its source is read."""
+    from importlib import resources
+
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+
+    cpu = CPUMonitor()
+    cpu.collect_metrics()
+    gpu = resources.files("mlflow.system_metrics.metrics").joinpath("gpu_monitor.py").read_text()
+    for name in shown_series({"alpha": ["gpu_0", "host"]}).values():
+        short = name.removeprefix("system/")
+        assert short in cpu.metrics or f'f"{short.replace("gpu_0", "gpu_{i}")}"' in gpu
+
+
+def test_a_large_machine_does_not_flood_its_run_with_series():
+    names = shown_series({f"node-{index}": [*(f"gpu_{place}" for place in range(8)), "host"] for index in range(4)})
+    assert len(names) == MOST_SERIES
