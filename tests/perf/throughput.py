@@ -1,11 +1,12 @@
 """Training through the harness beside the same loop hand-written in plain PyTorch: images per second, in turn.
 
-    python tests/perf/throughput.py [--epochs N]
+    python tests/perf/throughput.py [--epochs N] [--threads N] [--only TEXT]
 
-Both train the same network on the same batches with the same optimizer, schedule and number of threads, and keep the
-same loss and error counts. An epoch of one follows an epoch of the other, in one process, so that whatever else the
-machine does disturbs both alike. Time is that of training steps alone, data included; the first epoch of each is left
-out.
+Both train the same network on the same batches with the same optimizer, schedule, precision, memory format, compiler
+and number of threads, and keep the same loss and error counts. An epoch of one follows an epoch of the other, in one
+process, so that whatever else the machine does disturbs both alike. Time is that of training steps alone, data
+included; the first epoch of each, which compiles, is left out. Beside the speed stands its share of the matrix products
+that the processor was seen to do right afterwards, in the same precision with as many threads.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,10 @@ import torch
 from torch.nn import functional
 
 from harness.engine import TrialContext, run_trial
+from harness.engine.results import complexity_of
 from harness.events import EpochEnded, Event
 from harness.measure.identity import processor_name
+from harness.measure.machine_peaks import matmul_flops_per_s
 from harness.trial import Scale, Trial
 from models import MODELS
 from workloads.datasets import DATASETS
@@ -47,7 +50,7 @@ class Noise(DatasetSpec):
     channels: ClassVar[int] = 3
     image_size: ClassVar[int] = 32
     classes: ClassVar[int] = 10
-    train_images: ClassVar[int] = 160
+    train_images: ClassVar[int] = 512
     test_images: ClassVar[int] = 32
 
     def fingerprint(self) -> str:
@@ -62,13 +65,13 @@ class Noise(DatasetSpec):
         return ImagesInMemory.normalized(train=train, test=test, device=device)
 
 
-def make_trial(dataset: DatasetSpec, *, depth: int, label: str, epochs: int, batch_size: int) -> Trial:
-    """ResNet, option A, under the quick recipe on one core."""
+def make_trial(dataset: DatasetSpec, *, label: str, threads: int, **recipe: Any) -> Trial:
+    """ResNet-20, option A, under the quick recipe with some of its settings changed."""
     return Trial(
-        model=MODELS["resnet_cifar"](depth=depth, shortcut="A"),
+        model=MODELS["resnet_cifar"](depth=20, shortcut="A"),
         dataset=dataset,
-        recipe=dataclasses.replace(RECIPES["quick"], epochs=epochs, batch_size=batch_size),
-        scale=Scale(workers=1, device="cpu", cpus_per_worker=1),
+        recipe=dataclasses.replace(RECIPES["quick"], **recipe),
+        scale=Scale(workers=1, device="cpu", cpus_per_worker=threads),
         seed=0,
         fingerprint=dataset.fingerprint(),
         label=label,
@@ -83,22 +86,27 @@ def plain_pytorch(trial: Trial) -> Iterator[list[float]]:
     data = trial.dataset.load(torch.device("cpu"))
     images, labels = data.train_images, data.train_labels
     net = trial.model.build(in_channels=trial.dataset.channels, num_classes=10, image_size=trial.dataset.image_size)
-    net.train()
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    net = net.to(memory_format=layout)
+    call = torch.compile(net, dynamic=False) if recipe.compile else net
+    low_precision = torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16")
     optimizer = torch.optim.SGD(
         net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
     steps = len(labels) // recipe.batch_size
     for epoch in range(trial.schedule.epochs):
+        net.train()
         order = torch.randperm(len(labels))
         loss_sum, errors = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         seconds = []
         before = time.perf_counter()
         for i in range(steps):
             batch = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
-            x, y = images[batch], labels[batch]
+            x, y = images[batch].to(memory_format=layout), labels[batch]
             optimizer.param_groups[0]["lr"] = trial.schedule.lr_at(epoch * steps + i)
-            logits = net(x)
-            loss = functional.cross_entropy(logits, y)
+            with low_precision:
+                logits = call(x)
+                loss = functional.cross_entropy(logits, y)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -126,12 +134,18 @@ def in_turn(trial: Trial) -> tuple[Seconds, Seconds]:
 
 
 def compare(trial: Trial) -> None:
-    """Images per second of both and the ratio of each pair of epochs."""
+    """Images per second of both, their share of the peak, and the ratio of each pair of epochs."""
     ours, theirs = (seconds[1:] for seconds in in_turn(trial))
-    print(f"\n{trial.label}, batch {trial.recipe.batch_size}, fp32, 1 thread, {ours.shape[1]} steps an epoch")
+    recipe, flops = trial.recipe, complexity_of(trial).train_flops_per_image
+    peak = matmul_flops_per_s(torch.device("cpu"), recipe.precision)
+    print(
+        f"\n{trial.label}, batch {recipe.batch_size}, {recipe.precision}, {ours.shape[1]} steps an epoch, load {load()}"
+    )
     for name, seconds in (("plain PyTorch", theirs), ("harness", ours)):
-        rates = trial.recipe.batch_size / seconds.mean(axis=1)
-        print(f"{name:>14}: {spread(rates, '.1f')} images/s")
+        rates = recipe.batch_size / seconds.mean(axis=1)
+        share = 100 * float(np.median(rates)) * flops / peak.high
+        print(f"{name:>14}: {spread(rates, '.1f')} images/s; median is {share:.1f} % of the measured peak")
+    print(f"          peak: {peak.high / 1e9:.0f} GFLOP/s, the best of {peak.n} (slowest {peak.low / 1e9:.0f})")
     print(f"ratio of pairs: {spread(theirs.mean(axis=1) / ours.mean(axis=1), '.3f')}")
     print(f"all steps: {theirs.sum() / ours.sum():.3f}; median step: {np.median(theirs) / np.median(ours):.3f}")
 
@@ -142,16 +156,43 @@ def spread(values: Seconds, form: str) -> str:
     return f"median {middle:{form}}, quartiles {low:{form}} to {high:{form}}, n = {len(values)} epochs"
 
 
+def load() -> str:
+    """Processes that wanted to run in the last minute."""
+    return Path("/proc/loadavg").read_text().split()[0]
+
+
+MODES: dict[str, dict[str, Any]] = {
+    "fp32": {},
+    "bf16": {"precision": "bf16"},
+    "channels last": {"channels_last": True},
+    "compiled": {"compile": True},
+    "bf16, channels last, compiled": {"precision": "bf16", "channels_last": True, "compile": True},
+}
+"""What differs from the quick recipe at 32x32, batch 128."""
+
+
 def main() -> None:
-    """Compare on the digits and on images of CIFAR's shape."""
+    """Compare on the digits, and on images of CIFAR's shape in each mode."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=25, help="epochs of each on the digits; a third as many at 32x32")
-    epochs = parser.parse_args().epochs
-    print(f"{processor_name()}, torch {torch.__version__}, load {Path('/proc/loadavg').read_text()[:4]}")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="", help="only comparisons whose name holds this")
+    asked = parser.parse_args()
+    print(f"{processor_name()}, torch {torch.__version__}, {asked.threads} threads, load {load()}")
     DATASETS["noise"] = Noise
-    digits, noise = DATASETS["digits"](), Noise()
-    compare(make_trial(digits, depth=20, label="digits 8x8, resnet-20-A", epochs=epochs, batch_size=64))
-    compare(make_trial(noise, depth=20, label="noise 32x32, resnet-20-A", epochs=max(2, epochs // 3), batch_size=32))
+    digits = make_trial(
+        DATASETS["digits"](), label="digits 8x8, resnet-20-A", threads=asked.threads, epochs=asked.epochs, batch_size=64
+    )
+    few = max(3, asked.epochs // 3)
+    trials = [digits] + [
+        make_trial(
+            Noise(), label=f"32x32, resnet-20-A: {name}", threads=asked.threads, epochs=few, batch_size=128, **mode
+        )
+        for name, mode in MODES.items()
+    ]
+    for trial in trials:
+        if asked.only in trial.label:
+            compare(trial)
 
 
 if __name__ == "__main__":
