@@ -92,12 +92,16 @@ def plan(
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
     experiment: Experiment = None,
     address: Address = None,
+    spread: Annotated[
+        float | None, typer.Option(min=1e-6, help="Standard deviation between seeds, in points; else the papers' 0.2.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show what a workload would run and cost.
+    """Show what a workload would run, cost and decide.
 
     Each trial with its id, its network's parameters and MACs, its training FLOPs, and the run that holds its result if
-    there is one; counts beside the published ones. Nothing is changed, and nothing created but a cache of the counts.
+    there is one; counts beside the published ones; the chance of a verdict on each claim, and the seeds that it takes.
+    Nothing is changed, and nothing created but a cache of the counts.
     """
     from harness.cli_plan import as_record, as_text, plan_sweep
     from harness.launch.device import on_device
@@ -109,11 +113,12 @@ def plan(
         note(f"{address} is a dashboard, which cannot be asked for GPUs: device auto means this machine's here")
         address = None
     workload = on_machine(on_device(workload, address), address)
-    sweep, planned = plan_sweep(workload, _resolve(tracking_uri), experiment or workload.name, _cache())
+    uri, experiment = _resolve(tracking_uri), experiment or workload.name
+    sweep, planned, seeds = plan_sweep(workload, uri, experiment, _cache(), spread)
     if json:
-        emit_json(as_record(planned, sweep))
+        emit_json(as_record(planned, sweep, seeds))
     else:
-        emit(as_text(planned, sweep))
+        emit(as_text(planned, sweep, seeds))
     check_audit(workload, planned)
 
 

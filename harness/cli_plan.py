@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli_output import si, table, wrap
+from harness.cli_seeds import Seeds, seeds_of
 from harness.deviations import Deviation
 from harness.known_costs import KnownCosts
 from harness.matrix import expand, sweep_id, sweep_name
@@ -20,8 +21,17 @@ LABELS = 6
 """Cells that are named where several share a ledger."""
 
 
-def plan_sweep(workload: Workload, tracking_uri: str, experiment: str, cache: Path) -> tuple[str, Plan]:
-    """The name that the workload's sweep would have, and its plan. `cache` keeps what networks cost.
+def plan_sweep(
+    workload: Workload, tracking_uri: str, experiment: str, cache: Path, spread: float | None
+) -> tuple[str, Plan, Seeds]:
+    """The name that the workload's sweep would have, its plan, and what its seeds can decide.
+
+    Args:
+        workload: whose sweep it is.
+        tracking_uri: of the store that is asked what is done.
+        experiment: where it is looked for.
+        cache: keeps what networks cost.
+        spread: standard deviation between seeds in points, None for that of the papers.
 
     Raises:
         WorkloadError: the data set or a network is not what the workload says.
@@ -33,7 +43,7 @@ def plan_sweep(workload: Workload, tracking_uri: str, experiment: str, cache: Pa
     with _no_collection():
         plan = make_plan(workload, trials, done, count=costs.count)
     costs.keep()
-    return sweep_name(workload.name, sweep_id(workload.name, trials)), plan
+    return sweep_name(workload.name, sweep_id(workload.name, trials)), plan, seeds_of(trials, plan, spread)
 
 
 @contextmanager
@@ -57,14 +67,15 @@ def _finished(tracking_uri: str, experiment: str, trial_ids: Sequence[str]) -> M
     return finished_trials(tracking_uri, experiment, trial_ids)
 
 
-def as_record(plan: Plan, sweep: str) -> dict[str, Any]:
+def as_record(plan: Plan, sweep: str, seeds: Seeds) -> dict[str, Any]:
     """The plan as JSON takes it, with the name that its sweep would have."""
-    return {"sweep": sweep, **plan.record()}
+    return {"sweep": sweep, **plan.record(), "seed_power": seeds.record()}
 
 
-def as_text(plan: Plan, sweep: str) -> str:
+def as_text(plan: Plan, sweep: str, seeds: Seeds) -> str:
     """The plan for people."""
-    return "\n\n".join(filter(None, (_trials(plan), _audit(plan), _deviations(plan), _totals(plan, sweep))))
+    parts = (_trials(plan), _audit(plan), _deviations(plan), seeds.text(), _totals(plan, sweep))
+    return "\n\n".join(filter(None, parts))
 
 
 def _trials(plan: Plan) -> str:

@@ -62,6 +62,11 @@ class Cell:
         """As counted, by the plan or by the trials; None where neither says."""
         return self.planned_macs or self.constant("model/macs")
 
+    @property
+    def timed(self) -> bool:
+        """Whether its trials time steps and train nothing."""
+        return any(trial.row.get("measure") == "throughput" for trial in self.trials)
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What was trained and how, seed and missing settings left out."""

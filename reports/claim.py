@@ -45,6 +45,9 @@ class ClaimTest:
     """First and second figure of the smallest gap that the paper prints, less those of another gap where that is what
     the claim is about; the one figure that cells are held against; empty where the paper prints none."""
 
+    spread: float | None = None
+    """Standard deviation between seeds, in points, that planning reckons with where it is not the usual one."""
+
     @property
     def published_gap(self) -> float | None:
         """Second less first as the paper prints them; None where it does not."""

@@ -27,9 +27,9 @@ def _imagenet(network: str, printed: str, where: str) -> Figure:
 
 
 def _reaches(contrast: str, figure: Figure) -> tuple[ClaimTest, ...]:
-    """Half a point is three to four of the standard deviations that the papers print beside their means."""
+    """Three quarters of a point is what five seeds beside the paper's five runs can tell, Holm's share allowed for."""
     rule = "the mean differs from the published one by less than {margin}"
-    return (ClaimTest(contrast=contrast, kind="absolute", rule=rule, margin=0.5, published=(figure,)),)
+    return (ClaimTest(contrast=contrast, kind="absolute", rule=rule, margin=0.75, published=(figure,)),)
 
 
 _MEAN_110 = Figure(network="resnet-110-A", dataset="cifar10", printed="6.61", where="Table 6", sd=0.16, runs=5)
@@ -195,6 +195,7 @@ CLAIMS = _register(
                 rule="the training error of 1202 layers is not above that of 110 by more than {margin}",
                 metric=TRAIN_ERROR,
                 margin=0.1,
+                spread=0.05,  # errors below 0.1 % have no larger one
             ),
             ClaimTest(
                 contrast="1202 layers against 110",

@@ -24,9 +24,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reports.cells import Cell, cells_of
-from reports.claim import Claim
+from reports.claim import Claim, ClaimTest
 from reports.claims import CLAIMS
-from reports.contrasts import CONTRASTS
+from reports.contrasts import CONTRASTS, Pair
 from reports.kinds import KINDS, Basis
 from reports.measurement import Comparison, Side, compare, difference_between
 from reports.statistics import holm
@@ -68,7 +68,13 @@ def claims_for(cells: Sequence[Cell], names: Sequence[str]) -> list[Claim]:
     """The named claims that this version knows; without names, those that have all the cells they need."""
     if names:
         return [CLAIMS[name] for name in names if name in CLAIMS]
-    return [claim for claim in CLAIMS.values() if all(CONTRASTS[test.contrast](cells) for test in claim.tests)]
+    return [claim for claim in CLAIMS.values() if all(pairs_for(test, cells) for test in claim.tests)]
+
+
+def pairs_for(test: ClaimTest, cells: Sequence[Cell]) -> list[Pair]:
+    """What a test compares. Timed networks are not trained: they have costs and no errors."""
+    counted = KINDS[test.kind].basis is Basis.COUNTS
+    return CONTRASTS[test.contrast]([cell for cell in cells if counted or not cell.timed])
 
 
 def judge_claims(claims: Sequence[Claim], cells: Sequence[Cell]) -> tuple[Verdict, ...]:
@@ -88,7 +94,7 @@ def claims_by_chance(claims: Sequence[Claim]) -> int:
 
 def _measure(claim: Claim, cells: Sequence[Cell], shared_by: int) -> Verdict:
     """The verdict before Holm: its comparisons and its own p value; the ruling stands for "not decided yet"."""
-    pairs = [(test, CONTRASTS[test.contrast](cells)) for test in claim.tests]
+    pairs = [(test, pairs_for(test, cells)) for test in claim.tests]
     if not all(found for _, found in pairs):
         return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=f"needs {claim.needs}")
     alpha = claim.alpha / shared_by

@@ -67,6 +67,18 @@ def test_a_plan_as_json_holds_ids_counts_and_the_name_of_the_sweep(harness: Harn
     assert len({trial["trial_id"] for trial in plan["trials"]}) == 4
 
 
+def test_a_plan_says_which_claims_its_seeds_can_decide_and_what_it_would_take(harness: Harness) -> None:
+    done = harness("plan", "workloads/digits.yaml", "--spread", "3.5")
+    said = " ".join(done.out.split())
+    assert "with a spread of 3.5 points between seeds. 80 % is asked for." in said
+    # The gap of 3.51 points is one spread: 17 seeds a group (Cohen 1988, table 2.4.1), more for one of three claims.
+    assert "residual-beats-plain: no," in said
+    found = json.loads(harness("plan", "workloads/digits.yaml", "--spread", "3.5", "--json").out)["seed_power"]
+    beats = next(claim for claim in found["claims"] if claim["claim"] == "residual-beats-plain")
+    assert (beats["seeds"], beats["decidable"], found["spread_points"]) == (4, False, 3.5)
+    assert 17 < beats["seeds_needed"] < 30
+
+
 def test_a_shipped_workload_is_used_and_that_is_said_on_stderr(harness: Harness) -> None:
     done = harness("plan", "workloads/digits.yaml", "--json")
     assert json.loads(done.out)["totals"]["trials"] == 32

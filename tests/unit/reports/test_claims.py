@@ -165,11 +165,13 @@ def resnet_110(values: Sequence[float | None], **settings: str) -> Cell:
         ([6.5, 6.6, 6.7, 6.6, 6.5], SUPPORTED),
         ([7.9, 8.0, 8.1, 8.0, 7.9], CONTRADICTED),
         ([5.4, 5.5, 5.6, 5.5, 5.4], CONTRADICTED),
-        ([6.9, 7.1, 7.2, 7.0, 7.1], INCONCLUSIVE),
+        ([7.1, 7.3, 7.4, 7.2, 7.3], INCONCLUSIVE),
         ([6.6], INCONCLUSIVE),
     ],
 )
-def test_the_published_mean_is_reached_within_half_a_point_or_missed(values: list[float], ruling: Ruling) -> None:
+def test_the_published_mean_is_reached_within_three_quarters_of_a_point_or_missed(
+    values: list[float], ruling: Ruling
+) -> None:
     assert judged("resnet-110-reaches-published", resnet_110(values)).ruling is ruling
 
 
@@ -181,8 +183,8 @@ def test_the_interval_from_the_published_mean_holds_the_papers_spread_too() -> N
     half = stats.t.ppf(0.975, (sd**2 / 4 + 0.16**2 / 5) ** 2 / ((sd**2 / 4) ** 2 / 3 + (0.16**2 / 5) ** 2 / 4))
     error = math.sqrt(sd**2 / 4 + 0.16**2 / 5)
     assert comparison.high == pytest.approx(mean - 6.61 + half * error)
-    below = stats.ttest_ind_from_stats(mean - 0.5, sd, 4, 6.61, 0.16, 5, equal_var=False, alternative="less")
-    above = stats.ttest_ind_from_stats(mean + 0.5, sd, 4, 6.61, 0.16, 5, equal_var=False, alternative="greater")
+    below = stats.ttest_ind_from_stats(mean - 0.75, sd, 4, 6.61, 0.16, 5, equal_var=False, alternative="less")
+    above = stats.ttest_ind_from_stats(mean + 0.75, sd, 4, 6.61, 0.16, 5, equal_var=False, alternative="greater")
     assert comparison.p_for == pytest.approx(max(below.pvalue, above.pvalue))
 
 
