@@ -83,4 +83,4 @@ def _as_text(found: Mapping[str, Any]) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    return si(value, unit)
+    return f"{value:,.0f} us" if unit == "us" else si(value, unit)

@@ -55,7 +55,8 @@ def test_each_run_holds_its_settings_its_curve_and_its_results(undisturbed: Any)
         assert [point.step for point in curve] == [1, 2, 3, 4]
         assert curve[-1].value == run.data.metrics["final/val_error_pct"]
         assert len(run.data.metrics) < 60
-        assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {"steps.parquet"}
+        assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {"steps.parquet", "monitor"}
+        assert 0 <= run.data.metrics["system/system_memory_usage_percentage"] <= 100  # as MLflow's own page shows it
 
 
 def test_the_terminal_shows_the_errors_and_one_line_for_each_verdict(undisturbed: Any) -> None:
