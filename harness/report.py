@@ -42,8 +42,10 @@ def make_report(
     page = write(results, out, show=show, settings=settings)
     if log:
         from harness.tracking.results import log_report
+        from reports.note import sweep_note
+        from reports.verdicts import judge
 
-        log_report(tracking_uri, results.run_id, page.parent)
+        log_report(tracking_uri, results.run_id, page.parent, sweep_note(results, judge(results)))
     return results.name, page
 
 

@@ -89,6 +89,11 @@ class MlflowTracker(MlflowStore):
         with self.translated():
             self.client.log_artifacts(run_id, str(folder), name)
 
+    def experiment_of(self, run_id: str) -> str:
+        """The id of the experiment that a run is in."""
+        with self.translated():
+            return str(self.client.get_run(run_id).info.experiment_id)
+
     def delete_run(self, run_id: str) -> None:
         """Take a run out of sight; MLflow keeps it among the deleted ones."""
         with self.translated():

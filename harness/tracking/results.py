@@ -141,11 +141,24 @@ def finished_trials(
     return newest
 
 
-def log_report(tracking_uri: str, run_id: str, folder: Path) -> None:
-    """Add a report's folder to the artifacts of its sweep's run, as `report`."""
+def log_report(tracking_uri: str, run_id: str, folder: Path, note: str = "") -> None:
+    """Add a report's folder to the artifacts of its sweep's run, as `report`.
+
+    Args:
+        tracking_uri: resolved.
+        run_id: the parent run's.
+        folder: with the report's files.
+        note: Markdown; with a link to the report it becomes the run's description in MLflow's UI.
+    """
+    from harness.tracking.mapping import MAX_TAG_CHARS, NOTE_TAG, cut
     from harness.tracking.mlflow_tracker import MlflowTracker
 
-    MlflowTracker(tracking_uri, tries=3, create=False).log_folder(run_id, folder, REPORT_ARTIFACT)
+    tracker = MlflowTracker(tracking_uri, tries=3, create=False)
+    tracker.log_folder(run_id, folder, REPORT_ARTIFACT)
+    if note:
+        page = f"#/experiments/{tracker.experiment_of(run_id)}/runs/{run_id}/artifactPath/{REPORT_ARTIFACT}/index.html"
+        described = cut(f"**[The report]({page})**\n\n{note}", MAX_TAG_CHARS)
+        tracker.log(run_id, points=(), params={}, tags={NOTE_TAG: described})
 
 
 def _reader(tracking_uri: str) -> MlflowReader:

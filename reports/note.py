@@ -1,0 +1,31 @@
+"""A sweep in a few lines of Markdown: what its run says of itself in MLflow's UI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from reports import markdown, tables, wording
+from reports.cells import cells_of, ordered, series_of
+from reports.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from harness.tracking.results import SweepResults
+
+
+def sweep_note(results: SweepResults, verdicts: Sequence[Verdict]) -> str:
+    """Description, what is missing, one line a verdict, and the table of errors."""
+    cells = ordered(cells_of(results))
+    partial = wording.incomplete(results.status, [trial for cell in cells for trial in cell.trials])
+    lines = [
+        f"- **{markdown.escape(str(verdict.ruling))}**: {markdown.escape(verdict.claim.statement)} "
+        f"{markdown.escape(wording.capital(wording.verdict_detail(verdict)))}."
+        for verdict in verdicts
+    ]
+    parts = [
+        markdown.escape(results.description),
+        f"**Not the whole sweep.** {markdown.escape(partial)}" if partial else "",
+        "\n".join(lines),
+        markdown.table(tables.error_table(series_of(cells))),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
