@@ -26,6 +26,9 @@ def report(
         str | None,
         typer.Option(metavar="URL", help="Of a tracking server: the report links each trial to its run there."),
     ] = None,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Write the tables for papers too (tables/*.tex, booktabs).")
+    ] = False,
     log: Annotated[bool, typer.Option("--log/--no-log", help="Add the report to the sweep's MLflow run.")] = True,
     prices: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML: `currency`, and `per_device_hour` by device name.")
@@ -49,7 +52,7 @@ def report(
     if mlflow_url is not None and not mlflow_url.startswith(("http://", "https://")):
         raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
     known = read_prices(prices).per_device_hour if prices else {}
-    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=known)
+    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=known, latex=latex)
     if bundle is not None or sample:
         name, page = report_of_bundle(bundle or SAMPLE, out, show=show, settings=settings)
     else:

@@ -19,11 +19,12 @@ import jinja2
 from markupsafe import Markup
 
 from harness.errors import StorageError
-from reports import device_tables, exports, markdown, provenance, published_training, tables, wording
+from reports import device_tables, exports, latex, markdown, provenance, published_training, tables, wording
 from reports.cells import Cell, cells_of, ordered, series_of
 from reports.figures import draw_figures
 from reports.palette import dark_colours
 from reports.summaries import device_of
+from reports.tables import Table
 from reports.verdicts import judge
 
 if TYPE_CHECKING:
@@ -75,9 +76,15 @@ def report_files(results: SweepResults, settings: Settings = PLAIN) -> dict[str,
         "cells.csv": exports.cells_csv(cells),
         "trials.csv": exports.trials_csv(results.trials),
         "claims.json": exports.claims_json(results, context["verdicts"]),
+        **({f"tables/{one.name}.tex": latex.table(one) for one in _for_papers(context)} if settings.latex else {}),
         **{f"figures/{figure.name}.svg": figure.file for figure in figures},
         **{f"figures/{figure.name}.csv": exports.figure_csv(figure) for figure in figures},
     }
+
+
+def _for_papers(context: Mapping[str, Any]) -> list[Table]:
+    tables_of_report = (context[name] for name in ("errors", "cell_table", "complexity", "milestones"))
+    return [table for table in tables_of_report if table.rows]
 
 
 def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
