@@ -3,7 +3,7 @@
 What is asked of a test is a list of distances, in points: how far what it measures lies from each bound that it must be
 told from. An ordering has one bound, an equivalence two. The chance of telling all of them is at least one less the sum
 of the chances of missing each (Bonferroni). Degrees of freedom are those of the true spreads; Welch's test guesses them
-from the seeds, which costs it power where seeds are few: some nine points at three, two at five.
+from the seeds, which costs it power where seeds are few: some ten points at three, one at five.
 """
 
 from __future__ import annotations
