@@ -1,0 +1,114 @@
+"""MLflow's own UI over a sweep: its description, its trials, a chart, and the report."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page
+
+from harness.storage import SweepFolder
+from harness.tracking.outbox import Outbox
+from harness.tracking.results import list_sweeps
+from harness.tracking.sample import Sample
+
+pytestmark = pytest.mark.browser
+
+SAMPLE = Sample(trials=4, epochs=3)
+TIMEOUT_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Ui:
+    """A running UI and the sweep in it."""
+
+    url: str
+    run_id: str
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    folder = tmp_path_factory.mktemp("store")
+    sweep = SweepFolder(folder / "runs" / SAMPLE.name)
+    sweep.make()
+    outbox = Outbox(sweep.outbox)
+    for event in SAMPLE.events():
+        outbox.append(event)
+    for command in (["sync"], ["report"]):
+        subprocess.run([sys.executable, "-m", "harness", *command], cwd=folder, check=True, capture_output=True)
+    run_id = str(list_sweeps(f"sqlite:///{folder}/mlflow.db")["run_id"][0])
+    port = free_port()
+    command = [sys.executable, "-m", "harness", "ui", "--port", str(port)]
+    with (folder / "ui.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process)
+        yield Ui(f"http://127.0.0.1:{port}", run_id)
+    finally:
+        stop(process)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the UI has ended"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{url} did not answer")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    process.terminate()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    for left in alive:
+        left.kill()
+    process.wait()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(TIMEOUT_MS)
+    yield context.new_page()
+    context.close()
+
+
+def open_sweep(ui: Ui, page: Page) -> None:
+    page.goto(f"{ui.url}/#/runs/{ui.run_id}")
+    page.get_by_text("An **invented** sweep.").first.wait_for()
+
+
+def test_the_sweep_tells_of_itself_and_leads_to_its_report_which_opens_there(ui: Ui, page: Page) -> None:
+    open_sweep(ui, page)
+    place = page.get_by_role("link", name="The report").get_attribute("href")
+    page.goto(f"{ui.url}/{place}")
+    report = page.frame_locator("iframe")
+    report.get_by_role("heading", name="Verdicts").wait_for()
+    assert report.locator("h1").inner_text() == SAMPLE.name
+
+
+def test_the_trials_stand_below_their_sweep_by_name_and_their_metrics_are_charts(ui: Ui, page: Page) -> None:
+    open_sweep(ui, page)
+    children = page.get_by_role("link", name="seed")
+    children.first.wait_for()
+    assert all(" seed " in name for name in children.all_inner_texts())
+    children.first.click()
+    page.get_by_role("tab", name="Model metrics").click()
+    page.locator(".js-plotly-plot").first.wait_for()
