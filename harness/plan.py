@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.deviations import Ledger, ledger_of
 from harness.errors import WorkloadError
@@ -15,6 +15,9 @@ from models.spec import ModelSpec
 from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec
 from workloads.recipes import SCALES
+
+if TYPE_CHECKING:
+    from models.published import Published
 
 VIEWS = {"single-crop": 1.0, "10-crop": 10.0, "multi-scale": sum((side / 224) ** 2 for side in SCALES)}
 """What the final evaluation of an image costs, in passes over the crop that it is trained on; of a square image."""
@@ -74,6 +77,8 @@ class CellAudit:
     """Whether every published count is met to its last printed digit."""
     mismatches: tuple[str, ...]
     """One line for each that is not."""
+    published_errors: tuple[Mapping[str, Any], ...] = ()
+    """What was printed of its error: metric, printed, statistic, protocol, source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +138,26 @@ def count_cost(model: ModelSpec, dataset: DatasetSpec) -> Cost:
 def audit_published(model: ModelSpec, dataset: DatasetSpec, cost: Any) -> Sequence[AuditLine]:
     """The model's counts beside those published for it on this data set; none where the images are of another shape."""
     from models.audit import audit
+
+    entry = _entry(model, dataset)
+    return () if entry is None else audit(cost, entry)
+
+
+def published_errors(model: ModelSpec, dataset: DatasetSpec) -> tuple[Mapping[str, Any], ...]:
+    """Every error that was printed of the model on this data set, as plain values."""
+    entry = _entry(model, dataset)
+    names = ("metric", "printed", "statistic", "protocol", "source")
+    return () if entry is None else tuple({name: getattr(error, name) for name in names} for error in entry.errors)
+
+
+def _entry(model: ModelSpec, dataset: DatasetSpec) -> Published | None:
+    """What was published of the model; None where the images are of another shape."""
     from models.published import INPUTS, published
 
     name = _name_of(dataset)
     entry = published(model, name)
-    if entry is None or INPUTS[name] != (dataset.channels, dataset.classes, dataset.image_size):
-        return ()
-    return audit(cost, entry)
+    same = entry is not None and INPUTS[name] == (dataset.channels, dataset.classes, dataset.image_size)
+    return entry if same else None
 
 
 def make_plan(
@@ -256,6 +274,7 @@ def _audit_cell(cell_id: str, cell: Trial, cost: Cost, audit: Audit) -> CellAudi
         convention="; ".join(dict.fromkeys(f"{line.quantity}: {line.convention}" for line in lines)) or None,
         within=all(line.within_rounding for line in lines) if lines else None,
         mismatches=tuple(_mismatch(line) for line in lines if not line.within_rounding),
+        published_errors=published_errors(cell.model, cell.dataset),
     )
 
 

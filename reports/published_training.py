@@ -7,8 +7,9 @@ from typing import Any, TypedDict
 
 from harness.schema import ERROR_LADDER_PCT, time_to_error
 from reports import wording
-from reports.cells import Cell
+from reports.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, Cell
 from reports.statistics import estimate
+from reports.summaries import error_of
 from reports.tables import Column, Table
 
 
@@ -62,6 +63,41 @@ def _sources(compared: Sequence[LedgerRow]) -> list[str]:
 
 def _uncompared(labels: Sequence[str]) -> str:
     return f"No published training to compare with: {', '.join(labels)}." if labels else ""
+
+
+PUBLISHED_METRICS = {
+    "train_error_pct": ("training", TRAIN_ERROR),
+    "test_error_pct": ("test", TEST_ERROR),
+    "top1_error_pct": ("test, top 1", TEST_ERROR),
+    "top5_error_pct": ("test, top 5", "final/val_error_top5_pct"),
+}
+
+
+def published_errors_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
+    """Each printed error beside ours. No rows where the papers trained none of the networks on this data."""
+    by_id = {cell.cell_id: cell for cell in cells}
+    found = [
+        (by_id[str(row.get("cell_id"))], error)
+        for row in plan.get("audit") or ()
+        if str(row.get("cell_id")) in by_id
+        for error in row.get("published_errors") or ()
+        if error.get("metric") in PUBLISHED_METRICS
+    ]
+    titles = ("Cell", "Error", "Here, %", "n", "Published, %", "Which is", "Evaluated by", "Published in")
+    return Table(
+        name="published-errors",
+        caption="Errors beside the published ones: mean over seeds, 95 % interval",
+        columns=tuple(Column(title=title, numeric=2 <= place <= 4) for place, title in enumerate(titles)),
+        rows=tuple(_beside(cell, error) for cell, error in found),
+    )
+
+
+def _beside(cell: Cell, error: Mapping[str, Any]) -> tuple[str, ...]:
+    name, metric = PUBLISHED_METRICS[str(error.get("metric"))]
+    values = cell.values(metric)
+    ours = error_of(cell, metric) if metric in IMAGES else estimate(values, floor=0.0, ceiling=100.0)
+    printed = (str(error.get(key)) for key in ("printed", "statistic", "protocol", "source"))
+    return (cell.label, name, wording.with_interval(ours), str(ours.n), *printed)
 
 
 def milestones_table(cells: Sequence[Cell]) -> Table:

@@ -101,6 +101,7 @@ def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
         "verdicts": judge(results),
         "figures": draw_figures(series, results.curves, asked.prices),
         "errors": tables.error_table(series),
+        "published_errors": published_training.published_errors_table(cells, results.plan),
         "cell_table": tables.cells_table(cells),
         "steps": device_tables.steps_table(cells),
         "activity": device_tables.activity_table(cells),

@@ -7,7 +7,7 @@ import dataclasses
 from harness.schema import time_to_error
 from harness.tracking.results import SweepResults
 from reports.cells import cells_of, ordered
-from reports.published_training import deviations_table, milestones_table
+from reports.published_training import deviations_table, milestones_table, published_errors_table
 from reports.render import report_files
 from reports.synthetic import synthetic_sweep
 
@@ -78,3 +78,20 @@ def test_both_tables_are_on_the_page_and_in_the_markdown() -> None:
     assert "**Where the training is not the published one**" in files["report.md"]
     first = ordered(cells_of(results))[0].label
     assert f"No published training to compare with: {first}" in files["report.md"]
+
+
+def test_each_printed_error_stands_beside_ours_with_its_n_and_how_it_was_found() -> None:
+    results = synthetic_sweep(depths=(20,), shortcuts=("A",), seeds=(0, 1), error=lambda *_: 0.0)
+    printed = {
+        "metric": "test_error_pct",
+        "printed": "8.75",
+        "statistic": "single run",
+        "protocol": "single view",
+        "source": "He et al. 2015, Table 6",
+    }
+    [row] = published_errors_table(
+        cells_of(results), {"audit": [{"cell_id": "cell-resnet-20-A", "published_errors": [printed]}]}
+    ).rows
+    assert (row[0], row[1], row[3]) == ("resnet-20-A", "test", "2")
+    assert row[4:] == ("8.75", "single run", "single view", "He et al. 2015, Table 6")
+    assert published_errors_table(cells_of(results), {}).rows == ()
