@@ -1,6 +1,7 @@
 """A tiny trial on real digits, and a context that keeps the events."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ from harness.trial import Scale, Trial
 from models import MODELS
 from workloads.datasets import DATASETS
 from workloads.recipes import Recipe
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As a worker with one core has: with more, the order of a sum depends on what else the process has run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 RECIPE = Recipe(epochs=2, batch_size=96, lr=0.05, warmup_fraction=0.25)
 
