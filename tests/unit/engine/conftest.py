@@ -19,6 +19,7 @@ from models import MODELS
 from workloads.datasets import DATASETS
 from workloads.recipes import Recipe
 
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """As a worker with one core has: with more, the order of a sum depends on what else the process has run."""
