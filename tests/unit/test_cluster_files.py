@@ -164,7 +164,8 @@ STUBS = {
     "scontrol": "printf 'n1\\nn2\\n'",
     "srun": 'while [[ $1 == --* ]]; do shift; done; exec "$@"',
     "ray": 'echo "$@" >>"$LOG"; exec sleep 60',
-    "python": "[ $1 = - ] || echo token-for-ray",
+    "python": "[ $1 = - ] || { echo token-for-ray; exit; }; "
+    'until [ "$(grep -cs start "$LOG")" = 2 ]; do sleep 0.05; done',  # the nodes that the script waits for
     "harness": 'echo "$@" >>"$LOG"; cat "$RAY_AUTH_TOKEN_PATH" >"$LOG.token"; '
     "trap 'kill $!; exit 5' TERM; [ $1 = run ] && [ -n \"$LONG\" ] && { sleep 60 & touch $LOG.ready; wait; }; exit 3",
 }

@@ -38,7 +38,7 @@ def test_the_shipped_digits_file_compares_plain_a_and_b_from_depth_8_to_44_with_
     assert len(workload.models) == 8
     assert workload.seeds == (0, 1, 2, 3)
     assert workload.recipes == (dataclasses.replace(RECIPES["quick"], channels_last=True),)
-    assert workload.claims == ("plain-degrades-with-depth", "residual-does-not-degrade")
+    assert workload.claims == ("plain-degrades-with-depth", "residual-does-not-degrade", "residual-beats-plain")
 
 
 def test_what_a_file_leaves_out_has_the_documented_default() -> None:
