@@ -1,12 +1,13 @@
-"""What tracking costs a training step: blocks of steps with it and without it, in turn, in one process.
+"""What tracking and watching cost a training step: blocks of steps with both and without, in turn, in one process.
 
     python tests/perf/overhead.py [--pairs N] [--seconds S]
 
-With tracking, the recorder's thread looks at the outbox every second and sends what is new to MLflow on a SQLite file,
-and each block begins with the event of an epoch. All of it shares the interpreter with the training, as it does without
-Ray; under Ray it runs in another process. Which of the two comes first changes from pair to pair. Time is told by the
-clock on the wall and by the processor's, which other programs disturb less. Under 1 % is what is promised; an event's
-cost is the same however long its epoch, so shorter blocks than the default show more of it.
+With them, the recorder's thread looks at the outbox every second and sends what is new to MLflow on a SQLite file, the
+monitor's thread reads the host, and each block begins with the event of an epoch. All of it shares the interpreter with
+the training, as it does without Ray; under Ray the recorder is in another process. Which of the two comes first changes
+from pair to pair. Time is told by the clock on the wall, which tells most of other programs, by that of the process,
+and by those of the two threads themselves, which other programs hardly disturb: their share of a core bounds what they
+take from the training where there is no core to spare. Under 1 % is what is promised.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -32,7 +35,9 @@ from harness.engine.batches import real_batches
 from harness.engine.network import build_module
 from harness.engine.process import prepare_process
 from harness.engine.step import Stepper
+from harness.measure.host import HostReader
 from harness.measure.identity import processor_name
+from harness.measure.sampler import HOST_PERIOD_S, RawFile, Sampler, Source
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
 from harness.tracking.prepare import prepare
@@ -118,63 +123,89 @@ class Tracking:
         self._outbox.append(self._sample.epoch(0, self._epochs))
 
 
+@contextmanager
+def watching(folder: Path) -> Iterator[None]:
+    """The monitor of a machine without GPUs, for as long as the block runs."""
+    host = Source(name="host", device="", reader=HostReader(), period_s=HOST_PERIOD_S)
+    sampler = Sampler([host], RawFile(folder / "readings.csv.gz"))
+    sampler.start()
+    try:
+        yield
+    finally:
+        sampler.stop()
+        assert sampler.fault is None, sampler.fault
+
+
 class Seconds(NamedTuple):
     """Of a block."""
 
     wall: float
     processor: float
     """Of all threads."""
+    added: float
+    """Of the threads that were not there without tracking and watching."""
 
 
 @contextmanager
-def timed(found: list[Seconds]) -> Iterator[None]:
-    """Note how long a block takes."""
-    wall, processor = time.perf_counter(), time.process_time()
+def timed(found: list[Seconds], before: set[int | None]) -> Iterator[None]:
+    """Note how long a block takes, and what the threads take that were not there before."""
+    clocks = [time.pthread_getcpuclockid(each.ident) for each in threading.enumerate() if each.ident not in before]
+    added, wall, processor = sum(map(time.clock_gettime, clocks)), time.perf_counter(), time.process_time()
     yield
-    found.append(Seconds(time.perf_counter() - wall, time.process_time() - processor))
+    seconds = time.perf_counter() - wall, time.process_time() - processor
+    found.append(Seconds(*seconds, sum(map(time.clock_gettime, clocks)) - added))
 
 
-def pairs(training: Training, tracking: Tracking, steps: int, count: int) -> tuple[Blocks, Blocks]:
-    """Seconds of blocks [count, 2] with tracking, each with the event of an epoch, and of as many without."""
-    tracked: list[Seconds] = []
+def pairs(training: Training, tracking: Tracking, folder: Path, steps: int, count: int) -> tuple[Blocks, Blocks]:
+    """Seconds of blocks [count, 3] with tracking and watching, each with the event of an epoch, and without."""
+    loaded: list[Seconds] = []
     plain: list[Seconds] = []
+    before = {each.ident for each in threading.enumerate()}
 
-    def with_tracking() -> None:
-        with tracking.on(), timed(tracked):
+    def with_both() -> None:
+        with tracking.on(), watching(folder), timed(loaded, before):
             tracking.epoch_ended()
             training.block(steps)
 
     def without() -> None:
-        with timed(plain):
+        with timed(plain, before):
             training.block(steps)
 
     for pair in range(count):
-        for run in (with_tracking, without) if pair % 2 else (without, with_tracking):
+        for run in (with_both, without) if pair % 2 else (without, with_both):
             run()
-    return np.array(tracked), np.array(plain)
+    return np.array(loaded), np.array(plain)
 
 
-def spread(values: Blocks) -> str:
-    """Median and quartiles of one value a pair."""
-    low, middle, high = np.percentile(values, [25, 50, 75])
-    return f"{middle:+.2f} % (median), quartiles {low:+.2f} to {high:+.2f} %, n = {len(values)} pairs"
+def spread(percent: Blocks) -> str:
+    """Median and quartiles of one value a pair, and where the median lies with 95 % confidence."""
+    low, middle, high = np.percentile(percent, [25, 50, 75])
+    interval = stats.quantile_test(percent, q=np.median(percent), p=0.5).confidence_interval(0.95)
+    return (
+        f"{middle:+.2f} % [{interval.low:+.2f}, {interval.high:+.2f}] (median), "
+        f"quartiles {low:+.2f} to {high:+.2f} %, n = {len(percent)} pairs"
+    )
 
 
 def main() -> None:
     """Compare pairs of blocks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a block")
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of a block")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         training, tracking = Training(Path(name)), Tracking(Path(name))
         steps = training.steps_in(asked.seconds)
-        tracked, plain = pairs(training, tracking, steps, asked.pairs)
+        loaded, plain = pairs(training, tracking, Path(name), steps, asked.pairs)
+    assert not plain[:, 2].any(), "a thread ran where none should"
     load = Path("/proc/loadavg").read_text().split()[0]
     print(f"{processor_name()}, torch {torch.__version__}, 1 thread, load {load}")
-    print(f"{steps} steps a block, {np.median(plain[:, 0]) * 1e3 / steps:.2f} ms each without tracking (median)")
-    for column, clock in enumerate(Seconds._fields):
-        print(f"tracking adds, {clock:>9} clock: {spread(100 * (tracked[:, column] / plain[:, column] - 1))}")
+    print(f"{steps} steps a block, {np.median(plain[:, 0]) * 1e3 / steps:.2f} ms each without both (median)")
+    for column, clock in enumerate(("wall", "process")):
+        print(
+            f"a step takes longer, by the {clock:>7} clock: {spread(100 * (loaded[:, column] / plain[:, column] - 1))}"
+        )
+    print(f"their threads take of a core:           {spread(100 * loaded[:, 2] / loaded[:, 0])}")
 
 
 if __name__ == "__main__":
