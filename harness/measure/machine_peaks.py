@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -28,8 +29,18 @@ COPY_BYTES_CPU, COPY_BYTES_CUDA = 256 * 2**20, 2**30
 
 
 def precisions(device: torch.device) -> tuple[str, ...]:
-    """Those that a device of this kind computes in."""
-    return ("fp32", "tf32", "bf16", "fp16") if device.type == "cuda" else ("fp32", "bf16")
+    """Those that a device computes in. A CPU without instructions for bf16 emulates it, at a hundredth of the speed:
+    its matrix products are then slower than a network's other layers, and no peak.
+    """
+    if device.type == "cuda":
+        return ("fp32", "tf32", "bf16", "fp16")
+    return ("fp32", "bf16") if _cpu_has_bf16() else ("fp32",)
+
+
+def _cpu_has_bf16() -> bool:
+    """What oneDNN says, which does the products. torch has no public question for it."""
+    mkldnn: Any = torch.backends.mkldnn
+    return mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
 
 
 def matmul_flops_per_s(device: torch.device, precision: str, *, n: int = REPEATS, block_s: float = BLOCK_S) -> Repeats:

@@ -16,7 +16,7 @@ import dataclasses
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ from harness.engine import TrialContext, run_trial
 from harness.engine.results import complexity_of
 from harness.events import EpochEnded, Event
 from harness.measure.identity import processor_name
-from harness.measure.machine_peaks import matmul_flops_per_s
+from harness.measure.machine_peaks import matmul_flops_per_s, precisions
 from harness.trial import Scale, Trial
 from models import MODELS
 from workloads.datasets import DATASETS
@@ -41,6 +41,7 @@ from workloads.datasets.spec import DatasetSpec
 from workloads.recipes import RECIPES
 
 Seconds = NDArray[np.float64]
+CPU = torch.device("cpu")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,8 +128,7 @@ def in_turn(trial: Trial) -> tuple[Seconds, Seconds]:
             theirs.append(next(plain))
 
     with tempfile.TemporaryDirectory() as folder:
-        device = torch.device("cpu")
-        run_trial(trial, TrialContext(Path(folder), 1, 0, 1, device, emit=emit, stop_requested=lambda: False))
+        run_trial(trial, TrialContext(Path(folder), 1, 0, 1, CPU, emit=emit, stop_requested=lambda: False))
         ours = np.loadtxt(Path(folder) / "steps.csv", delimiter=",", skiprows=1, usecols=2)
     return ours.reshape(len(theirs), -1), np.array(theirs)
 
@@ -137,17 +137,27 @@ def compare(trial: Trial) -> None:
     """Images per second of both, their share of the peak, and the ratio of each pair of epochs."""
     ours, theirs = (seconds[1:] for seconds in in_turn(trial))
     recipe, flops = trial.recipe, complexity_of(trial).train_flops_per_image
-    peak = matmul_flops_per_s(torch.device("cpu"), recipe.precision)
     print(
         f"\n{trial.label}, batch {recipe.batch_size}, {recipe.precision}, {ours.shape[1]} steps an epoch, load {load()}"
     )
-    for name, seconds in (("plain PyTorch", theirs), ("harness", ours)):
-        rates = recipe.batch_size / seconds.mean(axis=1)
-        share = 100 * float(np.median(rates)) * flops / peak.high
-        print(f"{name:>14}: {spread(rates, '.1f')} images/s; median is {share:.1f} % of the measured peak")
-    print(f"          peak: {peak.high / 1e9:.0f} GFLOP/s, the best of {peak.n} (slowest {peak.low / 1e9:.0f})")
+    speeds = {
+        "plain PyTorch": recipe.batch_size / theirs.mean(axis=1),
+        "harness": recipe.batch_size / ours.mean(axis=1),
+    }
+    for name, rates in speeds.items():
+        print(f"{name:>14}: {spread(rates, '.1f')} images/s")
+    print(f"share of peak: {shares(speeds, flops, recipe.precision)}")
     print(f"ratio of pairs: {spread(theirs.mean(axis=1) / ours.mean(axis=1), '.3f')}")
     print(f"all steps: {theirs.sum() / ours.sum():.3f}; median step: {np.median(theirs) / np.median(ours):.3f}")
+
+
+def shares(speeds: Mapping[str, Seconds], flops: int, precision: str) -> str:
+    """Of the matrix products that the processor does in this precision, right now, with as many threads."""
+    if precision not in precisions(CPU):
+        return f"none, this processor has no instructions for {precision} and emulates it"
+    peak = matmul_flops_per_s(CPU, precision)
+    each = (f"{name} {100 * float(np.median(rates)) * flops / peak.high:.1f} %" for name, rates in speeds.items())
+    return f"{', '.join(each)} of {peak.high / 1e9:.0f} GFLOP/s, the best of {peak.n} (slowest {peak.low / 1e9:.0f})"
 
 
 def spread(values: Seconds, form: str) -> str:

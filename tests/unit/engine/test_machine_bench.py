@@ -30,6 +30,7 @@ TOGETHER = {"bench/all_reduce_bytes_per_s", "bench/all_reduce_latency_us"}
 def quick(monkeypatch):
     """Measurements that take no time, in this process."""
     fixed = Repeats(values=(2.0, 6.0, 4.0))
+    monkeypatch.setattr(machine, "precisions", lambda _device: ("fp32", "bf16"))
     monkeypatch.setattr(machine, "matmul_flops_per_s", lambda *_args, **_settings: fixed)
     monkeypatch.setattr(machine, "copy_bytes_per_s", lambda *_args, **_settings: fixed)
     monkeypatch.setattr(machine, "decode_images_per_s", lambda **_settings: fixed)
@@ -64,7 +65,9 @@ def test_one_worker_measures_all_but_all_reduce(tmp_path, quick):
 def test_two_workers_measure_all_reduce_too_and_their_values_are_put_together(tmp_path):
     """Nothing is replaced here: two processes over gloo, each measurement taken twice by each."""
     found = bench.run_bench(options(tmp_path, workers=2))
-    assert {each["key"] for each in found["measurements"]} == ALONE | TOGETHER
+    here = {f"bench/matmul_{precision}_flops_per_s" for precision in machine.precisions(CPU)}
+    others = {key for key in ALONE if "matmul" not in key}
+    assert {each["key"] for each in found["measurements"]} == here | others | TOGETHER
     count = {each["key"]: each["n"] for each in found["measurements"]}
     assert count["bench/matmul_fp32_flops_per_s"] == 4
     assert count["bench/disk_read_bytes_per_s"] == count["bench/all_reduce_latency_us"] == 2

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -60,7 +61,22 @@ def test_repeats_tell_their_number_middle_and_ends():
     assert repeats.times(2).values == (6.0, 2.0, 20.0)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, ("fp32", "bf16")), (False, ("fp32",))])
+def test_a_cpu_that_emulates_bf16_has_no_peak_in_it(monkeypatch, has_bf16, expected):
+    monkeypatch.setattr(machine_peaks, "_cpu_has_bf16", lambda: has_bf16)
+    assert machine_peaks.precisions(CPU) == expected
+
+
+def test_what_the_processor_says_of_itself_agrees():
+    """Linux lists a processor's instructions; without those for 16 bits wide or narrow, bf16 is emulated."""
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    if not flags & {"avx512bw", "avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}:
+        assert machine_peaks.precisions(CPU) == ("fp32",)
+    if flags & {"avx512_bf16", "amx_bf16"}:
+        assert machine_peaks.precisions(CPU) == ("fp32", "bf16")
+
+
+@pytest.mark.parametrize("precision", machine_peaks.precisions(CPU))
 def test_a_cpu_has_a_peak_in_each_of_its_precisions(precision):
     """No machine of today multiplies at under 10 MFLOP/s or over 100 PFLOP/s."""
     found = machine_peaks.matmul_flops_per_s(CPU, precision, n=2, block_s=0.01)
@@ -90,6 +106,7 @@ def measured(monkeypatch):
         done.append((precision, torch.get_num_threads()))
         return Repeats(values=(4e9, 5e9, 3e9))
 
+    monkeypatch.setattr(machine_peaks, "_cpu_has_bf16", lambda: True)
     monkeypatch.setattr(machine_peaks, "matmul_flops_per_s", matmul)
     monkeypatch.setattr(machine_peaks, "copy_bytes_per_s", lambda _device: Repeats(values=(1e9, 2e9, 1e9)))
     return done
@@ -144,7 +161,8 @@ def test_those_who_come_while_one_measures_wait_and_take_its_result(tmp_path, me
     assert len(measured) == 1
 
 
-def test_a_precision_that_the_device_lacks_is_refused_with_those_it_has():
+def test_a_precision_that_the_device_lacks_is_refused_with_those_it_has(monkeypatch):
+    monkeypatch.setattr(machine_peaks, "_cpu_has_bf16", lambda: True)
     with pytest.raises(ValueError, match="no peak in tf32 on cpu: it computes in fp32, bf16"):
         measured_peak(CPU, "tf32")
 
