@@ -4,6 +4,7 @@ manifest.json    the layout's version, and each other file's SHA-256 and size
 sweep.json       the sweep: name, status, workload file, plan, environment
 trials.parquet   one row a trial, as `SweepResults.trials`
 curves.parquet   every series, as `SweepResults.curves`
+activity.parquet what devices did over time, as `SweepResults.activity`; since version 2
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
     from harness.tracking.results import SweepResults
 
-VERSION = 1
-"""Of the layout."""
+VERSION = 2
+"""Of the layout. Older ones are read too: version 1 says nothing of what devices did over time."""
 KIND = "resnet-harness bundle"
 MANIFEST, SWEEP = "manifest.json", "sweep.json"
-FRAMES = {"trials": "trials.parquet", "curves": "curves.parquet"}
+FRAMES = {"trials": "trials.parquet", "curves": "curves.parquet", "activity": "activity.parquet"}
+_SINCE = {"trials": 1, "curves": 1, "activity": 2}
+"""Frame -> the first version that has it."""
 SAMPLE = Path(__file__).parent / "sample_bundle"
 """A run of the digits workload on a laptop's processor, which ships with the package."""
 
@@ -64,13 +67,19 @@ def read_bundle(folder: Path) -> SweepResults:
     Raises:
         BundleError: the folder is no bundle, of another version, or not as it was written.
     """
+    from harness.tracking import activity
     from harness.tracking.results import SweepResults
 
     manifest = _manifest(folder)
     contents = {name: _checked(folder / name, file) for name, file in manifest["files"].items()}
     encoded: Mapping[str, list[str]] = manifest["json_columns"]
-    frames: dict[str, Any] = {name: _frame(contents[file], encoded[name]) for name, file in FRAMES.items()}
-    return SweepResults(**json.loads(contents[SWEEP]), **frames)
+    here = _frames_of(manifest["version"])
+    frames: dict[str, Any] = {name: _frame(contents[file], encoded[name]) for name, file in here.items()}
+    return SweepResults(**json.loads(contents[SWEEP]), **{"activity": activity.empty(), **frames})
+
+
+def _frames_of(version: int) -> dict[str, str]:
+    return {name: file for name, file in FRAMES.items() if _SINCE[name] <= version}
 
 
 def _write(results: SweepResults, folder: Path) -> None:
@@ -112,15 +121,15 @@ def _manifest(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         raise BundleError(f"{folder} is no bundle: its {MANIFEST} is of something else")
-    if manifest.get("version") != VERSION:
+    version = manifest.get("version")
+    if version not in range(1, VERSION + 1):
         raise BundleError(
-            f"bundle {folder} has version {manifest.get('version')!r}, this harness reads version {VERSION}; "
+            f"bundle {folder} has version {version!r}, this harness reads versions 1 to {VERSION}; "
             "export the sweep again with this version"
         )
-    if set(manifest.get("files", ())) != {SWEEP, *FRAMES.values()} or set(manifest.get("json_columns", ())) != {
-        *FRAMES
-    }:
-        raise BundleError(f"bundle {folder} is damaged: its {MANIFEST} does not name the files of version {VERSION}")
+    frames = _frames_of(manifest["version"])
+    if set(manifest.get("files", ())) != {SWEEP, *frames.values()} or {*manifest.get("json_columns", ())} != {*frames}:
+        raise BundleError(f"bundle {folder} is damaged: its {MANIFEST} does not name the files of version {version}")
     return manifest
 
 

@@ -44,12 +44,13 @@ def scrubbed(results: SweepResults) -> SweepResults:
         plan=_walk(results.plan, _without_places),
         environment=_walk(environment, everything),
         trials=_clean_columns(results.trials.drop(columns=_SERIAL, errors="ignore"), everything),
+        activity=results.activity.assign(node=results.activity["node"].map(everything)),
     )
 
 
 def _hosts(results: SweepResults) -> Sequence[str]:
     """Every name of a host that the results give, in an order that is always the same."""
-    names = {str(results.environment.get("host") or "")}
+    names = {str(results.environment.get("host") or ""), *map(str, results.activity["node"].unique())}
     for column in {_HOSTS} & set(results.trials.columns):
         names.update(name for text in results.trials[column].dropna() for name in str(text).split())
     for column in {_LAYOUT} & set(results.trials.columns):

@@ -181,6 +181,26 @@ METRICS = _table(
     *_ladder(),
 )
 
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What a device or a host does over time: a series under MLflow's own name, for its System metrics tab."""
+
+    name: str
+    """Behind `system/`, and behind the node where there are several; `{source}` is the device: `gpu_0`."""
+    unit: str
+    label: str
+
+
+ACTIVITIES = {
+    "busy_pct": Activity(name="{source}_utilization_percentage", unit="%", label="GPU: some kernel ran"),
+    "memory_pct": Activity(name="{source}_memory_usage_percentage", unit="%", label="GPU: memory in use"),
+    "power_w": Activity(name="{source}_power_usage_watts", unit="W", label="GPU: power"),
+    "host_cpu_pct": Activity(name="cpu_utilization_percentage", unit="%", label="Host: processors busy"),
+    "host_memory_pct": Activity(name="system_memory_usage_percentage", unit="%", label="Host: memory in use"),
+}
+"""In the order in which a report shows them."""
+
 BENCH = _table(
     *(
         Metric(key=f"bench/matmul_{precision}_flops_per_s", unit="FLOP/s", label=f"Matrix product, {precision}")

@@ -29,6 +29,7 @@ ACTIVITY = {
     "device/power_w": "Power of one GPU, W",
     "device/energy_j": "Energy of a trial, GPUs alone, J",
     "device/energy_j_per_image": "Energy per image, GPUs alone, J",
+    "host/cpu_pct": "Processors of the hosts, busy, %",
 }
 
 

@@ -19,7 +19,17 @@ import jinja2
 from markupsafe import Markup
 
 from harness.errors import StorageError
-from reports import device_tables, exports, latex, markdown, provenance, published_training, tables, wording
+from reports import (
+    activity_figures,
+    device_tables,
+    exports,
+    latex,
+    markdown,
+    provenance,
+    published_training,
+    tables,
+    wording,
+)
 from reports.cells import Cell, cells_of, ordered, series_of
 from reports.figures import draw_figures
 from reports.palette import dark_colours
@@ -99,7 +109,10 @@ def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
         "headline": _headline(results, cells),
         "partial": wording.incomplete(results.status, trials),
         "verdicts": judge(results),
-        "figures": draw_figures(series, results.curves, asked.prices),
+        "figures": (
+            *draw_figures(series, results.curves, asked.prices),
+            *activity_figures.draw(cells, results.activity),
+        ),
         "errors": tables.error_table(series),
         "published_errors": published_training.published_errors_table(cells, results.plan),
         "cell_table": tables.cells_table(cells),

@@ -68,6 +68,10 @@ def synthetic_sweep(
         ended_ms=STARTED_MS + 150_000 if status == "finished" else None,
         trials=pd.DataFrame(rows),
         curves=pd.DataFrame(points, columns=["trial_id", "key", "epoch", "value"]),
+        activity=pd.DataFrame(
+            [point for row in _longest(rows) for point in _activity(row)],
+            columns=["trial_id", "node", "source", "quantity", "elapsed_s", "value"],
+        ),
     )
 
 
@@ -201,4 +205,28 @@ def _curves(
         (row["trial_id"], name, epoch, max(0.0, end + (90 - end) * 0.62**epoch + 1.5 * noise(*key, name, epoch)))
         for name, end in (("train/error_pct", error_pct), ("val/error_pct", row["final/val_error_pct"]))
         for epoch in range(1, last + 1)
+    ]
+
+
+MOST_WATCHED = 6
+
+
+def _longest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of each depth the trial that took longest; of the first six depths."""
+    longest: dict[int, Mapping[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["model.depth"]):
+        if row.get("time/total_s", 0.0) > longest.get(row["model.depth"], {}).get("time/total_s", 0.0):
+            longest[row["model.depth"]] = row
+    return list(longest.values())[:MOST_WATCHED]
+
+
+def _activity(row: Mapping[str, Any]) -> list[tuple[str, str, str, str, float, float]]:
+    """A host without a GPU, second by second: processors busier for deeper networks, memory that fills up."""
+    trial_id, depth, seconds = row["trial_id"], row["model.depth"], range(int(row["time/total_s"]) + 1)
+    busy = [min(99.0, 50 + 0.8 * depth + 4 * noise("cpu", trial_id, second)) for second in seconds]
+    used = [min(99.0, 20 + 0.05 * depth * (1 - 0.8**second)) for second in seconds]
+    return [
+        (trial_id, "", "host", quantity, second + 0.5, value)
+        for quantity, values in (("host_cpu_pct", busy), ("host_memory_pct", used))
+        for second, value in zip(seconds, values, strict=True)
     ]

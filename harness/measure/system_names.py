@@ -6,17 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 
 from harness.measure import host, nvml
+from harness.schema import ACTIVITIES
 
 MOST_SERIES = 5
 """Of one run: from some 60 metrics on MLflow's compare page is unusable. The file of readings has all of them."""
 
 _NAMES = {
     # Most telling first: where there are too many devices, the first names are given to all before the next.
-    nvml.BUSY: "{source}_utilization_percentage",
-    nvml.POWER: "{source}_power_usage_watts",
-    host.CPU: "cpu_utilization_percentage",
-    nvml.MEMORY_PCT: "{source}_memory_usage_percentage",
-    host.MEMORY_PCT: "system_memory_usage_percentage",
+    nvml.BUSY: ACTIVITIES["busy_pct"].name,
+    nvml.POWER: ACTIVITIES["power_w"].name,
+    host.CPU: ACTIVITIES["host_cpu_pct"].name,
+    nvml.MEMORY_PCT: ACTIVITIES["memory_pct"].name,
+    host.MEMORY_PCT: ACTIVITIES["host_memory_pct"].name,
 }
 
 

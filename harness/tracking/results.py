@@ -22,7 +22,7 @@ from harness.schema import (
     Outcome,
     Tag,
 )
-from harness.tracking import frames, sweeps
+from harness.tracking import activity, frames, sweeps
 from harness.tracking.runs import by_trial
 from harness.tracking.tracker import Point, RunRecord, Status
 
@@ -66,6 +66,10 @@ class SweepResults:
     """
     curves: pd.DataFrame
     """Every series, long: trial_id, key, epoch, value, ordered by trial, key and epoch; one row per epoch."""
+    activity: pd.DataFrame
+    """What devices and hosts did over time, of the longest trial of each depth, long: trial_id, node, source (`gpu_0`,
+    `host`), quantity (of `harness.schema.ACTIVITIES`), elapsed_s, value; at most 100 points a series.
+    """
 
 
 def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
@@ -82,6 +86,7 @@ def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
     trials = {trial["id"]: trial for trial in listed["trials"]}
     runs = _runs(reader, found, listed["reused"])
     run_ids = {trial_id: runs[trial_id].run_id for trial_id in trials if trial_id in runs}
+    rows = frames.trials(list(trials.values()), runs)
     return SweepResults(
         sweep_id=found.sweep_id,
         name=found.run.name,
@@ -94,8 +99,9 @@ def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
         environment=json.loads(texts[ENVIRONMENT_ARTIFACT]),
         started_ms=found.run.start_ms,
         ended_ms=None if found.run.status == "RUNNING" else found.run.end_ms,
-        trials=frames.trials(list(trials.values()), runs),
+        trials=rows,
         curves=frames.curves(run_ids, _points(reader, [runs[trial_id] for trial_id in run_ids])),
+        activity=_activity(reader, rows, runs),
     )
 
 
@@ -195,3 +201,12 @@ def _points(reader: MlflowReader, runs: Sequence[RunRecord]) -> Iterator[tuple[s
     """Every point of every series, with its run's id."""
     for key in (metric.key for metric in METRICS.values() if metric.series):
         yield from reader.history(sorted({run.run_id for run in runs if key in run.metrics}), key)
+
+
+def _activity(reader: MlflowReader, trials: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
+    """Read for the few trials that are shown: one question a series, however large the sweep."""
+    watched = {trial_id: run for trial_id, run in runs.items() if any(map(activity.series_of, run.metrics))}
+    shown = [watched[trial_id] for trial_id in activity.shown_trials(trials[trials["trial_id"].isin(list(watched))])]
+    keys = sorted({key for run in shown for key in run.metrics if activity.series_of(key)})
+    points = [pair for key in keys for pair in reader.history([run.run_id for run in shown if key in run.metrics], key)]
+    return activity.frame({run.tags[Tag.TRIAL_ID]: run.run_id for run in shown}, points)

@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from harness.events import EpochEnded, TrialStarted
 from harness.schema import Outcome
+from harness.tracking.results import load_sweep
 
 pytestmark = pytest.mark.integration
 
@@ -57,6 +58,14 @@ def test_each_run_holds_its_settings_its_curve_and_its_results(undisturbed: Any)
         assert len(run.data.metrics) < 60
         assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {"steps.parquet", "monitor"}
         assert 0 <= run.data.metrics["system/system_memory_usage_percentage"] <= 100  # as MLflow's own page shows it
+
+
+def test_what_the_host_did_comes_back_for_the_longest_trial_of_each_depth(undisturbed: Any) -> None:
+    found = load_sweep(f"sqlite:///{undisturbed.folder}/mlflow.db")
+    depth_of = dict(zip(found.trials["trial_id"], found.trials["model.depth"], strict=True))
+    assert sorted(depth_of[trial_id] for trial_id in found.activity["trial_id"].unique()) == [8, 14]
+    assert {"host_memory_pct"} <= set(found.activity["quantity"]) <= {"host_memory_pct", "host_cpu_pct"}
+    assert found.activity["value"].between(0, 100).all()
 
 
 def test_the_terminal_shows_the_errors_and_one_line_for_each_verdict(undisturbed: Any) -> None:

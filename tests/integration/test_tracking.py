@@ -26,7 +26,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from harness.errors import SweepNotFound, TrackingUnreachable, UsageError
-from harness.events import EpochEnded, Event, SweepEnded, TrialEnded, TrialStarted
+from harness.events import EpochEnded, Event, Monitored, SweepEnded, TrialEnded, TrialStarted
 from harness.schema import Outcome
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
@@ -428,6 +428,13 @@ def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     server.kill()
 
 
+def busy_for_an_hour(index: int) -> Monitored:
+    """A trial's processors, one point for every ten seconds."""
+    start_ms, key = SAMPLE.start_ms, "system/cpu_utilization_percentage"
+    points = ({"time_ms": start_ms + 10_000 * (n + 1), "step": n, "values": {key: n % 101}} for n in range(360))
+    return Monitored(trial_id=trial_id(index), attempt=1, points=tuple(points), time_ms=start_ms)
+
+
 def test_a_sweep_comes_back_from_a_server_as_from_a_file(
     server: Server, database: Path, new_sweep: Callable[[Sample], Sweep]
 ) -> None:
@@ -435,10 +442,14 @@ def test_a_sweep_comes_back_from_a_server_as_from_a_file(
     for uri in ("sqlite:///mlflow.db", server.uri):
         shutil.rmtree("runs", ignore_errors=True)
         sweep = new_sweep(SAMPLE)
-        sweep.write(*SAMPLE.events())
+        *events, ended = SAMPLE.events()
+        sweep.write(*events, *(busy_for_an_hour(index) for index in range(SAMPLE.trials)), ended)
         assert sweep.recorder(prepare(uri, "sample")).forward().error is None
         frames.append(load_sweep(uri, "sample-1"))
     local, remote = frames
+    assert local.activity.equals(remote.activity)
+    assert list(local.activity["trial_id"].unique()) == [trial_id(0), trial_id(3)]  # the first of each depth
+    assert len(local.activity) == 200
     assert local.curves.equals(remote.curves)
     assert local.trials.drop(columns="run_id").equals(remote.trials.drop(columns="run_id"))
     assert (local.plan, local.environment, local.ended_ms) == (remote.plan, remote.environment, remote.ended_ms)

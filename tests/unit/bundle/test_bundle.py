@@ -21,7 +21,7 @@ from harness.tracking.results import SweepResults
 from reports.render import report_files
 from reports.synthetic import synthetic_sweep
 
-PRIVATE = re.compile(r"alpha-gpu|10\.1\.2\.3|/home/ada|/data|mlflow\.example|s3://|node7")
+PRIVATE = re.compile(r"alpha-gpu|10\.1\.2\.3|/home/ada|/data|mlflow\.example|s3://|node7|beta-9")
 
 
 def private_sweep() -> SweepResults:
@@ -32,6 +32,7 @@ def private_sweep() -> SweepResults:
             ("plain", 8, 0): "rank 1 on alpha-gpu (10.1.2.3:6379) lost /home/ada/runs/x.pt; see http://node7:8265/#/job"
         },
     )
+    activity = results.activity.assign(node=["node7", "beta-9"] * (len(results.activity) // 2))
     trials = results.trials.assign(**{"host.names": "alpha-gpu node7", "group.layout": "alpha-gpu: 0; node7: 1"})
     environment = {
         "python": "3.11.9",
@@ -42,7 +43,12 @@ def private_sweep() -> SweepResults:
     }
     text = "name: digits\ndataset: {name: imagenet, root: /data/imagenet}\nstorage: s3://bucket/ada\n"
     return dataclasses.replace(
-        results, trials=trials, environment=environment, workload_text=text, description="as in /data/readme"
+        results,
+        trials=trials,
+        activity=activity,
+        environment=environment,
+        workload_text=text,
+        description="as in /data/readme",
     )
 
 
@@ -56,7 +62,9 @@ def test_what_is_read_from_a_bundle_is_what_was_written_but_for_what_is_private(
     found = read_bundle(tmp_path)
     pd.testing.assert_frame_equal(found.trials, results.trials)
     pd.testing.assert_frame_equal(found.curves, results.curves)
-    assert dataclasses.replace(found, trials=0, curves=0) == dataclasses.replace(results, trials=0, curves=0)
+    pd.testing.assert_frame_equal(found.activity, results.activity)
+    frames = {"trials": 0, "curves": 0, "activity": 0}
+    assert dataclasses.replace(found, **frames) == dataclasses.replace(results, **frames)
     assert report_files(found) == report_files(results)
 
 
@@ -73,11 +81,12 @@ def test_no_host_path_or_address_is_in_a_bundle_and_who_shared_a_host_still_is(t
         assert not PRIVATE.search(content.decode("utf-8", "replace")), name
     found = read_bundle(tmp_path)
     assert not PRIVATE.search(found.trials.to_csv())
-    assert found.trials["group.layout"][0] == "host-1: 0; host-2: 1"
+    assert found.trials["group.layout"][0] == "host-1: 0; host-3: 1"
+    assert list(found.activity["node"][:2]) == ["host-3", "host-2"]
     reason = next(reason for reason in found.trials["reason"] if reason)
     assert reason == "rank 1 on host-1 (<address>) lost <path>; see <address>"
     assert found.workload_text == "name: digits\ndataset: {name: imagenet, root: <path>}\nstorage: <address>\n"
-    assert found.environment == {"python": "3.11.9", "note": ["started by <path> on host-2"]}
+    assert found.environment == {"python": "3.11.9", "note": ["started by <path> on host-3"]}
 
 
 def test_rates_sources_and_versions_are_no_paths() -> None:
@@ -94,10 +103,21 @@ def test_the_same_results_give_the_same_bundle_wherever_it_is_written(tmp_path: 
 
 def test_the_manifest_has_each_files_digest_and_size(tmp_path: Path) -> None:
     files = json.loads(write_bundle(synthetic_sweep(), tmp_path).read_text())["files"]
-    assert sorted(files) == ["curves.parquet", "sweep.json", "trials.parquet"]
+    assert sorted(files) == ["activity.parquet", "curves.parquet", "sweep.json", "trials.parquet"]
     for name, described in files.items():
         content = (tmp_path / name).read_bytes()
         assert described == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def test_a_bundle_of_the_first_version_is_read_and_knows_nothing_of_what_devices_did(tmp_path: Path) -> None:
+    """The sample that ships is one."""
+    assert json.loads((SAMPLE / "manifest.json").read_text())["version"] == 1
+    found = read_bundle(SAMPLE)
+    assert found.activity.empty
+    assert {"trial_id", "quantity", "elapsed_s", "value"} <= set(found.activity.columns)
+    write_bundle(found, tmp_path)
+    assert json.loads((tmp_path / "manifest.json").read_text())["version"] == 2
+    assert report_files(read_bundle(tmp_path)) == report_files(found)
 
 
 def flip_a_byte(folder: Path) -> None:
@@ -129,8 +149,8 @@ def lose_the_manifest(folder: Path) -> None:
     [
         (flip_a_byte, "damaged: curves.parquet is not the file that was exported"),
         (lose_a_file, "not whole: trials.parquet: No such file"),
-        (be_of_tomorrow, "has version 99, this harness reads version 1"),
-        (name_no_file, "does not name the files of version 1"),
+        (be_of_tomorrow, "has version 99, this harness reads versions 1 to 2"),
+        (name_no_file, "does not name the files of version 2"),
         (lose_the_manifest, "is no bundle"),
     ],
 )

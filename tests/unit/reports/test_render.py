@@ -26,7 +26,7 @@ FILES = [
     "claims.json",
     *(
         f"figures/{name}.{ending}"
-        for name in ("error-by-cost", "error-by-depth", "speed-by-depth", "training-curves")
+        for name in ("activity-over-time", "error-by-cost", "error-by-depth", "speed-by-depth", "training-curves")
         for ending in ("csv", "svg")
     ),
     "index.html",
