@@ -132,6 +132,11 @@ def cells_of_rows(
     return tuple(_cell(cell_id, members, varied, macs.get(cell_id)) for cell_id, members in grouped.items())
 
 
+def trained(cells: Sequence[Cell]) -> bool:
+    """Whether anything is trained: a sweep of timing trials alone has no errors, and no place for them."""
+    return not cells or any(not cell.timed for cell in cells)
+
+
 def ordered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """By shortcut and depth, as a reader looks for them; what has neither comes last, as it was listed."""
     return tuple(sorted(cells, key=lambda cell: (shortcut_rank(cell.shortcut or "~"), cell.depth or 0)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.schema import METRICS, Outcome
 from reports import cost_figures, drawing
-from reports.cells import TEST_ERROR, TRAIN_ERROR, Cell, Series
+from reports.cells import TEST_ERROR, TRAIN_ERROR, Cell, Series, trained
 from reports.depth_axis import DepthPanel, depth_panel
 from reports.drawing import Data, Figure, Panel, belongs
 from reports.palette import depth_colours
@@ -29,7 +29,9 @@ MOST_DEPTHS = 8
 def draw_figures(
     series: Sequence[Series], curves: pd.DataFrame, prices: Mapping[str, float] | None = None
 ) -> tuple[Figure, ...]:
-    """All figures of a report. The first two say so where they have no data; the others are left out.
+    """Figures of errors and costs. The first two say so where they have no data; the others are left out.
+
+    Of cells that were only timed the first two are left out too: nothing of theirs is to come.
 
     Args:
         series: what is drawn.
@@ -37,7 +39,11 @@ def draw_figures(
         prices: device name -> price of an hour of one device.
     """
     with drawing.style():
-        return (_error_by_depth(series), _training_curves(series, curves), *cost_figures.draw(series, prices or {}))
+        costs = cost_figures.draw(series, prices or {})
+        learning = [one for one in series if trained(one.cells)]
+        if series and not learning:
+            return costs
+        return (_error_by_depth(learning), _training_curves(learning, curves), *costs)
 
 
 def _error_by_depth(series: Sequence[Series]) -> Figure:

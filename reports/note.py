@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reports import markdown, tables, wording
-from reports.cells import cells_of, ordered, series_of
+from reports.cells import cells_of, ordered, series_of, trained
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def sweep_note(results: SweepResults, verdicts: Sequence[Verdict]) -> str:
-    """Description, what is missing, one line a verdict, and the table of errors."""
+    """Description, what is missing, one line a verdict, and the table of errors, or of speeds."""
     cells = ordered(cells_of(results))
     partial = wording.incomplete(results.status, [trial for cell in cells for trial in cell.trials])
     lines = [
@@ -26,6 +26,6 @@ def sweep_note(results: SweepResults, verdicts: Sequence[Verdict]) -> str:
         markdown.escape(results.description),
         f"**Not the whole sweep.** {markdown.escape(partial)}" if partial else "",
         "\n".join(lines),
-        markdown.table(tables.error_table(series_of(cells))),
+        markdown.table(tables.error_table(series_of(cells)) if trained(cells) else tables.cells_table(cells)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

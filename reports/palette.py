@@ -15,6 +15,17 @@ FURTHER_COLOURS = ("#8a6d5b", "#7a7a7a")
 MARKERS = {"plain": "o", "A": "s", "B": "^", "C": "D"}
 FURTHER_MARKERS = ("v", "P", "X")
 
+PART_COLOURS = {
+    "forward": "#7d8ea3",
+    "backward": "#55677d",
+    "optimizer": "#33414f",
+    "compute": "#55677d",
+    "slowest": "#1f7a8c",
+    "input": "#c0392b",
+    "communication": "#6f4fb3",
+}
+"""Of a step: what computes is slate, what waits is not."""
+
 DARK = {
     INK: "#e6edf3",
     MUTED: "#9aa4af",
@@ -26,6 +37,12 @@ DARK = {
     "#b8860b": "#e5b83b",
     "#8a6d5b": "#cfae98",
     "#7a7a7a": "#a5a5a5",
+    "#7d8ea3": "#71849b",
+    "#55677d": "#a3b4c7",
+    "#33414f": "#dbe4ee",
+    "#1f7a8c": "#5cc3d6",
+    "#c0392b": "#ff7a6b",
+    "#6f4fb3": "#b49cf0",
 }
 
 LIGHT_DEPTHS = ((221, 98, 168), (165, 30, 125), (60, 8, 84))

@@ -27,12 +27,15 @@ from reports import (
     markdown,
     provenance,
     published_training,
+    step_figures,
+    step_parts,
     tables,
     wording,
 )
-from reports.cells import Cell, cells_of, ordered, series_of
+from reports.cells import Cell, cells_of, ordered, series_of, trained
 from reports.figures import draw_figures
 from reports.palette import dark_colours
+from reports.scaling import scaling_lines
 from reports.summaries import device_of
 from reports.tables import Table
 from reports.verdicts import judge
@@ -111,12 +114,17 @@ def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
         "verdicts": judge(results),
         "figures": (
             *draw_figures(series, results.curves, asked.prices),
+            *step_figures.draw(cells),
             *activity_figures.draw(cells, results.activity),
         ),
-        "errors": tables.error_table(series),
-        "published_errors": published_training.published_errors_table(cells, results.plan),
+        "trained": trained(cells),
+        "errors": tables.error_table([one for one in series if trained(one.cells)]),
+        "published_errors": published_training.published_errors_table(
+            [cell for cell in cells if not cell.timed], results.plan
+        ),
         "cell_table": tables.cells_table(cells),
-        "steps": device_tables.steps_table(cells),
+        "steps": step_parts.steps_table(cells),
+        "scaling": step_parts.scaling_table(scaling_lines(cells)),
         "activity": device_tables.activity_table(cells),
         "complexity": tables.complexity_table(cells, results.plan),
         "deviations": published_training.deviations_table(cells, results.plan),

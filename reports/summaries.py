@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from harness.schema import Outcome
 from reports.cells import IMAGES, Cell, Trial, as_number, as_text
 from reports.statistics import Estimate, estimate, estimate_pct
@@ -9,6 +12,9 @@ from reports.statistics import Estimate, estimate, estimate_pct
 SPEED = "speed/images_per_s"
 MEMORY = "device/memory_peak_gib"
 TIME = "time/total_s"
+STALL, COMMUNICATION = "parts/data_stall_pct", "parts/communication_pct"
+_SIGNED = (STALL, COMMUNICATION)
+"""Differences, which noise may take below zero. They are left so."""
 
 
 def error_of(cell: Cell, metric: str) -> Estimate:
@@ -17,12 +23,27 @@ def error_of(cell: Cell, metric: str) -> Estimate:
     return estimate_pct(cell.values(metric), images=None if images is None else int(images))
 
 
-def hardware_of(cell: Cell, key: str) -> Estimate:
-    """Mean of a quantity that depends on the hardware, over finished trials; none where they ran on different kinds."""
+def hardware_of(cell: Cell, key: str, *, floor: float = 0.0) -> Estimate:
+    """Mean of a quantity that depends on the hardware, over finished trials; none where they ran on different kinds.
+
+    Args:
+        cell: whose trials.
+        key: of the metric.
+        floor: the quantity's own lower limit, at which an interval is cut.
+    """
     finished = [trial for trial in cell.trials if trial.outcome == Outcome.FINISHED]
     if len({device_of(trial) for trial in finished}) != 1:
         return estimate(())
-    return estimate([value for trial in finished if (value := trial.number(key)) is not None], floor=0.0)
+    return estimate([value for trial in finished if (value := trial.number(key)) is not None], floor=floor)
+
+
+def measured(cell: Cell, key: str) -> Estimate:
+    """As `hardware_of`; of a single timing trial with the interval of its own steps or rounds."""
+    found = hardware_of(cell, key, floor=-math.inf if key in _SIGNED else 0.0)
+    if found.n != 1 or not cell.timed:
+        return found
+    [trial] = [trial for trial in cell.trials if trial.outcome == Outcome.FINISHED and trial.number(key) is not None]
+    return replace(found, low=trial.number(f"{key}_low"), high=trial.number(f"{key}_high"))
 
 
 def device_of(trial: Trial) -> str | None:

@@ -18,10 +18,10 @@ from reports.cells import (
     Trial,
     as_number,
     as_text,
+    trained,
 )
 from reports.measurement import Comparison
-from reports.statistics import Estimate
-from reports.summaries import MEMORY, SPEED, TIME, device_of, error_of, hardware_of
+from reports.summaries import MEMORY, SPEED, TIME, device_of, error_of, hardware_of, measured
 from reports.verdicts import Verdict
 
 SPLITS = {"Training error, %": TRAIN_ERROR, "Test error, %": TEST_ERROR}
@@ -150,43 +150,29 @@ def _intervals_note(cells: Sequence[Cell], usual_n: int) -> str:
 
 
 def cells_table(cells: Sequence[Cell]) -> Table:
-    """One row a cell: errors, speed, memory and time, with their n."""
-    columns = (
-        Column(title="Cell"),
-        Column(title="Seeds with a result", numeric=True),
-        Column(title="Training error, %", numeric=True),
-        Column(title="Test error, %", numeric=True),
-        Column(title="Images/s", numeric=True),
-        Column(title="Peak memory, GiB", numeric=True),
-        Column(title="Time a trial", numeric=True),
-    )
+    """One row a cell: errors where anything is trained, speed, memory and time, with their n."""
+    errors = SPLITS if trained(cells) else {}
+    titles = ("Cell", "Seeds with a result", *errors, "Images/s", "Peak memory, GiB", "Time a trial")
     return Table(
         name="cells",
         caption="Every cell: mean over seeds, 95 % interval",
-        columns=columns,
-        rows=tuple(_cell_row(cell) for cell in cells),
+        columns=tuple(Column(title=title, numeric=place > 0) for place, title in enumerate(titles)),
+        rows=tuple(_cell_row(cell, tuple(errors.values())) for cell in cells),
         links={(row, 0): f"#{anchor_of(cell)}" for row, cell in enumerate(cells)},
         note="Speed, memory and time are given only where all trials of a cell ran on the same kind of device.",
     )
 
 
-def _cell_row(cell: Cell) -> tuple[str, ...]:
-    speed, memory, time = (hardware_of(cell, key) for key in (SPEED, MEMORY, TIME))
+def _cell_row(cell: Cell, errors: Sequence[str]) -> tuple[str, ...]:
+    speed, memory, time = measured(cell, SPEED), hardware_of(cell, MEMORY), hardware_of(cell, TIME)
     return (
         cell.label,
         f"{len(cell.results)} of {len(cell.trials)}",
-        wording.with_interval(error_of(cell, TRAIN_ERROR)),
-        wording.with_interval(error_of(cell, TEST_ERROR)),
-        _rate_with_interval(speed),
+        *(wording.with_interval(error_of(cell, metric)) for metric in errors),
+        wording.rate_with_interval(speed.mean, speed.low, speed.high),
         wording.decimal(memory.mean),
         wording.duration(time.mean),
     )
-
-
-def _rate_with_interval(speed: Estimate) -> str:
-    if speed.low is None or speed.high is None:
-        return wording.rate(speed.mean)
-    return f"{wording.rate(speed.mean)} [{wording.rate(speed.low)},{wording.NBSP}{wording.rate(speed.high)}]"
 
 
 def complexity_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
@@ -265,24 +251,26 @@ def trials_table(cells: Sequence[Cell], mlflow_url: str | None = None) -> Table:
     listed = [(cell, trial) for cell in cells for trial in cell.trials]
     devices = len({device for _, trial in listed if (device := device_of(trial))}) > 1
     reasons = any(as_text(trial.row.get("reason")) for _, trial in listed)
-    titles = ["Trial", "Outcome", "Attempt", "Training error, %", "Test error, %", "Images/s", "Time", "MLflow run"]
+    errors = SPLITS if trained(cells) else {}
+    titles = ["Trial", "Outcome", "Attempt", *errors, "Images/s", "Time", RUN]
+    numeric = range(2, titles.index(RUN))
     titles += ["Device"] * devices + ["Reason"] * reasons
     firsts = {cell.cell_id: row for row, (cell, _) in reversed(list(enumerate(listed)))}
     return Table(
         name="trials",
         caption="Every trial",
-        columns=tuple(Column(title=title, numeric=2 <= place <= 6) for place, title in enumerate(titles)),
-        rows=tuple(_trial_row(cell, trial, devices, reasons) for cell, trial in listed),
+        columns=tuple(Column(title=title, numeric=place in numeric) for place, title in enumerate(titles)),
+        rows=tuple(_trial_row(cell, trial, tuple(errors.values()), devices, reasons) for cell, trial in listed),
         anchors={firsts[cell.cell_id]: anchor_of(cell) for cell in cells if cell.cell_id in firsts},
         links={
-            (row, RUN_COLUMN): f"{mlflow_url.rstrip('/')}/#/runs/{run}"
+            (row, titles.index(RUN)): f"{mlflow_url.rstrip('/')}/#/runs/{run}"
             for row, (_, trial) in enumerate(listed)
             if mlflow_url and (run := as_text(trial.row.get("run_id")))
         },
     )
 
 
-RUN_COLUMN = 7
+RUN = "MLflow run"
 
 
 def missing_table(cells: Sequence[Cell]) -> Table:
@@ -298,14 +286,13 @@ def missing_table(cells: Sequence[Cell]) -> Table:
     )
 
 
-def _trial_row(cell: Cell, trial: Trial, devices: bool, reasons: bool) -> tuple[str, ...]:
+def _trial_row(cell: Cell, trial: Trial, errors: Sequence[str], devices: bool, reasons: bool) -> tuple[str, ...]:
     attempt = trial.number("attempt")
     return (
         trial_name(cell, trial),
         trial.outcome.replace("_", " "),
         wording.DASH if attempt is None else str(int(attempt)),
-        wording.decimal(trial.number(TRAIN_ERROR)),
-        wording.decimal(trial.number(TEST_ERROR)),
+        *(wording.decimal(trial.number(metric)) for metric in errors),
         wording.rate(trial.number(SPEED)),
         wording.duration(trial.number(TIME)),
         as_text(trial.row.get("run_id")) or wording.DASH,

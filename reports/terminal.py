@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reports import wording
-from reports.cells import TEST_ERROR, TRAIN_ERROR, Series, cells_of, series_of
-from reports.summaries import error_of
+from reports.cells import TEST_ERROR, TRAIN_ERROR, Cell, Series, cells_of, ordered, series_of, trained
+from reports.summaries import SPEED, error_of, measured
 from reports.verdicts import Ruling, Verdict
 
 if TYPE_CHECKING:
@@ -22,10 +22,13 @@ STYLES = {Ruling.SUPPORTED: "bold green", Ruling.CONTRADICTED: "bold red", Rulin
 
 
 def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: Console) -> None:
-    """Error by depth and shortcut with 95 % intervals over seeds, then the verdict on each claim. Fits 80 columns."""
+    """Error by depth and shortcut with 95 % intervals over seeds, then the verdict on each claim. Fits 80 columns.
+
+    Of a sweep that was only timed, the speeds take the errors' place.
+    """
     readable = _spaced if console.encoding.startswith("utf") else _ascii
     cells = cells_of(results)
-    console.print(_errors(series_of(cells), readable))
+    console.print(_errors(series_of(cells), readable) if trained(cells) else _speeds(cells, readable))
     if lacking := wording.incomplete(results.status, [trial for cell in cells for trial in cell.trials]):
         console.print(Text(readable(lacking), style="yellow"))
     for verdict in verdicts:
@@ -57,6 +60,20 @@ def _errors(series: Sequence[Series], readable: Callable[[str], str]) -> Table:
                 readable(wording.with_interval(error_of(cell, TEST_ERROR))),
                 end_section=cell is one.cells[-1],
             )
+    return table
+
+
+def _speeds(cells: Sequence[Cell], readable: Callable[[str], str]) -> Table:
+    table = Table(title="Images per second, mean and 95 % interval", title_justify="left", title_style="bold")
+    for heading in ("cell", "trials", "images/s"):
+        table.add_column(heading, justify="left" if heading == "cell" else "right", no_wrap=heading != "cell")
+    for cell in ordered(cells):
+        speed = measured(cell, SPEED)
+        table.add_row(
+            Text(readable(cell.label)),
+            f"{len(cell.results)} of {len(cell.trials)}",
+            readable(wording.rate_with_interval(speed.mean, speed.low, speed.high)),
+        )
     return table
 
 

@@ -51,6 +51,11 @@ def rate(value: float | None) -> str:
     return DASH if value is None else f"{value:,.{1 if value < 100 else 0}f}"
 
 
+def rate_with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """`2,431 [2,410, 2,452]`, as far as it is known."""
+    return rate(value) if low is None or high is None else f"{rate(value)} [{rate(low)},{NBSP}{rate(high)}]"
+
+
 def duration(seconds: float | None) -> str:
     """12.3 s, 4 min 05 s, 3 h 20 min."""
     if seconds is None:
