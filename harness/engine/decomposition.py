@@ -24,11 +24,12 @@ from harness.measure.parts import Rounds
 from harness.trial import Trial
 from workloads.datasets.spec import LoadedDataset
 
-ROUNDS = 6
+ROUNDS = 12
+"""Six pairs: a machine's speed wanders, and an interval of fewer would be very wide."""
 LEAD_STEPS = 2
 """Before the timed steps of each way: batches that were ready before it began are used up, and kernels are chosen."""
 FEWEST_STEPS = 3
-STEPS_OF_TRIAL = 30
+STEPS_OF_TRIAL = 60
 """Each way times one of so many of the trial's steps in each round."""
 
 
