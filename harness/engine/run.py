@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from harness.engine.checkpoint import Checkpoint, CheckpointFolder
+from harness.engine.compile_cache import sound_compile_cache
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects, from_rank_0
 from harness.engine.evaluate import Evaluation
@@ -33,7 +34,7 @@ def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
         Stopped: the sweep was asked to stop; a checkpoint is written.
     """
     try:
-        with monitored(trial, context) as monitor:
+        with sound_compile_cache(trial, context), monitored(trial, context) as monitor:
             return monitor.finish(run_trial(trial, monitor.context))
     except Stopped:
         raise
