@@ -45,13 +45,15 @@ def report(
     from harness.prices import read_prices
     from harness.report import make_report, report_of_bundle
     from harness.tracking.address import resolve
+    from reports.costs import NO_PRICES, Prices
     from reports.render import Settings
 
     if sum((sweep is not None, bundle is not None, sample)) > 1:
         raise UsageError("a sweep's name, --from and --sample exclude each other: give one of them")
     if mlflow_url is not None and not mlflow_url.startswith(("http://", "https://")):
         raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
-    known = read_prices(prices).per_device_hour if prices else {}
+    given = read_prices(prices) if prices else None
+    known = Prices(currency=given.currency, per_device_hour=given.per_device_hour) if given else NO_PRICES
     show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=known, latex=latex)
     if bundle is not None or sample:
         name, page = report_of_bundle(bundle or SAMPLE, out, show=show, settings=settings)

@@ -3,74 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.schema import METRICS
 from reports import drawing
-from reports.cells import TEST_ERROR, Cell, Series, as_number, as_text
+from reports.cells import TEST_ERROR, Cell, Series
+from reports.costs import Cost, Prices, costs
 from reports.depth_axis import DepthPanel, depth_panel, other_shortcuts
 from reports.drawing import Data, Figure, Panel, belongs
 from reports.palette import MUTED, shortcut_colour, shortcut_marker
 from reports.scaling import Line, scaling_lines
-from reports.summaries import MEMORY, SPEED, TIME, error_of, hardware_of
+from reports.summaries import MEMORY, SPEED, error_of, hardware_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ENERGY = "device/energy_j"
 BY_DEPTH = (SPEED, "speed/mfu_pct", MEMORY)
 LOG_FROM = 8.0
 """Costs that span more than this factor are drawn on a logarithmic axis."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """One price of a trained network."""
-
-    name: str
-    title: str
-    label: str
-    of: Callable[[Cell], float | None]
-
-
-def draw(series: Sequence[Series], prices: Mapping[str, float]) -> tuple[Figure, ...]:
+def draw(series: Sequence[Series], prices: Prices) -> tuple[Figure, ...]:
     """Those figures that have data."""
     found = (_error_by_cost(series, prices), _by_depth(series), _scaling(series))
     return tuple(figure for figure in found if figure is not None)
-
-
-def costs(prices: Mapping[str, float]) -> tuple[Cost, ...]:
-    """All costs; that in money is known only for devices with a price of an hour."""
-    return (
-        Cost(name="macs", title="Multiply-accumulates", label="MACs, forward, one image", of=_macs),
-        Cost(name="device_hours", title="Device-hours", label="device-hours of a trial", of=device_hours),
-        Cost(name="energy_j", title="Energy, GPUs alone", label="joules of a trial, GPUs alone", of=_energy),
-        Cost(name="price", title="Price", label="price of a trial", of=lambda cell: _price(cell, prices)),
-    )
-
-
-def _macs(cell: Cell) -> float | None:
-    return cell.constant("model/macs")
-
-
-def device_hours(cell: Cell) -> float | None:
-    """Mean time of a trial times its devices, where all ran on one kind."""
-    seconds = hardware_of(cell, TIME).mean
-    counts = {count for trial in cell.results if (count := as_number(trial.row.get("device.count")))}
-    return None if seconds is None or len(counts) != 1 else seconds * counts.pop() / 3600
-
-
-def _energy(cell: Cell) -> float | None:
-    return hardware_of(cell, ENERGY).mean
-
-
-def _price(cell: Cell, prices: Mapping[str, float]) -> float | None:
-    hours = device_hours(cell)
-    names = {as_text(trial.row.get("device.name")) for trial in cell.results}
-    price = prices.get(names.pop()) if len(names) == 1 else None
-    return None if hours is None or price is None else hours * price
 
 
 Point = tuple[Series, Cell, float, float]
@@ -86,12 +43,12 @@ def _points(series: Sequence[Series], cost: Cost) -> list[Point]:
     ]
 
 
-def _error_by_cost(series: Sequence[Series], prices: Mapping[str, float]) -> Figure | None:
+def _error_by_cost(series: Sequence[Series], prices: Prices) -> Figure | None:
     found = [(cost, points) for cost in costs(prices) if len(points := _points(series, cost)) > 1]
     if not found:
         return None
     rows = [
-        (cost.name, one.name, cell.depth, cell.label, spent, error, (spent, error) in _front(points))
+        (cost.name, one.name, cell.depth, cell.label, spent, cost.unit, error, (spent, error) in _front(points))
         for cost, points in found
         for one, cell, spent, error in points
     ]
@@ -101,7 +58,10 @@ def _error_by_cost(series: Sequence[Series], prices: Mapping[str, float]) -> Fig
         "Each point is a cell's mean test error. The grey line is the Pareto front of the means: no cell costs less "
         "and errs less. Neighbours on it may differ by chance alone; the intervals are in the table of cells.",
         [_cost_panel(series, cost, points) for cost, points in found],
-        Data(columns=("cost", "series", "depth", "cell", "spent", "test_error_pct", "on_front"), rows=tuple(rows)),
+        Data(
+            columns=("cost", "series", "depth", "cell", "spent", "unit", "test_error_pct", "on_front"),
+            rows=tuple(rows),
+        ),
     )
 
 
@@ -131,7 +91,7 @@ def _cost_panel(series: Sequence[Series], cost: Cost, points: Sequence[Point]) -
         axes.set_ylabel("test error, %")
         drawing.legend(axes, "shortcut", loc="best")
 
-    described = "; ".join(f"{cell.label}: {spent:.4g}, {error:.2f} %" for _, cell, spent, error in points)
+    described = "; ".join(f"{cell.label}: {spent:.4g} {cost.unit}, {error:.2f} %" for _, cell, spent, error in points)
     return Panel(title=cost.title, description=described, draw=draw)
 
 

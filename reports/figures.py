@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.schema import METRICS, Outcome
 from reports import cost_figures, drawing
 from reports.cells import TEST_ERROR, TRAIN_ERROR, Cell, Series, trained
+from reports.costs import NO_PRICES, Prices
 from reports.depth_axis import DepthPanel, depth_panel
 from reports.drawing import Data, Figure, Panel, belongs
 from reports.palette import depth_colours
@@ -26,9 +27,7 @@ MOST_DEPTHS = 8
 """Curves in a panel that eyes can tell apart."""
 
 
-def draw_figures(
-    series: Sequence[Series], curves: pd.DataFrame, prices: Mapping[str, float] | None = None
-) -> tuple[Figure, ...]:
+def draw_figures(series: Sequence[Series], curves: pd.DataFrame, prices: Prices = NO_PRICES) -> tuple[Figure, ...]:
     """Figures of errors and costs. The first two say so where they have no data; the others are left out.
 
     Of cells that were only timed the first two are left out too: nothing of theirs is to come.
@@ -36,10 +35,10 @@ def draw_figures(
     Args:
         series: what is drawn.
         curves: see `SweepResults.curves`.
-        prices: device name -> price of an hour of one device.
+        prices: what devices cost.
     """
     with drawing.style():
-        costs = cost_figures.draw(series, prices or {})
+        costs = cost_figures.draw(series, prices)
         learning = [one for one in series if trained(one.cells)]
         if series and not learning:
             return costs

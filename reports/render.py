@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from reports import (
     wording,
 )
 from reports.cells import Cell, cells_of, ordered, series_of, trained
+from reports.costs import NO_PRICES, Prices
 from reports.figures import draw_figures
 from reports.palette import dark_colours
 from reports.scaling import scaling_lines
@@ -52,8 +53,8 @@ class Settings:
 
     mlflow_url: str | None = None
     """Of the tracking server, for links from trials to their runs."""
-    prices: Mapping[str, float] = field(default_factory=dict)
-    """Device name -> price of an hour of one device."""
+    prices: Prices = NO_PRICES
+    """What devices cost: the harness knows no prices."""
     latex: bool = False
     """Write the tables for papers too."""
 
@@ -122,7 +123,7 @@ def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
         "published_errors": published_training.published_errors_table(
             [cell for cell in cells if not cell.timed], results.plan
         ),
-        "cell_table": tables.cells_table(cells),
+        "cell_table": tables.cells_table(cells, asked.prices),
         "steps": step_parts.steps_table(cells),
         "scaling": step_parts.scaling_table(scaling_lines(cells)),
         "activity": device_tables.activity_table(cells),

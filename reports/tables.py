@@ -20,6 +20,7 @@ from reports.cells import (
     as_text,
     trained,
 )
+from reports.costs import NO_PRICES, Prices, price_of
 from reports.measurement import Comparison
 from reports.summaries import MEMORY, SPEED, TIME, device_of, error_of, hardware_of, measured
 from reports.verdicts import Verdict
@@ -149,17 +150,28 @@ def _intervals_note(cells: Sequence[Cell], usual_n: int) -> str:
     return " ".join(parts)
 
 
-def cells_table(cells: Sequence[Cell]) -> Table:
-    """One row a cell: errors where anything is trained, speed, memory and time, with their n."""
+def cells_table(cells: Sequence[Cell], prices: Prices = NO_PRICES) -> Table:
+    """One row a cell: errors where anything is trained, speed, memory, time, price where known; with their n."""
     errors = SPLITS if trained(cells) else {}
-    titles = ("Cell", "Seeds with a result", *errors, "Images/s", "Peak memory, GiB", "Time a trial")
+    spent = [price_of(cell, prices) for cell in cells]
+    priced = any(price is not None for price in spent)
+    titles = ["Cell", "Seeds with a result", *errors, "Images/s", "Peak memory, GiB", "Time a trial"]
+    titles += [f"Price a trial, {prices.currency}"] * priced
     return Table(
         name="cells",
         caption="Every cell: mean over seeds, 95 % interval",
         columns=tuple(Column(title=title, numeric=place > 0) for place, title in enumerate(titles)),
-        rows=tuple(_cell_row(cell, tuple(errors.values())) for cell in cells),
+        rows=tuple(
+            (*_cell_row(cell, tuple(errors.values())), *[wording.money(price)] * priced)
+            for cell, price in zip(cells, spent, strict=True)
+        ),
         links={(row, 0): f"#{anchor_of(cell)}" for row, cell in enumerate(cells)},
-        note="Speed, memory and time are given only where all trials of a cell ran on the same kind of device.",
+        note="Speed, memory and time are given only where all trials of a cell ran on the same kind of device."
+        + (
+            f" The price is the mean time times the devices, by the given prices in {prices.currency}."
+            if priced
+            else ""
+        ),
     )
 
 

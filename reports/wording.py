@@ -56,6 +56,13 @@ def rate_with_interval(value: float | None, low: float | None, high: float | Non
     return rate(value) if low is None or high is None else f"{rate(value)} [{rate(low)},{NBSP}{rate(high)}]"
 
 
+def money(value: float | None) -> str:
+    """Cents where there are any to speak of, else three digits that matter: 12.40, 0.00231."""
+    if value is None:
+        return DASH
+    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
+
+
 def duration(seconds: float | None) -> str:
     """12.3 s, 4 min 05 s, 3 h 20 min."""
     if seconds is None:

@@ -10,8 +10,10 @@ import pytest
 
 from harness.tracking.results import SweepResults
 from reports.cells import cells_of, series_of
+from reports.costs import Prices
 from reports.drawing import Figure
 from reports.figures import draw_figures
+from reports.render import Settings, report_files
 from reports.synthetic import synthetic_sweep
 
 HOURS = {("plain", 8): 0.5, ("plain", 20): 1.0, ("A", 8): 0.7, ("A", 20): 2.0}
@@ -33,12 +35,13 @@ def costly() -> SweepResults:
 
 
 def drawn(results: SweepResults, name: str, prices: dict[str, float] | None = None) -> Figure:
-    figures = draw_figures(series_of(cells_of(results)), results.curves, prices)
+    given = Prices(currency="EUR", per_device_hour=prices or {})
+    figures = draw_figures(series_of(cells_of(results)), results.curves, given)
     return next(figure for figure in figures if figure.name == name)
 
 
 def rows_of(figure: Figure, cost: str) -> dict[str, tuple[float, bool]]:
-    return {label: (spent, front) for name, _, _, label, spent, _, front in figure.data.rows if name == cost}
+    return {label: (spent, front) for name, _, _, label, spent, _, _, front in figure.data.rows if name == cost}
 
 
 def test_device_hours_are_time_times_devices_and_the_front_is_what_nothing_beats() -> None:
@@ -61,6 +64,23 @@ def test_a_price_is_that_of_an_hour_of_each_device_and_unknown_where_none_is_giv
         "resnet-20-A": pytest.approx(6.0),
     }
     assert rows_of(drawn(costly(), "error-by-cost", {"another": 3.0}), "price") == {}
+
+
+def test_wherever_a_price_is_its_currency_is_too() -> None:
+    """In the figure's title, axis, description and numbers, and in the table of cells: 1.5 for half an hour at 3."""
+    figure = drawn(costly(), "error-by-cost", {"AMD EPYC 7B13": 3.0})
+    [panel] = [root for root in map(ET.fromstring, figure.panels) if "Price" in "".join(root.itertext())]
+    texts = "".join(panel.itertext())
+    assert "Error against cost: Price, EUR" in texts
+    assert "plain-8: 1.5 EUR" in texts
+    assert panel.get("data-x") == "price of a trial, EUR"
+    assert {row[5] for row in figure.data.rows if row[0] == "price"} == {"EUR"}
+    asked = Settings(prices=Prices(currency="EUR", per_device_hour={"AMD EPYC 7B13": 3.0}))
+    report = report_files(costly(), asked)["report.md"]
+    assert "Price a trial, EUR" in report
+    assert "| plain-8 | 3 of 3 |" in report
+    assert report.split("| plain-8 | 3 of 3 |")[1].splitlines()[0].endswith("| 1.50 |")
+    assert "Price" not in report_files(costly())["report.md"]
 
 
 def test_what_ran_on_two_kinds_of_device_has_no_device_hours() -> None:
