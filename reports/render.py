@@ -96,8 +96,11 @@ def report_files(results: SweepResults, settings: Settings = PLAIN) -> dict[str,
     }
 
 
+PAPER_TABLES = ("errors", "cell_table", "steps", "scaling", "complexity", "milestones")
+
+
 def _for_papers(context: Mapping[str, Any]) -> list[Table]:
-    tables_of_report = (context[name] for name in ("errors", "cell_table", "complexity", "milestones"))
+    tables_of_report = (context[name] for name in PAPER_TABLES)
     return [table for table in tables_of_report if table.rows]
 
 

@@ -165,6 +165,7 @@
 
   for (const figure of document.querySelectorAll("figure")) {
     toggles(figure);
+    if (!figure.querySelector("[data-values]")) continue;  // bars say their values in the table
     const readout = make("p", { className: "readout small" }, "Point at a figure, or go to it with Tab and along it with the arrow keys, to read its values.");
     readout.dataset.idle = readout.textContent;
     readout.setAttribute("role", "status");

@@ -16,7 +16,7 @@ from harness.tracking.results import SweepResults
 from reports import step_figures
 from reports.cells import Cell, Trial
 from reports.note import sweep_note
-from reports.render import report_files
+from reports.render import Settings, report_files
 from reports.scaling import scaling_lines
 from reports.step_parts import parts_of, scaling_table, stalls, steps_table
 from reports.summaries import measured
@@ -167,6 +167,8 @@ def test_a_report_of_timing_trials_has_no_place_for_errors() -> None:
     assert not {"figures/error-by-depth.svg", "figures/training-curves.svg"} & set(files)
     assert 'href="#step"' in page
     assert "| resnet-20-A | 2 | 30.00" in text
+    assert text.index("figures/step-parts.svg") < text.index("| resnet-20-A | 2 | 30.00") < text.index("## Cells")
+    assert "Waits for data" in report_files(timed_sweep(), Settings(latex=True))["tables/steps.tex"]
 
 
 def test_a_report_of_trained_networks_keeps_its_errors() -> None:
