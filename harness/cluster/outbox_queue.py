@@ -13,4 +13,5 @@ class OutboxQueue(TrialQueue):
     """A queue whose every accepted event goes to the sweep's outbox first."""
 
     def __init__(self, jobs: Sequence[Job], outbox: Path, limits: Limits) -> None:
-        super().__init__(jobs, Outbox(outbox).append, limits)
+        kept = Outbox(outbox)
+        super().__init__(jobs, kept.append, limits, sync=kept.sync)

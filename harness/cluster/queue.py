@@ -2,6 +2,9 @@
 
 Worker groups lease trials one at a time. A lease names its trial, its attempt and its group; whatever comes with
 another attempt or from another group is refused: a group given up for dead cannot write into its heir's record.
+
+Where a network breaks for a moment nobody knows whether a call arrived, and Ray makes it again. So every call may come
+twice: the second time it changes nothing and answers the same.
 """
 
 from __future__ import annotations
@@ -129,12 +132,14 @@ class TrialQueue:
         record: takes every accepted event; must be durable when it returns, since a trial counts as ended after it.
         limits: of each trial.
         clock: in seconds.
+        sync: makes what was recorded survive a power cut too.
     """
 
     jobs: Iterable[Job]
     record: Callable[[Event], None]
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.monotonic
+    sync: Callable[[], None] = lambda: None
     stopping: bool = False
     _waiting: Waiting = field(init=False)
     _leased: dict[str, _Held] = field(default_factory=dict, init=False)
@@ -147,6 +152,8 @@ class TrialQueue:
     _cost_total: float = field(default=0.0, init=False)
     _cost_ended: float = field(default=0.0, init=False)
     _total: int = field(default=0, init=False)
+    _latest: dict[str, Event] = field(default_factory=dict, init=False)
+    """The last thing recorded of each group."""
 
     def __post_init__(self) -> None:
         jobs = list(self.jobs)
@@ -174,9 +181,14 @@ class TrialQueue:
     def lease(self, group: str, shape: Shape) -> Lease | None:
         """The next trial of this shape, None when there is none to start now: the group should end.
 
-        Seeds of one cell follow each other in a group, so that compiled code is reused.
+        Seeds of one cell follow each other in a group, so that compiled code is reused. A group holds one trial at a
+        time: if it asks while it holds one, the answer was lost, and it is given again.
         """
-        job = None if self.stopping else self._waiting.take(shape, self._last_cell.get(group))
+        if self.stopping:
+            return None
+        for held in self._held_by(group):
+            return held.lease
+        job = self._waiting.take(shape, self._last_cell.get(group))
         if job is None:
             return None
         self._last_cell[group] = job.trial.cell_id
@@ -186,13 +198,23 @@ class TrialQueue:
         return lease
 
     def emit(self, group: str, event: Event) -> None:
-        """Record what happens in a leased trial; whatever comes from a lost lease is dropped."""
-        held = self._find(group, event)
-        if held is not None:
-            held.heard_s = self.clock()
-            if isinstance(event, EpochEnded):
-                held.epoch = event.epoch
-            self.record(event)
+        """Record what happens in a leased trial.
+
+        Raises:
+            LeaseLost: the group does not hold this attempt.
+        """
+        if event == self._latest.get(group):
+            return
+        held = self._find_or_raise(group, event)
+        held.heard_s = self.clock()
+        if isinstance(event, EpochEnded):
+            held.epoch = event.epoch
+        self.record(event)
+        self._latest[group] = event
+
+    def flush(self, group: str) -> None:  # noqa: ARG002  # all groups share one record
+        """Return when every event is durable. A checkpoint may be written then: nobody sends again what led to it."""
+        self.sync()
 
     def end(self, group: str, ended: TrialEnded) -> None:
         """An attempt ended. A failed one goes back to the front of the queue until its attempts are used up.
@@ -200,12 +222,13 @@ class TrialQueue:
         Raises:
             LeaseLost: the group does not hold this attempt.
         """
-        held = self._find(group, ended)
-        if held is None:
-            raise LeaseLost(f"trial {ended.trial_id} attempt {ended.attempt} is not leased to {group}")
+        if ended == self._latest.get(group):
+            return
+        held = self._find_or_raise(group, ended)
         again = ended.outcome is Outcome.FAILED and self._may_retry(ended.trial_id)
         # First the record, which a full disk may refuse: until it is written the trial is still leased.
         self.record(replace(ended, final=not again))
+        self._latest[group] = ended
         del self._leased[ended.trial_id]
         if again:
             self._waiting.put_back(held.job)
@@ -285,10 +308,12 @@ class TrialQueue:
         self._ended_of[job.shape] += 1
         self._cost_ended += job.cost
 
-    def _find(self, group: str, event: Event) -> _Held | None:
-        held = self._leased.get(getattr(event, "trial_id", ""))
-        named = (group, getattr(event, "attempt", None))
-        return held if held is not None and (held.lease.group, held.lease.attempt) == named else None
+    def _find_or_raise(self, group: str, event: Event) -> _Held:
+        trial_id, attempt = getattr(event, "trial_id", ""), getattr(event, "attempt", None)
+        held = self._leased.get(trial_id)
+        if held is None or (held.lease.group, held.lease.attempt) != (group, attempt):
+            raise LeaseLost(f"trial {trial_id} attempt {attempt} is not leased to {group}")
+        return held
 
     def _held_by(self, group: str) -> list[_Held]:
         return [held for held in self._leased.values() if held.lease.group == group]

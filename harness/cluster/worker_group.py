@@ -8,9 +8,9 @@ import os
 import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +24,7 @@ from ray.train.v2.api.config import FailureConfig
 
 from harness.cluster.actor import Actor, ask, first_cause
 from harness.cluster.network import BoundTorchConfig
+from harness.cluster.places import NamedPlaces
 from harness.cluster.queue import Lease, LeaseLost, Shape
 from harness.engine.context import VISIBLE, Monitoring
 from harness.events import Event, TrialEnded
@@ -51,6 +52,12 @@ class GroupSettings:
     """Watch the devices that trials run on."""
     one_trial: bool = False
     """A fresh group for every trial (`isolation: process`)."""
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    """Tells this execution's groups from those of others."""
+
+    def places(self, group: str) -> str:
+        """The name of a group's placement groups."""
+        return f"{self.run}-{group}"
 
 
 class QueueProxy:
@@ -70,9 +77,22 @@ class QueueProxy:
         return lease
 
     def emit(self, group: str, event: Event) -> None:
-        """Send an event on its way, after the one before has arrived."""
+        """Send an event on its way, after the one before has arrived.
+
+        Raises:
+            LeaseLost: the one before was refused, since the group no longer holds the trial.
+        """
         self._settle()
         self._sent = self._actor.emit.remote(group, event)
+
+    def flush(self, group: str) -> None:
+        """Return when every event sent is durable.
+
+        Raises:
+            LeaseLost: one was refused.
+        """
+        self._settle()
+        ask(self._actor.flush, group)
 
     def end(self, group: str, ended: TrialEnded) -> None:
         """Record how an attempt ended; it is durable on return.
@@ -81,18 +101,26 @@ class QueueProxy:
             LeaseLost: the group no longer holds the trial.
         """
         self._settle()
-        try:
+        with _lease_lost():
             ask(self._actor.end, group, ended)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, LeaseLost):
-                raise error.cause from error
-            raise
 
     def _settle(self) -> None:
-        if self._sent is not None:
+        sent, self._sent = self._sent, None
+        if sent is not None:
             wait: Any = ray.get
-            wait(self._sent)
-            self._sent = None
+            with _lease_lost():
+                wait(sent)
+
+
+@contextlib.contextmanager
+def _lease_lost() -> Iterator[None]:
+    """Take what the queue raised out of what Ray made of it."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, LeaseLost):
+            raise error.cause from error
+        raise
 
 
 class Pulse(AbstractContextManager["Pulse"]):
@@ -170,7 +198,7 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None
         ray.train.TrainingFailedError: the group was lost more often than `RESTARTS_A_FIT`, or could not be placed.
     """
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
-    callbacks: Any = [LossReport(queue, group)]
+    callbacks: Any = [LossReport(queue, group), NamedPlaces(settings.places(group))]
     trainer = ray.train.torch.TorchTrainer(
         _worker_loop,
         train_loop_config={"group": group, "shape": shape, "queue": queue, "settings": settings},

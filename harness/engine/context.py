@@ -35,6 +35,9 @@ class TrialContext:
     """Takes each event, in order. Called on rank 0 alone, but for a trace: the first rank that fails sends it."""
     stop_requested: Callable[[], bool]
     """Asked after every step where there is one worker, so it must answer at once: a flag, not a message."""
+    flush: Callable[[], None] = lambda: None
+    """Returns when every event is durable. Called before a checkpoint is written, since whoever goes on from it sends
+    none of them again. Raises where the right to run this attempt is lost."""
     progressed: Callable[[], None] = lambda: None
     """Told of every step and every batch evaluated, so that a trial that hangs can be told from a slow one."""
     checkpoint_every_s: float | None = None

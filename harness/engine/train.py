@@ -278,6 +278,7 @@ class Training:
         self.record.clock.start()
 
     def _write_checkpoint(self, *, running: Tensor | None = None, random: Tensor | None = None) -> None:
+        self.context.flush()
         checkpoint = Checkpoint(
             trial_id=self.trial.id,
             epoch=self.epoch,

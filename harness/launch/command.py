@@ -139,7 +139,7 @@ def _inline(sweep: Sweep, among: inline.Processes, show: Show, stop: StopSignal)
         checkpoint_every_s=workload.checkpoint_every_s,
         checkpoint_every_steps=workload.checkpoint_every_steps,
     )
-    queue = TrialQueue(jobs, sweep.outbox.append, _limits(workload))
+    queue = TrialQueue(jobs, sweep.outbox.append, _limits(workload), sync=sweep.outbox.sync)
     inline.lead(queue, orders, among, show, stop)
 
 

@@ -61,6 +61,10 @@ class ShownQueue:
         self._queue.emit(group, event)
         self.show()
 
+    def flush(self, group: str) -> None:
+        """Return when every event is durable."""
+        self._queue.flush(group)
+
     def end(self, group: str, ended: TrialEnded) -> None:
         """Record how an attempt ended."""
         self._queue.end(group, ended)

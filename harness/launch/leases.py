@@ -33,7 +33,19 @@ class QueuePort(Protocol):
         ...
 
     def emit(self, group: str, event: Event) -> None:
-        """Record what happened."""
+        """Record what happened.
+
+        Raises:
+            LeaseLost: the group no longer holds the trial; here, or where it is noticed next.
+        """
+        ...
+
+    def flush(self, group: str) -> None:
+        """Return when every event of the group is durable.
+
+        Raises:
+            LeaseLost: one of them was refused.
+        """
         ...
 
     def end(self, group: str, ended: TrialEnded) -> None:
@@ -97,6 +109,7 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
         device=worker.device,
         emit=lambda event: queue.emit(worker.group, event),
         stop_requested=worker.stop_requested,
+        flush=lambda: queue.flush(worker.group),
         progressed=worker.progressed,
         checkpoint_every_s=worker.checkpoint_every_s,
         checkpoint_every_steps=worker.checkpoint_every_steps,

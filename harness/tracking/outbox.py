@@ -48,6 +48,20 @@ class Outbox:
                     "permissions, then start the sweep again: it goes on where it stopped"
                 ) from error
 
+    def sync(self) -> None:
+        """Make every event survive a power cut too.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        with self._lock:
+            if self._file is None:
+                return
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise StorageError(f"outbox {self.path} cannot be written: {error.strerror}") from error
+
     def read(
         self, offset: int = 0, *, skipped: Callable[[str, int], None] | None = None
     ) -> Iterator[tuple[Event, int]]:

@@ -56,7 +56,9 @@ def test_a_group_stays_with_the_cell_it_has_just_run() -> None:
 def test_a_group_gets_trials_of_its_shape_alone() -> None:
     wide = a_trial(8)
     queue = TrialQueue([*jobs(a_trial(20)), *jobs(wide, shape=TWO)], lambda event: None)
-    assert leased(queue, "wide", TWO).trial == wide
+    lease = leased(queue, "wide", TWO)
+    assert lease.trial == wide
+    queue.end("wide", finished(lease))
     assert queue.lease("wide", TWO) is None
     assert queue.waiting() == {ONE: 1}
 
@@ -98,10 +100,27 @@ def test_a_group_given_up_for_dead_can_neither_write_nor_end_its_old_trial() -> 
     queue.join("zombie")
     leased(queue, "heir")
     before = list(record)
-    queue.emit("zombie", EpochEnded(trial_id=lost.trial.id, attempt=1, epoch=1, values={}))
+    with pytest.raises(LeaseLost):
+        queue.emit("zombie", EpochEnded(trial_id=lost.trial.id, attempt=1, epoch=1, values={}))
     assert record == before
     with pytest.raises(LeaseLost):
         queue.end("zombie", finished(lost))
+
+
+def test_a_call_that_comes_twice_because_its_answer_was_lost_changes_nothing_the_second_time() -> None:
+    queue, record = a_queue(a_trial(44), a_trial(32), max_attempts=2)
+    lease = leased(queue)
+    assert leased(queue) == lease
+    epoch = EpochEnded(trial_id=lease.trial.id, attempt=1, epoch=1, values={})
+    for _ in range(2):
+        queue.emit("g", epoch)
+    ended = failed(lease)
+    for _ in range(2):
+        queue.end("g", ended)
+    assert record == [epoch, replace(ended, final=False)]
+    assert leased(queue, "another").attempt == 2
+    with pytest.raises(LeaseLost):
+        queue.end("g", finished(lease))
 
 
 def test_attempts_of_earlier_executions_count_for_the_number_and_not_against_the_limit() -> None:

@@ -13,7 +13,7 @@ import harness.engine.train
 from harness.engine import run_trial
 from harness.engine.checkpoint import FORMAT, KEPT, CheckpointFolder
 from harness.engine.step import Stepper
-from harness.errors import Stopped
+from harness.errors import HarnessError, Stopped
 from harness.events import TrialStarted
 from harness.schema import Outcome
 from models import MODELS
@@ -130,6 +130,20 @@ def test_a_trial_whose_checkpoints_are_all_damaged_starts_afresh(recording, make
     for path in part.checkpoints:
         path.write_bytes(b"")
     assert timeless(run_trial(make_trial(), part.context)) == timeless(expected)
+
+
+def test_a_checkpoint_is_written_only_when_the_events_before_it_are_safe(recording, make_trial):
+    """Whoever goes on from a checkpoint does not send them again: a lost one would be a hole in a curve."""
+    answers = iter([None, None, HarnessError("the queue refused an event")])
+
+    def flush():
+        if (answer := next(answers)) is not None:
+            raise answer
+
+    part = recording(checkpoint_every_steps=4, flush=flush)
+    with pytest.raises(HarnessError, match="refused"):
+        run_trial(make_trial(), part.context)
+    assert [path.name for path in part.checkpoints] == ["000000-00000004.checkpoint", "000000-00000008.checkpoint"]
 
 
 def test_another_trials_checkpoint_is_not_taken_up(recording, make_trial, undisturbed, timeless):
