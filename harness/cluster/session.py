@@ -95,6 +95,9 @@ def _quiet() -> None:
     """Ray Train's progress goes to Ray's own log files; the terminal belongs to ours."""
     for name in ("ray", "ray.train", "ray.tune", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # What raylets report, such as the death of a worker, Ray prints on stdout, which is for our data. The queue has
+    # each reason from Ray Train, and Ray's logs have the rest. There is no public switch.
+    ray._private.worker._worker_logs_enabled = False  # noqa: SLF001
 
 
 def _first_line(error: BaseException) -> str:

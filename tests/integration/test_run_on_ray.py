@@ -94,11 +94,13 @@ def test_the_report_made_again_from_mlflow_is_the_same_to_the_byte(undisturbed: 
 
 
 def test_a_killed_worker_costs_an_attempt_and_changes_no_number(bench: Any, undisturbed: Any) -> None:
-    process = bench.start("run", "small.yaml", "--no-report")
+    process = bench.start("run", "small.yaml", "--no-report", "--json")
     bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
     bench.training_workers(process)[0].kill()
-    _, err = process.communicate(timeout=400)
+    out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
+    assert set(json.loads(out)["outcomes"].values()) == {"finished"}, "nothing but our data is on stdout"
+    assert "(raylet)" not in err
     ends = bench.ends()
     (lost,) = [ended for ended in ends if not ended.final]
     assert re.match(r"rank 0( on [0-9.]+)? of its group died: ", lost.reason)
@@ -204,6 +206,26 @@ def test_a_poisoned_trial_fails_after_its_attempts_and_the_others_finish(bench: 
     assert final[poison].outcome is Outcome.FAILED
     assert final[poison].attempt == 2
     assert {ended.outcome for trial_id, ended in final.items() if trial_id != poison} == {Outcome.FINISHED}
+
+
+def test_a_trial_that_loses_a_worker_each_time_fails_after_its_attempts_and_the_others_finish(bench: Any) -> None:
+    """Two workers a trial on two cores: there is one group, so it is known whom to kill."""
+    bench.write("name: small\ndataset: digits\nmatrix: {model: resnet_cifar, depth: 8, width: 8}\nseeds: 1\n"
+                "recipe: {name: quick, epochs: [1, 500]}\nscale: {workers: 2}\n")  # fmt: skip
+    process = bench.start("run", "small.yaml", "--no-report", "--max-attempts", "2")
+    for attempt in (1, 2):
+        started = bench.wait_for(
+            lambda event, attempt=attempt: isinstance(event, TrialStarted) and event.attempt == attempt, process
+        )
+        bench.training_workers(process)[0].kill()
+    _, err = process.communicate(timeout=400)
+    assert process.returncode == 1, err
+    final = {ended.trial_id: ended for ended in bench.ends() if ended.final}
+    poison = final.pop(started.trial_id)
+    assert (poison.outcome, poison.attempt) == (Outcome.FAILED, 2)
+    assert "died" in poison.reason
+    assert [ended.outcome for ended in final.values()] == [Outcome.FINISHED]
+    assert sorted(run.info.status for run in children(bench.folder)) == ["FAILED", "FINISHED"]
 
 
 def test_no_process_outlives_a_sweep(bench: Any) -> None:
