@@ -12,6 +12,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.actor import Actor, Asked, ask, first_cause
+from harness.cluster.errand import Errand
 from harness.cluster.groups import Groups
 from harness.cluster.hosts import Hosts
 from harness.cluster.inspection import inspect
@@ -27,8 +28,13 @@ from harness.storage import SweepFolder
 
 POLL_S = 0.2
 FILL_EVERY_POLLS = 5
+FILL_S = 5.0
+"""For starting groups, where the head answers; Ray is not left while we ask it."""
 STOP_GRACE_S = 6.0
 """How long running trials have to reach a checkpoint after a stop was asked for."""
+HEAD_AWAY_S = 40.0
+"""How long the cluster's head may be silent. After 60 s Ray would end the driver's process on the spot; until then
+trials must have stopped and their runs be closed."""
 
 
 def run_on_cluster(
@@ -62,7 +68,10 @@ def run_on_cluster(
         queue = queue_actor(jobs, SweepFolder(settings.folder).outbox, limits)
         try:
             _give_up_infeasible(queue, jobs, nodes)
-            _drive(queue, Groups(Asked(queue), Hosts(queue, settings)), show, stop)
+            groups = Groups(Asked(queue), Hosts(queue, settings))
+            fill = Errand(lambda: groups.fill(rooms()))
+            _drive(queue, fill, show, stop)
+            fill.rest(timeout_s=FILL_S)
         except ray.exceptions.RayError as error:
             if isinstance(cause := getattr(error, "cause", None), HarnessError):
                 raise cause from error
@@ -72,8 +81,9 @@ def run_on_cluster(
 
 
 def queue_actor(jobs: Sequence[Job], outbox: Path, limits: Limits) -> Actor:
-    """The queue in a process of its own."""
-    return ray.remote(num_cpus=0)(OutboxQueue).options(**_beside_driver()).remote(jobs, outbox, limits)
+    """The queue in a process of its own. A call that a broken link may have swallowed is made again."""
+    queue = ray.remote(num_cpus=0)(OutboxQueue)
+    return queue.options(max_task_retries=-1, **_beside_driver()).remote(jobs, outbox, limits)
 
 
 def _beside_driver() -> dict[str, Any]:
@@ -88,7 +98,8 @@ def _give_up_infeasible(queue: Actor, jobs: Sequence[Job], nodes: Sequence[NodeR
             ask(queue.give_up, shape, Outcome.INFEASIBLE, reason)
 
 
-def _drive(queue: Actor, groups: Groups, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
+def _drive(queue: Actor, fill: Errand, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
+    """Ask the queue, which lives beside us, and have the head asked, which may never answer."""
     seen = 0
     for poll in itertools.count():
         snapshot: Snapshot = ask(queue.snapshot, seen)
@@ -99,8 +110,13 @@ def _drive(queue: Actor, groups: Groups, show: Callable[[Snapshot], None], stop:
         if stop.wait(POLL_S):
             _stop(queue, seen, show)
             return
+        if fill.waiting_s > HEAD_AWAY_S:
+            _stop(queue, seen, show)
+            raise ClusterUnreachable(
+                f"the cluster's head has not answered for {HEAD_AWAY_S:.0f} s; run the same command to go on"
+            )
         if poll % FILL_EVERY_POLLS == 0:
-            groups.fill(rooms())
+            fill.go()
 
 
 def _stop(queue: Actor, seen: int, show: Callable[[Snapshot], None]) -> None:
