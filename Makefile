@@ -2,9 +2,11 @@
 #
 #   PYTHON       the interpreter that makes the environment    make demo PYTHON=python3.12
 #   PYTEST_ARGS  handed on to pytest                           make test PYTEST_ARGS="tests/unit -x"
+#   CHAOS_SEEDS  seeds of make chaos                           make chaos CHAOS_SEEDS="7 8 9"
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+CHAOS_SEEDS ?= 1 2 3 4 5
 VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
@@ -15,7 +17,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check perf constraints clean
+.PHONY: help install demo test check perf chaos constraints clean
 .DELETE_ON_ERROR:
 
 help: ## Show the targets.
@@ -41,6 +43,10 @@ check: $(VENV)/.installed-dev ## Check format, lint, types and who imports whom.
 
 perf: $(VENV)/.installed ## Run each benchmark of tests/perf in turn.
 	@set -e; for benchmark in tests/perf/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+chaos: $(VENV)/.installed-test ## Run a sweep on three hosts while things die, once for each of CHAOS_SEEDS (as root).
+	CHAOS_SEEDS="$(CHAOS_SEEDS)" HARNESS_CLUSTER_TESTS=required \
+	    $(BIN)/python -m pytest tests/cluster/test_three_hosts.py --timeout=1200 $(PYTEST_ARGS)
 
 # Take the versions that .venv holds: names and versions only, without pip and without a build's local suffix (+cu130).
 constraints: $(VENV)/.installed-test $(VENV)/.installed-dev ## Pin the versions of .venv in constraints.txt.

@@ -1,15 +1,34 @@
-"""Whether hosts can be made here."""
+"""One cluster for all tests of this folder, and what they measured, at the end of the test run."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.bed import Bed, bed
 from tests.cluster.hosts import obstacle
 
 REQUIRED = "HARNESS_CLUSTER_TESTS"
 """An environment variable: where it is `required`, what stands in the way of these tests fails them."""
+MEASURED = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[MEASURED] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for text in config.stash.get(MEASURED, []):
+        terminalreporter.write_line(text)
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """What is appended is printed at the end of the test run."""
+    return request.config.stash[MEASURED]
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +40,12 @@ def namespaces() -> None:
     if os.environ.get(REQUIRED) == "required":
         pytest.fail(f"{REQUIRED} is required, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cluster(namespaces: None, tmp_path_factory: pytest.TempPathFactory, tell: list[str]) -> Iterator[Bed]:
+    """Ray on three hosts, MLflow on a fourth."""
+    began = time.monotonic()
+    with bed(tmp_path_factory.mktemp("bed")) as made:
+        tell.append(f"cluster of three hosts, and MLflow on a fourth: started in {time.monotonic() - began:.1f} s")
+        yield made

@@ -105,6 +105,14 @@ class Host:
                     found.append(process)
         return found
 
+    def runs(self, name: str) -> bool:
+        """Whether a process of this name runs on this host."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name() == name:
+                    return True
+        return False
+
     def end(self) -> None:
         """End the host, and with it all that runs there."""
         with contextlib.suppress(ProcessLookupError):

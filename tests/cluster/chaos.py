@@ -1,0 +1,216 @@
+"""A sweep while things die: what dies next, and when, is drawn from a seed."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from subprocess import Popen
+
+import psutil
+
+from harness.tracking.outbox import Outbox
+from tests.cluster.bed import NODES, STORE, Bed, Sweep, first_child
+
+KINDS = ("worker", "host", "link", "tracking", "driver")
+PAUSE_EPOCHS = (2, 16)
+"""That end between two deaths: what dies, dies while trials train, on a slow machine as on a fast one."""
+CUT_S = (2.0, 8.0)
+"""How long a link stays cut."""
+TRACKING_AWAY_S = 20.0
+HOST_AWAY_S = 3.0
+LOOK_EVERY_S = 2.0
+"""Whether Ray still runs on every host."""
+LIMIT_S = 1200.0
+"""For the whole sweep."""
+LOST = 4
+"""The exit code where cluster or tracking server do not answer: whoever runs the sweep runs it again."""
+
+
+@dataclass
+class Death:
+    """Something that died."""
+
+    kind: str
+    what: str
+    after_s: float
+    """Since the sweep began."""
+
+
+@dataclass
+class Storm:
+    """A sweep, run again whenever its driver dies, and what kills around it."""
+
+    bed: Bed
+    sweep: Sweep
+    seed: int
+    arguments: Sequence[str] = ()
+    deaths: list[Death] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
+    """Exit codes of the drivers, in order."""
+    took_s: float = 0.0
+    _driver: Popen[str] | None = None
+    _mending: list[threading.Thread] = field(default_factory=list)
+    _down: set[str] = field(default_factory=set)
+    """Hosts and links that somebody is about to bring back."""
+    _began: float = 0.0
+    _look_at_s: float = 0.0
+
+    def rage(self, deaths: int) -> None:
+        """Run the sweep to its end while so many things die, each kind among them."""
+        dice = random.Random(self.seed)
+        draws = self._draws(dice, deaths)
+        self._began = time.monotonic()
+        self._start_driver()
+        kind, due = next(draws, None), dice.randint(*PAUSE_EPOCHS)
+        while not self._ended(calm=kind is None):
+            assert self._elapsed_s < LIMIT_S, (
+                f"not ended after {LIMIT_S:g} s; the driver said:\n{self.sweep.said[-3000:]}"
+            )
+            done = self._epochs_done()
+            if kind is not None and done >= due and self._kill(kind, dice):
+                kind, due = next(draws, None), done + dice.randint(*PAUSE_EPOCHS)
+            self._revive_nodes()
+            time.sleep(0.2)
+        self.took_s = self._elapsed_s
+        for thread in self._mending:
+            thread.join()
+
+    @property
+    def by_kind(self) -> Counter[str]:
+        """How many of each kind died."""
+        return Counter(death.kind for death in self.deaths)
+
+    @property
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._began
+
+    @staticmethod
+    def _draws(dice: random.Random, count: int) -> Iterator[str]:
+        """Each kind once, in some order, then whatever comes; the tracking server only once, since that takes long."""
+        kinds = dice.sample(KINDS, len(KINDS))
+        kinds += dice.choices([kind for kind in KINDS if kind != "tracking"], k=max(0, count - len(KINDS)))
+        return iter(kinds[:count])
+
+    def _epochs_done(self) -> int:
+        """Of all attempts together."""
+        outboxes = self.sweep.storage.glob("*/outbox.jsonl")
+        return sum(line.count(b'"event": "EpochEnded"') for path in outboxes for line, _ in Outbox(path).lines())
+
+    def _start_driver(self) -> None:
+        self._driver = self.sweep.launch(*self.arguments)
+
+    def _ended(self, *, calm: bool) -> bool:
+        """Whether the sweep is done. A driver that ended without, or was killed, is started again."""
+        assert self._driver is not None
+        code = self._driver.poll()
+        if code is None:
+            return False
+        self.codes.append(code)
+        if code == 0:
+            assert calm, "the sweep ended before all died that should; give it more trials"
+            return True
+        assert code in (-9, 137, LOST), f"the driver ended with {code}:\n{self.sweep.said[-3000:]}"
+        self._start_driver()
+        return False
+
+    def _kill(self, kind: str, dice: random.Random) -> bool:
+        """Whether there was something of the kind to kill just now."""
+        what = {
+            "worker": self._kill_worker,
+            "host": self._kill_host,
+            "link": self._cut_link,
+            "tracking": self._kill_tracking,
+            "driver": self._kill_driver,
+        }[kind](dice)
+        if what is not None:
+            self.deaths.append(Death(kind=kind, what=what, after_s=self._elapsed_s))
+        return what is not None
+
+    def _kill_worker(self, dice: random.Random) -> str | None:
+        workers = [process for name in NODES for process in training_workers(self.bed, name)]
+        if not workers:
+            return None
+        victim = dice.choice(workers)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+            return f"one of {len(workers)}"
+        return None
+
+    def _kill_host(self, dice: random.Random) -> str | None:
+        """Not the head: with it goes the cluster."""
+        name = self._up(dice, NODES[1:])
+        if name is None:
+            return None
+        self.bed.hosts.by_name[name].end_processes()
+        self._later(HOST_AWAY_S, name, lambda: self.bed.start_node(name))
+        return name
+
+    def _cut_link(self, dice: random.Random) -> str | None:
+        name = self._up(dice, (*NODES, STORE))
+        if name is None:
+            return None
+        cut_s = dice.uniform(*CUT_S)
+        self.bed.hosts.unplug(name)
+        self._later(cut_s, name, lambda: self.bed.hosts.plug_in_again(name))
+        return f"{name} for {cut_s:.1f} s"
+
+    def _kill_tracking(self, dice: random.Random) -> str | None:
+        if STORE in self._down:
+            return None
+        self.bed.stop_tracking()
+        self._later(TRACKING_AWAY_S, STORE, self.bed.start_tracking)
+        return f"for {TRACKING_AWAY_S:.0f} s"
+
+    def _kill_driver(self, dice: random.Random) -> str | None:
+        assert self._driver is not None
+        with contextlib.suppress(psutil.NoSuchProcess, ValueError):
+            first_child(self._driver).kill()
+            return "and run again"
+        return None
+
+    def _up(self, dice: random.Random, names: Sequence[str]) -> str | None:
+        """One of those that are not about to be brought back."""
+        up = [name for name in names if name not in self._down]
+        return dice.choice(up) if up else None
+
+    def _revive_nodes(self) -> None:
+        """What a cluster manager does: start Ray where it ended by itself, as it does on a node that was given up."""
+        if self._elapsed_s < self._look_at_s:
+            return
+        self._look_at_s = self._elapsed_s + LOOK_EVERY_S
+        for name in NODES[1:]:
+            if name not in self._down and not self.bed.hosts.by_name[name].runs("raylet"):
+                self._later(0.0, name, lambda name=name: self._start_anew(name))
+
+    def _start_anew(self, name: str) -> None:
+        self.bed.hosts.by_name[name].end_processes()
+        self.bed.start_node(name)
+
+    def _later(self, pause_s: float, name: str, mend: Callable[[], None]) -> None:
+        self._down.add(name)
+
+        def run() -> None:
+            time.sleep(pause_s)
+            try:
+                mend()
+            finally:
+                self._down.discard(name)
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._mending.append(thread)
+        thread.start()
+
+
+def training_workers(bed: Bed, name: str) -> list[psutil.Process]:
+    """Ray Train's workers on a host, oldest first."""
+    found = []
+    for process in bed.hosts.by_name[name].processes():
+        with contextlib.suppress(psutil.Error):
+            if "RayTrainWorker" in " ".join(process.cmdline()[:1]):
+                found.append((process.create_time(), process.pid, process))
+    return [process for _, _, process in sorted(found)]

@@ -1,0 +1,215 @@
+"""What a user meets on a cluster where something is wrong: before anything starts, while it runs, and afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from harness.events import EpochEnded, TrialEnded, TrialStarted
+from harness.schema import Outcome
+from tests.cluster.bed import NODES, Bed, Sweep, first_child
+
+pytestmark = pytest.mark.cluster
+
+SHORT = """\
+name: NAME
+dataset: digits
+matrix: {model: resnet_cifar, depth: 8, width: 4}
+recipe: {name: quick, epochs: 1}
+seeds: 1
+"""
+LONG = """\
+name: NAME
+dataset: digits
+matrix: {model: resnet_cifar, depth: 8, shortcut: [plain, A], width: 8}
+recipe: {name: quick, epochs: EPOCHS}
+seeds: 1
+checkpoint_every_steps: 20
+"""
+STOP_S = 10.0
+"""In which a stopped sweep ends, as promised."""
+SLOW = 6.0
+"""How many times as long a stop may take here, where three hosts and a tracking server share a machine's cores."""
+
+
+def wait_for(what: Callable[[], bool], message: str, timeout_s: float = 300.0) -> float:
+    """How long it took."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() < began + timeout_s, f"waited {timeout_s:g} s in vain: {message}"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def statuses(sweep: Sweep) -> set[str]:
+    """Of all its runs in MLflow."""
+    client = MlflowClient(sweep.bed.database)
+    experiment = client.get_experiment_by_name(sweep.name)
+    if experiment is None:
+        return set()
+    return {run.info.status for run in client.search_runs([experiment.experiment_id], max_results=100)}
+
+
+def epochs_of(sweep: Sweep) -> int:
+    return sum(isinstance(event, EpochEnded) for event in sweep.events())
+
+
+def training(sweep: Sweep, more: int = 1) -> None:
+    """Wait until so many epochs more have ended."""
+    before = epochs_of(sweep)
+    wait_for(lambda: epochs_of(sweep) >= before + more, f"{more} epochs; it said:\n{sweep.said[-2000:]}")
+
+
+@contextlib.contextmanager
+def own_folder(cluster: Bed, sweep: Sweep, name: str) -> Iterator[None]:
+    """A host that has a disk of its own where the others have the shared folder."""
+    host = cluster.hosts.by_name[name]
+    sweep.storage.mkdir(parents=True, exist_ok=True)
+    host.run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(sweep.storage))
+    try:
+        yield
+    finally:
+        host.run("umount", str(sweep.storage))
+
+
+# --- before anything starts -------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_has_another_storage_folder_is_named_before_anything_starts(cluster: Bed) -> None:
+    sweep = cluster.sweep(SHORT.replace("NAME", "apart"))
+    with own_folder(cluster, sweep, "node3"):
+        said = sweep.run(expect=2)
+    assert "node node3 (" in said
+    assert "--storage must be a folder that every node sees at this path" in said
+    assert "node1" not in said.replace(str(cluster.folder), "")
+    assert "Traceback" not in said
+    assert not any(isinstance(event, TrialStarted) for event in sweep.events())
+
+
+def test_a_node_with_other_versions_is_named_before_anything_starts(cluster: Bed) -> None:
+    """Its raylet finds the record of another torch first, as where an image is older than the others'."""
+    older = cluster.folder / "older" / "torch-1.2.3.dist-info"
+    older.mkdir(parents=True, exist_ok=True)
+    (older / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.2.3\n")
+    sweep = cluster.sweep(SHORT.replace("NAME", "versions"))
+    path = cluster.environment()["PYTHONPATH"]
+    with cluster.changed_node("node2", PYTHONPATH=f"{older.parent}:{path}"):
+        said = sweep.run(expect=3)
+    assert "node node2 (" in said
+    assert "torch is 1.2.3, on the driver's node" in said
+    assert "node3" not in said
+    assert not any(isinstance(event, TrialStarted) for event in sweep.events())
+
+
+def test_a_tracking_server_that_is_away_is_noticed_before_anything_starts(cluster: Bed) -> None:
+    sweep = cluster.sweep(SHORT.replace("NAME", "untracked"))
+    cluster.stop_tracking()
+    try:
+        said = sweep.run(expect=4)
+    finally:
+        cluster.start_tracking()
+    assert cluster.tracking_uri in said
+    assert "Traceback" not in said
+    assert sweep.events() == []
+
+
+def test_a_cluster_that_is_not_there_and_one_that_wants_a_token_explain_themselves(cluster: Bed) -> None:
+    sweep = cluster.sweep(SHORT.replace("NAME", "nowhere"))
+    nowhere = cluster.harness(*sweep.command("--address", f"{cluster.head.address}:6999"), expect=4)
+    assert f"no Ray cluster answers at {cluster.head.address}:6999" in nowhere
+    strange = cluster.folder / "strange-token"
+    strange.write_text("0" * 64)
+    refused = cluster.harness(*sweep.command(), expect=4, RAY_AUTH_TOKEN_PATH=str(strange))
+    assert "Traceback" not in refused
+    assert "token" in refused
+    assert cluster.token not in nowhere + refused
+
+
+def test_where_no_trial_fits_nothing_starts_and_where_some_fit_they_run(cluster: Bed) -> None:
+    wide = cluster.sweep(SHORT.replace("NAME", "wide") + "scale: {workers: 8}\n")
+    said = wide.run(expect=3)
+    assert "8 workers" in said
+    assert not any(isinstance(event, TrialStarted) for event in wide.events())
+    some = cluster.sweep(SHORT.replace("NAME", "some") + "scale: {workers: [1, 8]}\n")
+    some.run(expect=1)
+    ends = sorted(event.outcome for event in some.events() if isinstance(event, TrialEnded))
+    assert ends == sorted([Outcome.FINISHED, Outcome.INFEASIBLE])
+
+
+# --- while it runs, and afterwards ------------------------------------------------------------------------------------
+
+
+def test_one_driver_a_sweep_and_a_dead_ones_runs_are_closed_by_sync(cluster: Bed) -> None:
+    sweep = cluster.sweep(LONG.replace("NAME", "driven").replace("EPOCHS", "4000"))
+    driver = sweep.launch()
+    training(sweep)
+    assert "another driver runs this sweep: process " in (second := sweep.run(expect=2))
+    assert f" on {NODES[0]}; wait for it or stop it first" in second
+    first_child(driver).kill()
+    driver.wait()
+    assert statuses(sweep) == {"RUNNING"}
+    cluster.harness("sync", str(sweep.storage))
+    assert statuses(sweep) == {"KILLED"}
+
+
+def test_a_stopped_sweep_ends_in_time_with_its_checkpoints_and_no_run_running(cluster: Bed, tell: list[str]) -> None:
+    sweep = cluster.sweep(LONG.replace("NAME", "stopped").replace("EPOCHS", "4000"))
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 5)):
+        driver = sweep.launch()
+        training(sweep)
+        first_child(driver).send_signal(number)
+        closed_s = wait_for(lambda: "RUNNING" not in statuses(sweep), "runs are closed")
+        began = time.monotonic()
+        assert driver.wait(timeout=120) == code, sweep.said[-3000:]
+        ended_s = closed_s + time.monotonic() - began
+        tell.append(
+            f"stop by {number.name} on three hosts: runs closed after {closed_s:.1f} s, "
+            f"the command back after {ended_s:.1f} s (promised: {STOP_S:g} s), n = 1"
+        )
+        assert statuses(sweep) == {"KILLED"}
+        assert ended_s < SLOW * STOP_S
+    assert list(sweep.storage.rglob("*.checkpoint")), "no checkpoint was kept"
+    resumed = [event.resumed_epoch for event in sweep.events() if isinstance(event, TrialStarted)]
+    assert any(resumed), "the second driver began anew"
+
+
+def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(cluster: Bed) -> None:
+    """The driver is on another host, or it would die with the head."""
+    sweep = cluster.sweep(LONG.replace("NAME", "headless").replace("EPOCHS", "60"))
+    driver = sweep.launch(host=cluster.hosts.by_name["node2"])
+    training(sweep, 3)
+    cluster.head.end_processes()
+    try:
+        assert driver.wait(timeout=400) == 4, sweep.said[-3000:]
+        assert "run the same command to go on" in sweep.said
+        assert statuses(sweep) <= {"KILLED", "FAILED"}, "a run was left running"
+    finally:
+        for name in NODES[1:]:
+            cluster.hosts.by_name[name].end_processes()
+        cluster.start_nodes()
+    sweep.run()
+    assert statuses(sweep) == {"FINISHED"}
+    final = [event.trial_id for event in sweep.events() if isinstance(event, TrialEnded) and event.final]
+    assert len(set(final)) == 2
+    last = {event.trial_id: event.resumed_epoch for event in sweep.events() if isinstance(event, TrialStarted)}
+    assert any(last.values()), "all began anew"
+
+
+def test_no_process_holds_a_secret_in_its_command_line_and_no_log_has_it(cluster: Bed) -> None:
+    """After all that happened above; what Ray and MLflow wrote is in the hosts' folders."""
+    lines = [
+        " ".join(process.cmdline())
+        for host in cluster.hosts.by_name.values()
+        for process in host.processes()
+        if process.is_running()
+    ]
+    assert any("raylet" in line for line in lines)
+    assert not any(cluster.token in line for line in lines)
+    logs = [path for path in cluster.folder.rglob("*.log") if path.is_file()]
+    assert len(logs) > len(NODES)
+    assert [path for path in logs if cluster.token.encode() in path.read_bytes()] == []
