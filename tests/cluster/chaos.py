@@ -17,7 +17,7 @@ from harness.tracking.outbox import Outbox
 from tests.cluster.bed import NODES, STORE, Bed, Sweep, first_child
 
 KINDS = ("worker", "host", "link", "tracking", "driver")
-PAUSE_EPOCHS = (2, 16)
+PAUSE_EPOCHS = (2, 12)
 """That end between two deaths: what dies, dies while trials train, on a slow machine as on a fast one."""
 CUT_S = (2.0, 8.0)
 """How long a link stays cut."""

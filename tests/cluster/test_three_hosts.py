@@ -17,7 +17,7 @@ from tests.cluster.chaos import KINDS, Storm
 
 pytestmark = pytest.mark.cluster
 
-EPOCHS, SEEDS = 8, 5
+EPOCHS, SEEDS = 5, 5
 STEPS_PER_EPOCH = 1442 // 64
 """Of the recipe `quick` on digits: images and batch."""
 CHECKPOINT_STEPS = 9

@@ -203,6 +203,17 @@ def test_a_submitted_sweep_trains_is_followed_to_its_code_and_goes_on_when_submi
     assert jobs[0]["job"] == f"{jobs[1]['job']}-2"
 
 
+def test_with_pip_the_job_runs_in_an_environment_that_ray_made_of_our_versions(cluster: Cluster) -> None:
+    """What the cluster has in these versions already is not downloaded again, so no index is asked here."""
+    (cluster.folder / "pinned.yaml").write_text(WORKLOAD.replace("name: short", "name: pinned"))
+    out, _ = cluster.submit("pinned.yaml", "--pip", "--no-wait")
+    job = json.loads(cluster.run("list", "jobs", "--json")[0])[0]["job"]
+    out, _ = cluster.run("logs", "-f", job)
+    assert "2 finished" in out
+    made = list((cluster.folder.parent / "r").glob("session_2*/runtime_resources/pip/*/virtualenv/bin/python"))
+    assert len(made) == 1
+
+
 def test_no_secret_is_left_where_others_look(cluster: Cluster) -> None:
     """After the sweeps of the test before; Ray's own folder holds its logs and what it unpacked on this node."""
     ray_folder = cluster.folder.parent / "r"
