@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import UsageError
 from harness.tracking.address import sqlite_path
+from harness.tracking.ui_links import EXPERIMENTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +29,12 @@ def ui_of(tracking_uri: str, port: int) -> Page:
         UsageError: there is no such database yet.
     """
     if tracking_uri.startswith(("http://", "https://")):
-        return Page(url=tracking_uri)
+        return Page(url=f"{tracking_uri.rstrip('/')}/{EXPERIMENTS}")
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
         raise UsageError(f"there is no database {database}; `harness run FILE` makes one, --tracking-uri names another")
     return Page(
-        url=f"http://127.0.0.1:{port}",
+        url=f"http://127.0.0.1:{port}/{EXPERIMENTS}",
         command=(
             sys.executable,
             "-m",

@@ -22,7 +22,7 @@ MLFLOW_COMMIT_TAG = "mlflow.source.git.commit"
 """MLflow's own name, for the column that its UI has."""
 MAX_PARAM_CHARS = 6000
 MAX_TAG_CHARS = 5000
-MAX_DIGEST_CHARS = 36
+DIGEST_CHARS = 12
 
 STATUS_OF_OUTCOME: dict[Outcome, Status] = {
     Outcome.FINISHED: "FINISHED",
@@ -153,7 +153,7 @@ def dataset_input(record: Mapping[str, Any]) -> DatasetInput:
     source = {"tags": {}, **origin} if root is None else {"uri": root, **origin}
     return DatasetInput(
         name=record["name"],
-        digest=record["digest"][:MAX_DIGEST_CHARS],
+        digest=record["digest"][:DIGEST_CHARS],
         source_type="code" if root is None else root.partition("://")[0] if "://" in root else "local",
         source=json.dumps(source),
         profile=json.dumps(record["profile"]),

@@ -89,6 +89,12 @@ class MlflowTracker(MlflowStore):
         with self.translated():
             self.client.log_artifacts(run_id, str(folder), name)
 
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Add tags to an experiment."""
+        with self.translated():
+            for key, value in tags.items():
+                self.client.set_experiment_tag(experiment_id, key, value)
+
     def experiment_of(self, run_id: str) -> str:
         """The id of the experiment that a run is in."""
         with self.translated():

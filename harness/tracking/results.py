@@ -154,16 +154,19 @@ def log_report(tracking_uri: str, run_id: str, folder: Path, note: str = "") -> 
         tracking_uri: resolved.
         run_id: the parent run's.
         folder: with the report's files.
-        note: Markdown; with a link to the report it becomes the run's description in MLflow's UI.
+        note: Markdown; with links to the report and the trials it becomes the run's description in MLflow's UI.
     """
+    from harness.tracking import ui_links
     from harness.tracking.mapping import MAX_TAG_CHARS, NOTE_TAG, cut
     from harness.tracking.mlflow_tracker import MlflowTracker
 
     tracker = MlflowTracker(tracking_uri, tries=3, create=False)
     tracker.log_folder(run_id, folder, REPORT_ARTIFACT)
     if note:
-        page = f"#/experiments/{tracker.experiment_of(run_id)}/runs/{run_id}/artifactPath/{REPORT_ARTIFACT}/index.html"
-        described = cut(f"**[The report]({page})**\n\n{note}", MAX_TAG_CHARS)
+        experiment_id = tracker.experiment_of(run_id)
+        tracker.tag_experiment(experiment_id, ui_links.trials_view(run_id))
+        pages = ui_links.report(experiment_id, run_id), ui_links.trials(experiment_id, run_id)
+        described = cut("**[The report]({})** · **[The trials]({})**\n\n".format(*pages) + note, MAX_TAG_CHARS)
         tracker.log(run_id, points=(), params={}, tags={NOTE_TAG: described})
 
 

@@ -104,6 +104,20 @@ def test_the_sweep_tells_of_itself_and_leads_to_its_report_which_opens_there(ui:
     assert report.locator("h1").inner_text() == SAMPLE.name
 
 
+def test_the_trials_are_a_table_with_what_tells_them_apart_and_what_came_out(ui: Ui, page: Page) -> None:
+    open_sweep(ui, page)
+    place = page.get_by_role("link", name="The trials").get_attribute("href")
+    page.goto(f"{ui.url}/{place}")
+    page.get_by_role("link", name=SAMPLE.name).wait_for()
+    page.locator(".ag-row button").first.click()  # they are folded below their sweep
+    page.get_by_role("link", name="seed").first.wait_for()
+    shown = page.locator("[role=columnheader]").all_inner_texts()
+    for column in ("model.depth", "model.shortcut", "final/val_error_pct"):
+        assert any(column in text for text in shown), shown
+    assert page.get_by_role("link", name="seed").count() == SAMPLE.trials
+    assert page.get_by_text("Judges", exact=True).count() == 0, "the UI shows what language models need"
+
+
 def test_the_trials_stand_below_their_sweep_by_name_and_their_metrics_are_charts(ui: Ui, page: Page) -> None:
     open_sweep(ui, page)
     children = page.get_by_role("link", name="seed")

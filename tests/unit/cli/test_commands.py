@@ -218,7 +218,7 @@ def test_the_doctor_says_that_nothing_answers_at_a_ray_address(harness: Harness)
 
 def test_the_ui_of_a_server_is_the_server(harness: Harness) -> None:
     done = harness("ui", "--tracking-uri", "http://mlflow.example:5000")
-    assert (done.code, done.out) == (0, "http://mlflow.example:5000\n")
+    assert (done.code, done.out) == (0, "http://mlflow.example:5000/#/experiments?workflowType=machine_learning\n")
 
 
 def test_the_ui_of_a_database_is_served_on_loopback_with_no_address_among_its_arguments(
@@ -227,7 +227,8 @@ def test_the_ui_of_a_database_is_served_on_loopback_with_no_address_among_its_ar
     started = []
     monkeypatch.setattr("os.execve", lambda *command: started.append(command))
     uri = "postgresql://user:secret@db/mlflow"
-    assert harness("ui", "--tracking-uri", uri, "--port", "5001").out == "http://127.0.0.1:5001\n"
+    page = harness("ui", "--tracking-uri", uri, "--port", "5001").out
+    assert page == "http://127.0.0.1:5001/#/experiments?workflowType=machine_learning\n"
     [(_, arguments, environment)] = started
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
     assert "secret" not in " ".join(arguments)
