@@ -108,6 +108,7 @@ class Decomposition:
         """Seconds of this rank's timed steps, float64 [steps, phases], or [steps, 1]; all ranks begin together."""
         self._watch.look()
         with closing(way.batches(number)) as batches:
+            self._clock.start()  # the lead steps are lapped too, and their laps thrown away
             for images, labels in itertools.islice(batches, LEAD_STEPS):
                 way.step(images, labels)
             any_rank([False], self._context.world_size, self._context.device)
