@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -216,12 +216,19 @@ def _outcome(sweep: Sweep, ends: Ends, code: ExitCode, page: Path | None) -> dic
         "sweep": sweep.name,
         "sweep_id": sweep.id,
         "exit_code": int(code),
-        "outcomes": {trial.id: _outcome_of(sweep, ends, trial.id) for trial in sweep.trials},
+        "outcomes": {trial.id: outcome_of(trial.id, ends, sweep.done) for trial in sweep.trials},
         "report": None if page is None else str(page),
     }
 
 
-def _outcome_of(sweep: Sweep, ends: Ends, trial_id: str) -> str:
-    if trial_id in ends:
+def outcome_of(trial_id: str, ends: Ends, done: Collection[str]) -> str:
+    """One word for `--json`: how the trial ended, `reused` for a result found elsewhere, else `missing`.
+
+    Args:
+        trial_id: the trial's.
+        ends: of this sweep. An end without a result gives way to a result elsewhere.
+        done: the trials that had a result before this execution.
+    """
+    if trial_id in ends and (ends[trial_id].outcome.is_result or trial_id not in done):
         return ends[trial_id].outcome.value
-    return "reused" if trial_id in sweep.done else "missing"
+    return "reused" if trial_id in done else "missing"

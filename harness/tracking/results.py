@@ -192,12 +192,12 @@ def _texts(reader: MlflowReader, found: sweeps.Found) -> dict[str, str]:
 
 
 def _runs(reader: MlflowReader, found: sweeps.Found, reused: Mapping[str, str]) -> dict[str, RunRecord]:
-    """The run of each trial: of this sweep where there is one, else of the sweep whose result it uses."""
+    """The run of each trial: of this sweep where that has a result, else of the sweep whose result it uses."""
     own = by_trial(reader.runs_of_sweep(found.experiment_id, found.sweep_id))
     runs = {trial_id: records[0] for trial_id, records in own.items() if trial_id is not None}
-    missing = {trial_id: run_id for trial_id, run_id in reused.items() if trial_id not in runs}
-    borrowed = reader.runs_by_id(found.experiment_id, sorted(set(missing.values())))
-    return {**runs, **{trial: borrowed[run_id] for trial, run_id in missing.items() if run_id in borrowed}}
+    wanted = {trial: run_id for trial, run_id in reused.items() if trial not in runs or not _is_result(runs[trial])}
+    borrowed = reader.runs_by_id(found.experiment_id, sorted(set(wanted.values())))
+    return {**runs, **{trial: borrowed[run_id] for trial, run_id in wanted.items() if run_id in borrowed}}
 
 
 def _points(reader: MlflowReader, runs: Sequence[RunRecord]) -> Iterator[tuple[str, Point]]:

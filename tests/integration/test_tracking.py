@@ -277,6 +277,31 @@ def test_what_an_earlier_sweep_finished_is_found_and_used(database: Path, new_sw
     assert finished_trials(uri, "sample", [trial_id(2)]) == {}
 
 
+def test_a_result_elsewhere_is_shown_in_the_place_of_a_stopped_run(
+    database: Path, new_sweep: Callable[[Sample], Sweep]
+) -> None:
+    uri = "sqlite:///mlflow.db"
+    stopped = Sample(trials=1, name="stopped", sweep_id="0001", start_ms=3_000_000)
+    other = Sample(trials=1, name="other", sweep_id="0002", start_ms=2_000_000)
+    sweep = new_sweep(other)
+    sweep.write(*other.events())
+    sweep.recorder(uri).forward()
+    end = TrialEnded(trial_id=trial_id(0), attempt=1, outcome=Outcome.STOPPED, time_ms=3_000_100)
+    sweep = new_sweep(stopped)
+    sweep.write(stopped.started(), end, SweepEnded(status="stopped", time_ms=3_000_200))
+    sweep.recorder(uri).forward()
+    assert list(load_sweep(uri, "stopped").trials["outcome"]) == ["stopped"]
+
+    reused = finished_trials(uri, "sample", [trial_id(0)])
+    sweep.write(replace(stopped.started(), reused=reused), SweepEnded(status="finished", time_ms=3_000_400))
+    sweep.recorder(uri).forward()
+    found = load_sweep(uri, "stopped")
+    assert list(found.trials["outcome"]) == ["finished"]
+    assert list(found.trials["run_id"]) == list(reused.values())
+    assert list(found.trials["final/val_error_pct"]) == [10.0]
+    assert set(found.curves["trial_id"]) == {trial_id(0)}
+
+
 def test_sweeps_are_listed_newest_first_and_found_by_any_of_their_names(
     database: Path, new_sweep: Callable[[Sample], Sweep]
 ) -> None:

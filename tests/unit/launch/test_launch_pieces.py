@@ -16,6 +16,7 @@ from rich.console import Console
 from harness.cluster.queue import Running, Shape, Snapshot
 from harness.errors import ExitCode, UsageError
 from harness.events import TrialEnded
+from harness.launch.command import outcome_of
 from harness.launch.environment import git_state
 from harness.launch.lock import held
 from harness.launch.progress import Progress, duration, outcome_counts, time_left
@@ -58,6 +59,22 @@ def test_time_left_is_the_rest_of_the_cost_at_the_rate_so_far() -> None:
 def test_outcomes_are_counted_and_those_that_did_not_occur_left_out() -> None:
     ends = [ended(Outcome.FINISHED), ended(Outcome.OUT_OF_MEMORY), ended(Outcome.FINISHED)]
     assert outcome_counts(ends) == "2 finished, 1 out of memory"
+
+
+@pytest.mark.parametrize(
+    ("ends", "done", "word"),
+    [
+        ([Outcome.FAILED], [], "failed"),
+        ([Outcome.STOPPED], ["t1"], "reused"),  # another sweep finished what this one was stopped in
+        ([Outcome.DIVERGED], ["t1"], "diverged"),  # done, by this sweep itself
+        ([], ["t1"], "reused"),
+        ([], ["t2"], "missing"),
+    ],
+)
+def test_an_end_without_a_result_gives_way_to_a_result_elsewhere(
+    ends: list[Outcome], done: list[str], word: str
+) -> None:
+    assert outcome_of("t1", {"t1": ended(outcome) for outcome in ends}, done) == word
 
 
 def test_where_there_is_no_terminal_an_ended_trial_is_one_plain_line() -> None:
