@@ -122,7 +122,7 @@ class CheckpointFolder:
         return cls(trial_folder / "checkpoints")
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Add one, and remove all but the two newest. For rank 0 alone.
+        """Add one, and keep beside it only the one before it. For rank 0 alone.
 
         Raises:
             StorageError: it cannot be written; those before it are still there.
@@ -135,8 +135,7 @@ class CheckpointFolder:
             raise StorageError(
                 f"checkpoint {path} cannot be written: {error.strerror}; make room on the disk or mend its permissions"
             ) from error
-        for old in self._newest_first()[KEPT:]:
-            old.unlink(missing_ok=True)
+        self._keep_up_to(path)
 
     def read(self, *, trial_id: str, rank: int, world_size: int) -> Checkpoint | None:
         """The newest that is whole and this trial's, or None. Rank 0 alone reads, and sends it to the others."""
@@ -147,6 +146,13 @@ class CheckpointFolder:
         for path in self._newest_first():
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    def _keep_up_to(self, newest: Path) -> None:
+        """Remove the old ones. What has a later name goes too: it was passed over when this attempt began."""
+        paths = self._newest_first()
+        later = [path for path in paths if path > newest]
+        for path in later + paths[len(later) + KEPT :]:
+            path.unlink(missing_ok=True)
 
     def _whole(self, trial_id: str) -> Iterator[Checkpoint]:
         for path in self._newest_first():

@@ -132,6 +132,17 @@ def test_a_trial_whose_checkpoints_are_all_damaged_starts_afresh(recording, make
     assert timeless(run_trial(make_trial(), part.context)) == timeless(expected)
 
 
+def test_checkpoints_passed_over_make_way_for_those_of_the_trial_that_started_afresh(recording, make_trial):
+    """Two are kept, and by their names the unreadable ones would be the newest two for 80 epochs."""
+    part = recording(checkpoint_every_steps=4)
+    folder = part.context.folder / "checkpoints"
+    folder.mkdir(parents=True)
+    for epoch in (80, 81):
+        (folder / f"{epoch:06d}-00000000.checkpoint").write_bytes(b"of another format")
+    stop(part, make_trial(), 10)
+    assert [path.name for path in part.checkpoints] == ["000000-00000008.checkpoint", "000000-00000010.checkpoint"]
+
+
 def test_a_checkpoint_is_written_only_when_the_events_before_it_are_safe(recording, make_trial):
     """Whoever goes on from a checkpoint does not send them again: a lost one would be a hole in a curve."""
     answers = iter([None, None, HarnessError("the queue refused an event")])
