@@ -32,7 +32,7 @@ class Scale:
     """auto: cuda where the cluster has GPUs, else cpu."""
     cpus_per_worker: int = 1
     gpus_per_worker: float = 1.0
-    """Where the device is cuda; a fraction shares a GPU between trials."""
+    """Where the device is cuda; a fraction shares a GPU between trials, of one worker each."""
     placement: Literal["pack", "spread"] = "pack"
     """The workers of a group on as few nodes as hold them, or on as many as there are."""
 

@@ -263,6 +263,11 @@ def _scale(**settings: Any) -> Scale:
     gpus = scale.gpus_per_worker
     if gpus <= 0 or (gpus > 1 and gpus % 1):
         raise ValueError(f"gpus_per_worker is {gpus}; it must be a share up to 1, or a whole number")
+    if gpus < 1 and scale.workers > 1 and scale.device != "cpu":
+        raise ValueError(
+            f"gpus_per_worker is {gpus} with workers {scale.workers}: two of one group would meet on a GPU, which NCCL "
+            "refuses; give each a whole one, or set workers: 1 or device: cpu"
+        )
     return scale
 
 

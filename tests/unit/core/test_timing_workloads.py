@@ -65,9 +65,9 @@ def test_another_machine_makes_another_timing_trial_and_the_same_training_trial(
 
 def test_how_many_gpus_take_part_is_part_of_a_timing_trial() -> None:
     settings = only_trial(
-        TIMING.replace("cpus_per_worker: 1", "workers: 4, device: cuda, gpus_per_worker: 0.5")
+        TIMING.replace("cpus_per_worker: 1", "workers: 4, device: cuda, gpus_per_worker: 2")
     ).settings()
-    assert settings["machine.device_count"] == 2
+    assert settings["machine.device_count"] == 8
 
 
 def test_a_timing_trial_costs_its_timed_steps_and_no_evaluation() -> None:

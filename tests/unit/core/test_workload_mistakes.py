@@ -93,6 +93,13 @@ MISTAKES = [
     ("workers: 1", "workers: 0", 8, ["workers is 0", "at least 1"]),
     ("workers: 1", "wokers: 1", 8, ["unknown key 'wokers' in scale", "did you mean 'workers'?"]),
     ("workers: 1", "gpus_per_worker: 1.5", 8, ["gpus_per_worker is 1.5", "whole number"]),
+    ("workers: 1", "workers: 2, gpus_per_worker: 0.5", 8, ["gpus_per_worker is 0.5 with workers 2", "device: cpu"]),
+    (
+        "{workers: 1}",
+        "\n  workers: [1, 2]\n  device: cuda\n  gpus_per_worker: 0.25",
+        9,
+        ["gpus_per_worker is 0.25 with workers 2", "workers: 1"],
+    ),
     ("workers: 1", "device: tpu", 8, ["is 'tpu'", "'auto', 'cpu' or 'cuda'"]),
     ("seeds: 2", "seeds: 0", 9, ["seeds is 0"]),
     ("seeds: 2", "seeds: -1", 9, ["seeds is -1"]),
@@ -141,6 +148,13 @@ def test_a_mistake_is_shown_with_its_line_and_what_is_allowed(old: str, new: str
     message = refusal(GOOD.replace(old, new))
     [shown] = [part for part in message.splitlines() if f"w.yaml:{line}: " in part and said[0] in part]
     assert all(words in shown for words in said)
+
+
+@pytest.mark.parametrize(
+    "scale", ["gpus_per_worker: 0.5", "workers: 2, device: cpu, gpus_per_worker: 0.5", "workers: 2, gpus_per_worker: 1"]
+)
+def test_shares_of_gpus_are_taken_where_no_two_workers_of_a_group_can_meet_on_one(scale: str) -> None:
+    assert len(parse_workload("w.yaml", GOOD.replace("workers: 1", scale)).scales) == 1
 
 
 @pytest.mark.parametrize(
