@@ -62,19 +62,20 @@ def test_outcomes_are_counted_and_those_that_did_not_occur_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "done", "word"),
+    ("outcome", "done", "word"),
     [
-        ([Outcome.FAILED], [], "failed"),
-        ([Outcome.STOPPED], ["t1"], "reused"),  # another sweep finished what this one was stopped in
-        ([Outcome.DIVERGED], ["t1"], "diverged"),  # done, by this sweep itself
-        ([], ["t1"], "reused"),
-        ([], ["t2"], "missing"),
+        (Outcome.FAILED, [], "failed"),
+        (Outcome.STOPPED, ["t1"], "reused"),  # another sweep finished what this one was stopped in
+        (Outcome.DIVERGED, ["t1"], "diverged"),  # done, by this sweep itself
+        (None, ["t1"], "reused"),
+        (None, ["t2"], "missing"),
     ],
 )
 def test_an_end_without_a_result_gives_way_to_a_result_elsewhere(
-    ends: list[Outcome], done: list[str], word: str
+    outcome: Outcome | None, done: list[str], word: str
 ) -> None:
-    assert outcome_of("t1", {"t1": ended(outcome) for outcome in ends}, done) == word
+    ends = {} if outcome is None else {"t1": ended(outcome)}
+    assert outcome_of("t1", ends, done) == word
 
 
 def test_where_there_is_no_terminal_an_ended_trial_is_one_plain_line() -> None:
