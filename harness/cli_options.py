@@ -55,7 +55,7 @@ Monitor = Annotated[bool, typer.Option("--monitor/--no-monitor", help="Watch GPU
 MaxAttempts = Annotated[int | None, typer.Option(min=1, help="Tries of each trial, else as in the file.")]
 TrialTimeout = Annotated[
     str | None,
-    typer.Option(metavar="DURATION", help="Longest time of one trial, else as in the file: 90s, 15m, 2h."),
+    typer.Option(metavar="DURATION", help="Longest time of one attempt at a trial, else as in the file: 90s, 15m, 2h."),
 ]
 StallTimeout = Annotated[
     str | None,

@@ -55,6 +55,7 @@ class Workload:
     """What stays on the storage of a trial that has its result, beside what MLflow has."""
     max_attempts: int
     trial_timeout_s: float | None
+    """Longest time of one attempt at a trial; the next attempt goes on from its checkpoint."""
     stall_timeout_s: float
     """Longest time of a trial without a step: then its group is killed, and the trial tried again."""
     checkpoint_every_s: float

@@ -45,7 +45,7 @@ class TrialContext:
     checkpoint_every_steps: int | None = None
     """Checkpoints in the middle of an epoch too, after this many of its steps."""
     timeout_s: float | None = None
-    """Seconds the trial may take, earlier attempts included as far as its checkpoint knows them."""
+    """Seconds the attempt may take. The next one, from its checkpoint, has as many again, so each gets further."""
     checkpoint_interval_s: float = 5.0
     """An epoch's end within this many seconds of the last checkpoint writes none, so that short trials pay nothing."""
     timing: Callable[[bool], None] = lambda _running: None

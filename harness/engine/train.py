@@ -31,7 +31,7 @@ from workloads.schedule import LOOK_STEPS, START, ScheduleState
 
 
 class TimedOut(HarnessError):
-    """A trial that used up its time."""
+    """An attempt that used up its time."""
 
 
 class Training:
@@ -249,7 +249,7 @@ class Training:
 
     def _obey(self, *, checkpoint: bool = False) -> None:
         """What any rank has seen, all ranks act upon, at the same step."""
-        late = self.context.timeout_s is not None and self.total_s > self.context.timeout_s
+        late = self.context.timeout_s is not None and self._attempt_s > self.context.timeout_s
         asked = self._requests.look(late=late, checkpoint=checkpoint)
         if any(asked):
             self.checkpoint()
@@ -312,5 +312,9 @@ class Training:
 
     @property
     def total_s(self) -> float:
-        """Seconds of everything."""
-        return self._earlier_s + time.perf_counter() - self._started
+        """Seconds of everything, earlier attempts included as far as the checkpoint knows them."""
+        return self._earlier_s + self._attempt_s
+
+    @property
+    def _attempt_s(self) -> float:
+        return time.perf_counter() - self._started

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,6 +76,8 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     reported = tracking.available and options.report and not recorded.waiting and not stopped
     page = _report(sweep, say) if reported else None
     _say_next(sweep, tracking, code, recorded, say)
+    if (advice := out_of_time(ends.values(), sweep.workload.trial_timeout_s)) is not None:
+        say.print(advice, markup=False)
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
     return code
@@ -209,6 +211,18 @@ def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Record
         say.print("The same command without --fresh runs only what has no result in this sweep.", markup=False)
     else:
         say.print("The same command again runs only what has no result.", markup=False)
+
+
+def out_of_time(ends: Iterable[TrialEnded], limit_s: float | None) -> str | None:
+    """What to do about trials that their limit has ended; None where there are none."""
+    count = sum(end.outcome is Outcome.TIMED_OUT for end in ends)
+    if not count or limit_s is None:
+        return None
+    trials = "1 trial" if count == 1 else f"{count} trials"
+    return (
+        f"Out of time: {trials}. Raise trial_timeout, {limit_s:g} s for each attempt now, in the workload file or by "
+        "--trial-timeout."
+    )
 
 
 def _outcome(sweep: Sweep, ends: Ends, code: ExitCode, page: Path | None) -> dict[str, object]:

@@ -199,6 +199,18 @@ def test_a_checkpoint_counts_the_time_of_earlier_attempts(recording, make_trial)
     assert 500 < ended.results["time/evaluate_s"] < 1000
 
 
+def test_a_trial_that_ran_out_of_time_has_as_much_again_in_its_next_attempt(recording, make_trial):
+    """Or it would be ended at its first step for ever: an hour behind it, half an hour for each attempt."""
+    part = recording(timeout_s=1800.0)
+    stop(part, make_trial(), 10)
+    folder = CheckpointFolder.of(part.context)
+    checkpoint = folder.read(trial_id=make_trial().id, rank=0, world_size=1)
+    folder.write(dataclasses.replace(checkpoint, total_s=3600.0))
+    ended = run_trial(make_trial(), part.context)
+    assert ended.outcome is Outcome.FINISHED
+    assert ended.results["time/total_s"] > 3600
+
+
 def test_a_trial_lost_after_its_last_evaluation_ends_again_without_training(recording, make_trial, monkeypatch):
     part = recording()
     expected = run_trial(make_trial(), part.context)

@@ -16,7 +16,7 @@ from rich.console import Console
 from harness.cluster.queue import Running, Shape, Snapshot
 from harness.errors import ExitCode, UsageError
 from harness.events import TrialEnded
-from harness.launch.command import outcome_of
+from harness.launch.command import out_of_time, outcome_of
 from harness.launch.environment import git_state
 from harness.launch.lock import held
 from harness.launch.progress import Progress, duration, outcome_counts, time_left
@@ -76,6 +76,14 @@ def test_an_end_without_a_result_gives_way_to_a_result_elsewhere(
 ) -> None:
     ends = {} if outcome is None else {"t1": ended(outcome)}
     assert outcome_of("t1", ends, done) == word
+
+
+def test_what_ran_out_of_time_is_told_to_get_more_of_it() -> None:
+    late = ended(Outcome.TIMED_OUT)
+    advice = out_of_time([ended(Outcome.FINISHED), late, late], 900.0)
+    assert advice is not None
+    assert advice.startswith("Out of time: 2 trials. Raise trial_timeout, 900 s for each attempt now")
+    assert out_of_time([ended(Outcome.FINISHED), ended(Outcome.FAILED)], 900.0) is None
 
 
 def test_where_there_is_no_terminal_an_ended_trial_is_one_plain_line() -> None:
