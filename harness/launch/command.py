@@ -51,7 +51,8 @@ def run_sweep_command(options: RunOptions) -> ExitCode:
     from harness.launch import inline  # imports torch
 
     monitoring = Monitoring(visible_devices=options.visible_devices) if options.monitor else None
-    with inline.processes(options.collective_timeout_s, monitoring) as among:
+    may_use_gpus = any(scale.device != "cpu" for scale in options.workload.scales)
+    with inline.processes(options.collective_timeout_s, monitoring, may_use_gpus=may_use_gpus) as among:
         if among.rank:
             with StopSignal() as stop:
                 inline.follow(among, stop)

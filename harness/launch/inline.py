@@ -28,6 +28,8 @@ class Processes:
 
     rank: int = 0
     world_size: int = 1
+    on_gpus: bool = False
+    """Whether what they tell each other goes from GPU to GPU: NCCL takes nothing that is in a host's memory."""
     monitoring: Monitoring | None = None
     """Of this one process: each may see other devices."""
 
@@ -78,19 +80,23 @@ class ShownQueue:
 
 
 @contextmanager
-def processes(timeout_s: float, monitoring: Monitoring | None = None) -> Iterator[Processes]:
+def processes(
+    timeout_s: float, monitoring: Monitoring | None = None, *, may_use_gpus: bool = True
+) -> Iterator[Processes]:
     """Join torchrun's process group where torchrun started us.
 
     Args:
         timeout_s: how long the processes wait for each other.
         monitoring: how this process watches its devices.
+        may_use_gpus: False where no trial does; then the group is one of CPUs on a machine with GPUs too.
     """
     if not torch.distributed.is_torchelastic_launched():
         yield Processes(monitoring=monitoring)
         return
-    device = _own_device("cuda" if has_gpus() else "cpu")
+    device = _own_device("cuda" if may_use_gpus and has_gpus() else "cpu")
     with process_group(device, timeout_s=timeout_s) as (rank, world_size):
-        yield Processes(rank=rank, world_size=world_size, monitoring=monitoring)
+        on_gpus = device.type == "cuda"
+        yield Processes(rank=rank, world_size=world_size, on_gpus=on_gpus, monitoring=monitoring)
 
 
 def lead(
@@ -184,6 +190,11 @@ def _obstacle(shape: Shape, among: Processes) -> str | None:
         return (
             f"the trial wants {shape.workers} workers and this launcher has {among.world_size}; "
             f"start it with torchrun --nproc-per-node {shape.workers}, or use --launcher ray"
+        )
+    if shape.device == "cpu" and shape.workers > 1 and among.on_gpus:
+        return (
+            "the trial wants CPUs and these processes talk over GPUs, for other trials of the workload; run those with "
+            "scale.device cpu from a file of their own, or use --launcher ray"
         )
     if shape.device == "cuda" and not has_gpus():
         return "the trial wants a GPU and this process sees none; set scale.device to auto or cpu"

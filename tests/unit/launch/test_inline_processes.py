@@ -1,0 +1,86 @@
+"""Which process group torchrun's processes join, on a machine that is said to have GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.cluster.queue import TrialQueue
+from harness.events import Event, TrialEnded
+from harness.launch import command, inline
+from harness.launch.inline import Orders, Processes
+from harness.launch.stop import StopSignal
+from harness.options import RunOptions
+from harness.schema import Outcome
+from harness.workload import parse_workload
+from tests.unit.cluster.trials import TWO, a_trial, jobs
+
+TEXT = """
+name: w
+dataset: digits
+matrix: {model: resnet_cifar, depth: 8}
+recipe: quick
+seeds: 1
+"""
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kind of device that each process group was made for."""
+    kinds: list[str] = []
+
+    @contextlib.contextmanager
+    def process_group(device: torch.device, *, timeout_s: float) -> Iterator[tuple[int, int]]:
+        kinds.append(device.type)
+        yield 1, 2
+
+    monkeypatch.setattr(inline, "has_gpus", lambda: True)
+    monkeypatch.setattr(inline, "process_group", process_group)
+    monkeypatch.setattr(inline, "follow", lambda _among, _stop: None)
+    monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _device: None)
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("device", "kind"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda"), ("[cpu, cuda]", "cuda")]
+)
+def test_the_group_is_one_of_gpus_only_where_a_trial_may_want_one(
+    joined: list[str], tmp_path: Path, device: str, kind: str
+) -> None:
+    """NCCL sums no tensors of a CPU, and a second process on a machine with one GPU has none to join with."""
+    options = RunOptions(
+        workload=parse_workload("w.yaml", TEXT + f"scale: {{workers: 2, device: {device}}}\n"),
+        storage=tmp_path,
+        tracking_uri="sqlite:///none.db",
+        experiment="w",
+        address=None,
+        launcher="inline",
+        out=tmp_path,
+        fresh=False,
+        json=False,
+        report=False,
+    )
+    command.run_sweep_command(options)
+    assert joined == [kind]
+
+
+def test_a_trial_for_cpus_is_infeasible_among_processes_that_talk_over_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inline, "_share", lambda orders, _among: orders)
+    told: list[Event] = []
+    queue = TrialQueue(jobs(a_trial(), shape=TWO), told.append)
+    orders = Orders(
+        folder=tmp_path, shapes=(TWO,), trial_timeout_s=None, checkpoint_every_s=None, checkpoint_every_steps=None
+    )
+    with StopSignal() as stop:
+        inline.lead(queue, orders, Processes(rank=0, world_size=2, on_gpus=True), lambda _snapshot: None, stop)
+    (ended,) = told
+    assert isinstance(ended, TrialEnded)
+    assert ended.outcome is Outcome.INFEASIBLE
+    assert "use --launcher ray" in ended.reason
