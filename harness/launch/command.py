@@ -74,6 +74,8 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     if tracking.available and recorded.waiting:
         code = code or ExitCode.UNREACHABLE
     stopped = code in (ExitCode.STOPPED, ExitCode.INTERRUPTED)  # and somebody waits
+    for problem in recorded.problems:  # first: without what was refused there may be no report
+        say.print(f"MLflow refused for good: {problem}", markup=False)
     reported = tracking.available and options.report and not recorded.waiting and not stopped
     page = _report(sweep, say) if reported else None
     _say_next(sweep, tracking, code, recorded, say)
@@ -195,8 +197,6 @@ def _report(sweep: Sweep, say: Console) -> Path:
 
 def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Recorded, say: Console) -> None:
     storage = sweep.options.storage
-    for problem in recorded.problems:
-        say.print(f"MLflow refused for good: {problem}", markup=False)
     if not tracking.available:
         say.print(f"MLflow is not installed here; where it is: harness sync {storage}", markup=False)
     elif recorded.waiting:

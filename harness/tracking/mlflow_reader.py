@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities import FileInfo
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
+from harness.tracking.artifact_store import settled
 from harness.tracking.mlflow_store import MlflowStore, record
 from harness.tracking.tracker import Point, RunRecord
 
@@ -55,15 +57,23 @@ class MlflowReader(MlflowStore):
         Raises:
             FileNotFoundError: one is not there.
         """
-        there = {file.path for file in self.ask(lambda: self.client.list_artifacts(run_id))}
+        there = {file.path for file in self.ask(partial(self._listed, run_id))}
         if absent := [name for name in names if name not in there]:
             raise FileNotFoundError(", ".join(absent))
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             return {name: self._text(run_id, name, folder) for name in names}
 
+    def _listed(self, run_id: str) -> Sequence[FileInfo]:
+        with settled("artifacts cannot be listed"):
+            return self.client.list_artifacts(run_id)
+
     def _text(self, run_id: str, name: str, folder: str) -> str:
-        path = self.ask(lambda: self.client.download_artifacts(run_id, name, folder))
+        path = self.ask(partial(self._download, run_id, name, folder))
         return Path(path).read_text(encoding="utf-8")
+
+    def _download(self, run_id: str, name: str, folder: str) -> str:
+        with settled(f"artifact {name} cannot be read"):
+            return self.client.download_artifacts(run_id, name, folder)
 
     def history(self, run_ids: Sequence[str], key: str) -> Iterator[tuple[str, Point]]:
         """Every point of one metric of some runs, each with its run's id."""

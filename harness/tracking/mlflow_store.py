@@ -180,7 +180,11 @@ def unreachable(uri: str, error: Exception | str) -> TrackingUnreachable:
 
 
 def _one_line(error: Exception | str) -> str:
-    text = error if isinstance(error, str) else _cause(error)
+    return shortened(error if isinstance(error, str) else _cause(error))
+
+
+def shortened(text: str) -> str:
+    """A message of a library as one line without passwords, of at most 300 characters."""
     text = address.display(" ".join(text.split()))
     return text if len(text) <= 300 else text[:299] + "…"
 

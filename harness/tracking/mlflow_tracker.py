@@ -11,6 +11,7 @@ from mlflow.entities import DatasetInput as MlflowInput
 from mlflow.exceptions import MlflowException
 
 from harness.tracking import address
+from harness.tracking.artifact_store import settled
 from harness.tracking.mlflow_store import MlflowStore
 from harness.tracking.tracker import DatasetInput, Point, Refused, Status
 
@@ -81,12 +82,12 @@ class MlflowTracker(MlflowStore):
 
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
         """Add a file to a run's artifacts."""
-        with self.translated():
+        with self.translated(), settled(f"artifact {file.name} is not stored"):
             self.client.log_artifact(run_id, str(file), folder)
 
     def log_folder(self, run_id: str, folder: Path, name: str) -> None:
         """Add all files of a folder to a run's artifacts, below `name`."""
-        with self.translated():
+        with self.translated(), settled(f"{name} is not stored"):
             self.client.log_artifacts(run_id, str(folder), name)
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:

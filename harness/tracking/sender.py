@@ -95,8 +95,7 @@ class Sender:
         parent = self._known_runs.require_parent()
         yield from self._log(parent.run_id, tags=self._known_facts.sweep_notes())
         with written(sweep_files(started)) as files:
-            for file in files:
-                self._tracker.log_file(parent.run_id, file)
+            yield from _refusals(partial(self._tracker.log_file, parent.run_id, file) for file in files)
         if parent.status != "RUNNING":
             self._tracker.set_status(parent.run_id, "RUNNING", None)
             parent.status = "RUNNING"

@@ -34,6 +34,7 @@ from harness.tracking.prepare import prepare
 from harness.tracking.recorder import Recorder
 from harness.tracking.results import finished_trials, list_sweeps, load_sweep, log_report
 from harness.tracking.sample import Sample, trial_id
+from harness.tracking.tracker import Refused
 
 pytestmark = [
     pytest.mark.integration,
@@ -544,12 +545,13 @@ def answering(status: int) -> Iterator[str]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             self.send_header("Retry-After", "3600")
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        do_POST = do_GET  # noqa: N815  the base class's name
+        do_POST = do_PUT = do_GET  # noqa: N815  the base class's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
             pass
@@ -578,3 +580,33 @@ def test_a_proxy_that_answers_for_a_server_that_is_away_means_wait(
 def test_a_server_that_wants_credentials_says_which(status: int, new_sweep: Callable[[Sample], Sweep]) -> None:
     with answering(status) as uri, pytest.raises(TrackingUnreachable, match="set MLFLOW_TRACKING_USERNAME"):
         prepare(uri, "sample")
+
+
+@pytest.mark.parametrize(("status", "whole"), [(413, True), (503, False)])
+def test_a_file_that_is_too_large_for_a_proxy_holds_nothing_up_and_a_proxy_that_is_away_does(
+    database: Path, new_sweep: Callable[[Sample], Sweep], status: int, whole: bool
+) -> None:
+    sweep = new_sweep(SAMPLE)
+    sweep.write(*SAMPLE.events())
+    with answering(status) as proxy:
+        MlflowClient(f"sqlite:///{database}").create_experiment("sample", artifact_location=f"{proxy}/artifacts")
+        progress = sweep.recorder("sqlite:///mlflow.db").forward()
+    assert (progress.waiting == 0, progress.error is None) == (whole, whole)
+    assert any("trials.json is not stored: 413" in problem for problem in progress.problems) == whole
+    assert (set(list_sweeps("sqlite:///mlflow.db")["status"]) == {"finished"}) == whole
+
+
+def test_an_artifact_store_that_cannot_be_used_from_here_costs_files_and_nothing_else(
+    database: Path, new_sweep: Callable[[Sample], Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("boto3", "botocore"):
+        monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed
+    sweep = new_sweep(SAMPLE)
+    sweep.write(*SAMPLE.events())
+    MlflowClient(f"sqlite:///{database}").create_experiment("sample", artifact_location="s3://bucket/artifacts")
+    progress = sweep.recorder("sqlite:///mlflow.db").forward()
+    assert (progress.waiting, progress.error) == (0, None)
+    assert any("trials.json" in problem and "boto" in problem for problem in progress.problems)
+    assert list(list_sweeps("sqlite:///mlflow.db")["status"]) == ["finished"]
+    with pytest.raises(Refused, match=r"artifacts cannot be listed: .*boto"):
+        load_sweep("sqlite:///mlflow.db")

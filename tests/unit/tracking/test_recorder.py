@@ -530,6 +530,25 @@ def test_one_value_that_is_refused_costs_no_other_and_is_told(desk: Desk) -> Non
     assert desk.recorder().progress().problems == progress.problems
 
 
+class NoRoom(MemoryTracker):
+    """Its artifact store takes no file."""
+
+    def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
+        raise Refused(f"{file.name} is too large")
+
+
+def test_files_that_are_refused_cost_no_run_its_end_and_are_told(desk: Desk) -> None:
+    desk.tracker = NoRoom()
+    desk.file("notes.txt", "1")
+    written = ArtifactWritten(trial_id=FIRST, attempt=1, path="notes.txt")
+    desk.write(start(), begun(), written, ended(), SweepEnded(status="finished"))
+    progress = desk.recorder().forward()
+    assert (progress.waiting, progress.error) == (0, None)
+    files = ("workload.yaml", "trials.json", "plan.json", "environment.json", "notes.txt")
+    assert progress.problems == tuple(f"{name} is too large" for name in files)
+    assert {run.record.status for run in desk.tracker.runs.values()} == {"FINISHED"}
+
+
 class Deleted(MemoryTracker):
     """Its experiment was deleted."""
 
