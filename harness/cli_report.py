@@ -100,7 +100,7 @@ def compare(
     """Say whether B got better or worse than A.
 
     Final errors and speed, cell by cell: the difference with its interval, or the smallest one that would have been
-    seen. Exit code 1 where B is worse than A by more than the margin.
+    seen. Exit code 1 where B is worse than A by more than the margin, or has no value left where A has some.
     """
     from harness.report import results_of
     from harness.tracking.address import resolve
@@ -113,4 +113,4 @@ def compare(
         emit_json(as_record(found))
     else:
         emit("\n".join(as_lines(found)))
-    raise typer.Exit(ExitCode.FAILED if found.regressions else ExitCode.OK)
+    raise typer.Exit(ExitCode.FAILED if found.regressions or found.lost else ExitCode.OK)

@@ -39,6 +39,7 @@ class Finding(StrEnum):
     NOTHING = "no detectable difference"
     SAME = "identical"
     UNTESTED = "not tested"
+    LOST = "no value left"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,11 @@ class Comparison:
     def regressions(self) -> tuple[Line, ...]:
         """Where the second is worse by more than the margin."""
         return tuple(line for line in self.lines if line.finding is Finding.REGRESSION)
+
+    @property
+    def lost(self) -> tuple[Line, ...]:
+        """Where the first has values and the second none: its trials failed, or never ended."""
+        return tuple(line for line in self.lines if line.finding is Finding.LOST)
 
 
 def compare(first: SweepResults, second: SweepResults, *, margin: float = 0.0, across: bool = False) -> Comparison:
@@ -170,7 +176,7 @@ def _lines(matched: Sequence[tuple[Cell, Cell]], margin: float) -> list[Line]:
         effects = [measured.effect for _, _, measured in found if measured.effect is not None]
         if len(effects) > 1:
             drafts.append((_draft_of_all(metric, [measured for *_, measured in found]), together(effects)))
-    return _decided(drafts, margin)
+    return decided(drafts, margin)
 
 
 def _measured(one: Cell, two: Cell, metric: str) -> Measured | None:
@@ -199,19 +205,31 @@ def _values(cell: Cell, metric: str) -> dict[int, float]:
 
 
 def _draft(one: Cell, two: Cell, metric: str, measured: Measured) -> Line:
+    first, second = _values(one, metric), _values(two, metric)
     missing = [
         f"{unknown} {side} without a value"
         for side, cell in (("A", one), ("B", two))
         if (unknown := cell.unknown(metric))
     ]
     runs = [{as_text(trial.row.get("run_id")) for trial in cell.results} for cell in (one, two)]
-    return _line(
+    same_runs = ["the same runs"] if runs[0] and runs[0] == runs[1] else []
+    line = _line(
         cell=one.label,
         metric=metric,
-        means=(_mean(_values(one, metric), metric), _mean(_values(two, metric), metric)),
+        means=(_mean(first, metric), _mean(second, metric)),
         measured=measured,
-        note="; ".join([*missing, *(["the same runs"] if runs[0] and runs[0] == runs[1] else [])]),
+        note="; ".join([*missing, *_lacking(first, second, two), *same_runs]),
     )
+    return line if second else replace(line, finding=Finding.LOST)
+
+
+def _lacking(first: Mapping[int, float], second: Mapping[int, float], two: Cell) -> list[str]:
+    """The seeds that only the first has a value of; nothing where the second was run with seeds of its own."""
+    lacking = sorted(set(first) - set(second))
+    if not lacking or not set(first) & {*second, *(trial.seed or 0 for trial in two.trials)}:
+        return []
+    more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+    return [f"B lacks {'seed' if len(lacking) == 1 else 'seeds'} {', '.join(map(str, lacking[:SHOWN]))}{more}"]
 
 
 def _draft_of_all(metric: str, found: Sequence[Measured]) -> Line:
@@ -258,8 +276,12 @@ def _shown(value: float, metric: str) -> float:
     return 100 * math.expm1(value) if metric == SPEED else value
 
 
-def _decided(drafts: Sequence[tuple[Line, Effect | None]], margin: float) -> list[Line]:
-    """Each line with its finding: Holm over all lines that are tested, once for a difference, once for a regression."""
+def decided(drafts: Sequence[tuple[Line, Effect | None]], margin: float) -> list[Line]:
+    """Each line with its finding: Holm over all lines that are tested, once for a difference, once for a regression.
+
+    A regression is a one-sided test at half the level. So it is always a difference of the two-sided family too, and no
+    true difference at all gives any finding with at most `ALPHA`, both families together.
+    """
     tested = [index for index, (_, effect) in enumerate(drafts) if effect is not None]
     effects = {index: effect for index in tested if (effect := drafts[index][1]) is not None}
     differ = dict(zip(tested, holm([effects[index].p_value for index in tested]), strict=True))
@@ -291,7 +313,7 @@ def _found(line: Line, effect: Effect, p_holm: float, p_worse: float, visible: f
         return replace(line, p_holm=1.0)
     worse = (effect.value > 0) == (METRICS[line.metric].better == "lower")
     low, high = effect.interval
-    if p_worse < ALPHA:
+    if p_worse < ALPHA / 2:
         finding = Finding.REGRESSION
     elif p_holm < ALPHA:
         finding = Finding.WORSE if worse else Finding.BETTER

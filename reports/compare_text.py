@@ -26,6 +26,7 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
         "margin": comparison.margin,
         "across": list(comparison.across),
         "regressions": len(comparison.regressions),
+        "lost": len(comparison.lost),
         "lines": [{key: _finite(value) for key, value in line.items()} for line in lines],
         "only_first": list(comparison.only_first),
         "only_second": list(comparison.only_second),
@@ -86,6 +87,7 @@ def _footer(comparison: Comparison) -> str:
 
 
 def _summary(comparison: Comparison) -> str:
-    count = len(comparison.regressions)
+    count, lost = len(comparison.regressions), len(comparison.lost)
     margin = f"{comparison.margin:g} points of error or {comparison.margin:g} % of speed"
-    return f"{wording.counted(count, 'regression') if count else 'No regression'} beyond the margin of {margin}."
+    found = f"{wording.counted(count, 'regression') if count else 'No regression'} beyond the margin of {margin}."
+    return f"{found} B has no value left in {wording.counted(lost, 'line')} where A has some." if lost else found

@@ -18,6 +18,7 @@ ALPHA = 1 - LEVEL
 POWER = 0.8
 """Chance of seeing the smallest effect that is said to be visible."""
 FEW = "one value a side has no spread to test with"
+ABSENT = "one side has no value"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class Measured:
     method: str
     n: str
     same: bool = False
-    """Every value on one side is on the other too."""
+    """Both sides have the same seeds, and of each the same value."""
 
 
 def measure(first: Mapping[int, float], second: Mapping[int, float], *, images: int | None = None) -> Measured:
@@ -93,7 +94,8 @@ def measure(first: Mapping[int, float], second: Mapping[int, float], *, images: 
     n = f"{len(first)}+{len(second)}"
     if len(shared) > 1:
         if not any(pairs):
-            return Measured(effect=_nothing(len(pairs)), method="paired", n=f"{len(pairs)} pairs", same=True)
+            same = len(first) == len(second) == len(shared)
+            return Measured(effect=_nothing(len(pairs)), method="paired", n=f"{len(pairs)} pairs", same=same)
         if varies(pairs):
             return Measured(effect=_paired(pairs), method="paired", n=f"{len(pairs)} pairs")
     found = welch(list(first.values()), list(second.values()))
@@ -102,7 +104,7 @@ def measure(first: Mapping[int, float], second: Mapping[int, float], *, images: 
             effect=Effect(value=found.value, standard_error=found.standard_error, df=found.df), method="Welch", n=n
         )
     if min(len(first), len(second)) < 2:
-        return Measured(effect=None, method=FEW, n=n)
+        return Measured(effect=None, method=FEW if first and second else ABSENT, n=n)
     return Measured(effect=_counted(fmean(first.values()), fmean(second.values()), images), method="exact counts", n=n)
 
 

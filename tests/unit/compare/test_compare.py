@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -14,12 +15,12 @@ from harness.bundle import write_bundle
 from harness.cli import main
 from harness.errors import ExitCode, UsageError
 from harness.tracking.results import SweepResults
-from reports.compare import Comparison, Finding, Line, compare
+from reports.compare import Comparison, Finding, Line, compare, decided
 from reports.compare_text import ACROSS, as_lines, as_record
 from reports.effects import Effect, measure, together
 from reports.synthetic import noise, synthetic_sweep
 
-SPEED, TEST = "speed/images_per_s", "final/val_error_pct"
+SPEED, TEST, TRAIN = "speed/images_per_s", "final/val_error_pct", "final/train_error_pct"
 
 
 def sweep(name: str = "before") -> SweepResults:
@@ -77,6 +78,10 @@ def test_pairs_that_do_not_differ_at_all_are_the_same_and_have_no_smallest_effec
     assert found.effect is not None
     assert found.effect.p_value == 1.0
     assert found.effect.visible() is None
+
+
+def test_equal_pairs_of_which_some_are_gone_are_not_the_same() -> None:
+    assert not measure({0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 2.0}).same
 
 
 def test_errors_without_any_spread_have_the_uncertainty_of_one_networks_count() -> None:
@@ -178,6 +183,81 @@ def test_sweeps_without_a_cell_in_common_are_refused() -> None:
         compare(sweep(), synthetic_sweep(depths=(44,), shortcuts=("B",)))
 
 
+def without_results(results: SweepResults, seeds: set[int]) -> SweepResults:
+    """The same sweep, the trials of some seeds failed."""
+    gone = results.trials["seed"].isin(seeds)
+    columns = {"outcome": results.trials["outcome"].mask(gone, "failed")}
+    columns |= {key: results.trials[key].mask(gone) for key in (TEST, TRAIN, SPEED)}
+    return with_column(results, **columns)
+
+
+def test_where_the_second_failed_altogether_each_cell_says_so() -> None:
+    found = compare(sweep(), without_results(sweep(), {0, 1, 2, 3}))
+    assert {line.finding for line in found.lines} == {Finding.LOST}
+    assert len(found.lost) == 4 * 3  # cells times quantities
+    line = line_of(found, "plain-8", TEST)
+    assert (line.n, line.note, line.second) == ("4+0", "B lacks seeds 0, 1, 2, 3", None)
+    assert as_record(found)["lost"] == 12
+    assert as_lines(found)[-1].endswith("B has no value left in 12 lines where A has some.")
+
+
+def test_seeds_that_the_second_lost_are_named_and_the_rest_is_not_called_identical() -> None:
+    found = compare(sweep(), without_results(sweep(), {2}))
+    line = line_of(found, "resnet-20-A", TEST)
+    assert (line.finding, line.n, line.note) == (Finding.NOTHING, "3 pairs", "B lacks seed 2")
+    assert found.lost == ()
+    assert {line.finding for line in found.lines} == {Finding.NOTHING}
+
+
+def test_seeds_of_its_own_are_nothing_that_the_second_lacks() -> None:
+    other = sweep()
+    found = compare(sweep(), with_column(other, seed=other.trials["seed"] + 10))
+    assert {line.note for line in found.lines if line.cell != "all cells"} == {"the same runs"}
+
+
+def findings(*drawn: Effect, margin: float = 0.0) -> list[Line]:
+    """Of one error for each effect."""
+    line = Line(
+        cell="x",
+        metric=TEST,
+        first=0.0,
+        second=0.0,
+        difference=0.0,
+        low=None,
+        high=None,
+        visible=None,
+        p_holm=None,
+        finding=Finding.UNTESTED,
+        method="",
+        n="",
+    )
+    return decided([(line, effect) for effect in drawn], margin)
+
+
+def found_any(lines: list[Line]) -> bool:
+    return any(line.finding in (Finding.BETTER, Finding.WORSE, Finding.REGRESSION) for line in lines)
+
+
+def test_one_line_without_any_difference_gives_a_finding_once_in_twenty() -> None:
+    # Student's t with 4 degrees of freedom at 400 probabilities of equal distance: the test's own level, exactly.
+    drawn = [Effect(value=float(stats.t.ppf((i + 0.5) / 400, 4)), standard_error=1.0, df=4) for i in range(400)]
+    assert sum(found_any(findings(effect)) for effect in drawn) == 20
+    for effect in drawn:
+        [line] = findings(effect)
+        assert line.finding is not Finding.REGRESSION or effect.interval[0] > 0
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.5])
+def test_several_lines_without_any_difference_give_any_finding_about_once_in_twenty(margin: float) -> None:
+    draw, sweeps = np.random.default_rng(1), 1_000
+    values = draw.standard_t(4, size=(sweeps, 4))
+    any_found = sum(
+        found_any(findings(*(Effect(value=value, standard_error=1.0, df=4) for value in row), margin=margin))
+        for row in values.tolist()
+    )
+    assert any_found / sweeps < 0.05 + 2 * math.sqrt(0.05 * 0.95 / sweeps)
+
+
 @pytest.fixture
 def bundles(tmp_path: Path) -> tuple[str, str]:
     write_bundle(sweep(), tmp_path / "a")
@@ -195,3 +275,11 @@ def test_the_command_answers_with_its_exit_code_for_ci(
     assert main(["compare", *bundles, "--margin", "8"]) == ExitCode.OK
     assert "No regression beyond the margin of 8 points" in capsys.readouterr().out
     assert main(["compare", bundles[0], bundles[0]]) == ExitCode.OK
+
+
+def test_the_command_fails_where_the_second_has_no_value_left(
+    bundles: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bundle(without_results(sweep(), {0, 1, 2, 3}), tmp_path / "crashed")
+    assert main(["compare", bundles[0], str(tmp_path / "crashed")]) == ExitCode.FAILED
+    assert "no value left" in capsys.readouterr().out
