@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,32 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.actor import first_cause
 from harness.cluster.node_check import Answer, Questions, ask_roots, driver_file, judge, look, node_file, versions
-from harness.errors import ClusterUnreachable
+from harness.errors import ClusterUnreachable, Stopped
 from harness.storage import write_atomic
 
 TIMEOUT_S = 300.0
 """For all nodes together. A node that installs a runtime environment of gigabytes takes its time."""
 
 
-def inspect(storage: Path, datasets: Iterable[Any]) -> None:
+def inspect(storage: Path, datasets: Iterable[Any], *, stopped: Callable[[], bool]) -> None:
     """Ask every node; a node that is lost meanwhile is left out, as the sweep would leave it out.
 
     Args:
         storage: the sweep's folder.
         datasets: specifications of what is trained on.
+        stopped: asked every second; a node that installs an environment may take minutes to answer.
 
     Raises:
         StorageError: a node cannot read the data, or cannot write to the storage folder, or has another one.
         Infeasible: a node has other versions than the driver's.
         ClusterUnreachable: a node does not answer.
+        Stopped: as asked.
     """
     questions = Questions(storage=storage, token=uuid.uuid4().hex, roots=ask_roots(datasets))
     nodes = _nodes()
     write_atomic(driver_file(storage), questions.token.encode())
     try:
-        answers = dict(_answers(questions, nodes))
+        answers = dict(_answers(questions, nodes, stopped))
         seen = {nodes[node]: node_file(questions, node).exists() for node in answers}
         judge({nodes[node]: answer for node, answer in answers.items()}, versions(), seen)
     finally:
@@ -55,14 +58,15 @@ def _nodes() -> dict[str, str]:
     }
 
 
-def _answers(questions: Questions, nodes: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
+def _answers(
+    questions: Questions, nodes: Mapping[str, str], stopped: Callable[[], bool]
+) -> Iterator[tuple[str, Answer]]:
     task = ray.remote(num_cpus=0, max_retries=0)(look)
     asked = {
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(questions, node): node
         for node in nodes
     }
-    wait: Any = ray.wait
-    _, silent = wait(list(asked), num_returns=len(asked), timeout=TIMEOUT_S)
+    silent = _wait(list(asked), stopped)
     for reference, node in asked.items():
         if reference not in silent:
             with _lost_nodes_left_out(node, nodes[node]):
@@ -72,6 +76,17 @@ def _answers(questions: Questions, nodes: Mapping[str, str]) -> Iterator[tuple[s
             raise ClusterUnreachable(
                 f"node {nodes[node]} does not answer within {TIMEOUT_S:.0f} s; remove it, or try later"
             )
+
+
+def _wait(asked: Sequence[Any], stopped: Callable[[], bool]) -> Sequence[Any]:
+    """What was not answered in time."""
+    wait: Any = ray.wait
+    silent, deadline_s = asked, time.monotonic() + TIMEOUT_S
+    while silent and time.monotonic() < deadline_s:
+        if stopped():
+            raise Stopped("stopped before any trial had started")
+        _, silent = wait(list(asked), num_returns=len(asked), timeout=1.0)
+    return silent
 
 
 @contextlib.contextmanager

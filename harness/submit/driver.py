@@ -62,6 +62,24 @@ def keep_from_workers(environment: MutableMapping[str, str]) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Become `python -m harness ARGUMENTS WORKLOAD`, in the storage folder."""
+    parcel = _found_parcel()
+    sent = open_parcel(parcel)  # first of all: whatever else is wrong here, the secrets are off the disk
+    _check_python()
+    environment = {**os.environ, **sent, "PYTHONSAFEPATH": "1"}  # no package of the storage folder's
+    keep_from_workers(environment)
+    _enter(Path(arguments[arguments.index("--storage") + 1]))
+    command = [sys.executable, "-m", "harness", *arguments, str(parcel / "workload.yaml")]
+    os.execve(sys.executable, command, environment)  # noqa: S606  our own list
+
+
+def _found_parcel() -> Path:
+    spec = find_spec(PARCEL)
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit("error: this is the entrypoint of a job that `harness submit` makes; it found no parcel beside it")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _check_python() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036  the cluster's Python may be any
         sys.exit(f"error: Python 3.11 or newer is needed on the cluster; {sys.executable} is {sys.version.split()[0]}")
     missing = [name for name in NEEDED if find_spec(name) is None]
@@ -70,15 +88,6 @@ def main(arguments: Sequence[str]) -> None:
             f"error: {sys.executable} on the cluster lacks {', '.join(missing)}: submit with --pip, name another "
             "interpreter with --python, or install them in the cluster's image"
         )
-    spec = find_spec(PARCEL)
-    if spec is None or not spec.submodule_search_locations:
-        sys.exit("error: this is the entrypoint of a job that `harness submit` makes; it found no parcel beside it")
-    parcel = Path(next(iter(spec.submodule_search_locations)))
-    environment = {**os.environ, **open_parcel(parcel), "PYTHONSAFEPATH": "1"}  # no package of the storage folder's
-    keep_from_workers(environment)
-    _enter(Path(arguments[arguments.index("--storage") + 1]))
-    command = [sys.executable, "-m", "harness", *arguments, str(parcel / "workload.yaml")]
-    os.execve(sys.executable, command, environment)  # noqa: S606  our own list
 
 
 def _enter(storage: Path) -> None:

@@ -63,6 +63,21 @@ def test_the_driver_takes_the_secret_and_leaves_none_behind(tmp_path: Path) -> N
     assert not [path for path in sealed.iterdir() if "planted" in path.read_text()]
 
 
+@pytest.mark.parametrize("lacking", ["torch", "python"])
+def test_a_driver_that_cannot_run_takes_the_secret_off_the_disk_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    sealed = driver.write_parcel(tmp_path, submission_id="id", workload="name: x", environment={"KEY": "planted"})
+    monkeypatch.setattr(driver, "_found_parcel", lambda: sealed)
+    if lacking == "python":
+        monkeypatch.setattr(driver.sys, "version_info", (3, 9, 0))
+    else:
+        monkeypatch.setattr(driver, "NEEDED", ("no_such_package",))
+    with pytest.raises(SystemExit, match="submit with --pip" if lacking == "torch" else "Python 3.11 or newer"):
+        driver.main(["run", "--storage", str(tmp_path)])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and "planted" in path.read_text()]
+
+
 def test_the_workers_get_the_code_but_not_the_parcel() -> None:
     config = {"runtime_env": {"working_dir": "gcs://code.zip", "py_modules": ["gcs://parcel.zip"]}, "metadata": {}}
     environment = {driver.JOB_CONFIG: json.dumps(config)}
