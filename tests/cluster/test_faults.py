@@ -180,14 +180,14 @@ def test_a_stopped_sweep_ends_in_time_with_its_checkpoints_and_no_run_running(cl
 
 def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(cluster: Bed) -> None:
     """The driver is on another host, or it would die with the head."""
-    sweep = cluster.sweep(LONG.replace("NAME", "headless").replace("EPOCHS", "60"))
+    sweep = cluster.sweep(LONG.replace("NAME", "headless").replace("EPOCHS", "120"))
     driver = sweep.launch(host=cluster.hosts.by_name["node2"])
     training(sweep, 3)
     cluster.head.end_processes()
     try:
         assert driver.wait(timeout=400) == 4, sweep.said[-3000:]
         assert "run the same command to go on" in sweep.said
-        assert statuses(sweep) <= {"KILLED", "FAILED"}, "a run was left running"
+        assert "RUNNING" not in statuses(sweep), "a run was left running"
     finally:
         for name in NODES[1:]:
             cluster.hosts.by_name[name].end_processes()

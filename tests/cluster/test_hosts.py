@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -46,11 +47,20 @@ def test_everything_on_a_host_ends_when_its_power_fails_and_it_takes_new_work_at
     with hosts(tmp_path, ["alpha", "beta"]) as made:
         alpha, beta = made.by_name["alpha"], made.by_name["beta"]
         working = [host.start(["sleep", "1000"], env=os.environ, cwd=tmp_path, output=-3) for host in (alpha, beta)]
+        wait_for_another_process(alpha)
         alpha.end_processes()
         assert working[0].wait(timeout=10) != 0
         assert working[1].poll() is None
         assert on(alpha, "hostname").stdout == "alpha\n"
     assert working[1].wait(timeout=10) != 0
+
+
+def wait_for_another_process(host: Host) -> None:
+    """Beside the one that keeps it alive. What was started takes a moment to enter the host."""
+    deadline = time.monotonic() + 60
+    while len(host.processes()) < 2:
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("fault", [None, ValueError])
