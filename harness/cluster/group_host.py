@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 import ray
 import ray.train
@@ -33,10 +34,10 @@ class GroupHost:
         for name, value in RAY_TRAIN_SETTINGS.items():
             os.environ.setdefault(name, value)
 
-    def run(self, group: str, shape: Shape) -> str | None:
+    def run(self, group: str, shape: Shape, avoid: Collection[str] = ()) -> str | None:
         """One worker group, until the queue has no trial for it; why it was lost, None at a good end."""
         try:
-            fit(group, shape, self._queue, self._settings)
+            fit(group, shape, self._queue, self._settings, avoid)
         except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
             ask(self._queue.join, group)
             return first_cause(error)

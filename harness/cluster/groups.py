@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from harness.cluster.node_health import NodeHealth
 from harness.cluster.preflight import NodeRoom, obstacle, seats
-from harness.cluster.queue import Shape
+from harness.cluster.queue import Service, Shape
 from harness.schema import Outcome
 
 FAILURES_IN_A_ROW = 3
-"""Groups of a shape that may be lost without any trial of theirs ending, before what waits for it is given up."""
+"""Groups of a shape that may be lost, one after another, before they were given any trial; then what waits is given up.
+One that was given a trial costs it an attempt, so that losses of such groups come to an end by themselves."""
 ROOM_COMES_BACK_S = 600.0
 """How long a lost node may take to come back, where no trial of a shape can run without it."""
 
@@ -29,8 +32,8 @@ class Queue(Protocol):
         """The groups that hold a trial."""
         ...
 
-    def ended_of(self, shape: Shape) -> int:
-        """How many trials of a shape have ended."""
+    def service(self, group: str) -> Service:
+        """What a group has done so far."""
         ...
 
     def expire(self) -> Sequence[str]:
@@ -45,8 +48,8 @@ class Queue(Protocol):
 class Starter(Protocol):
     """Where groups run: `harness.cluster.hosts.Hosts`."""
 
-    def start(self, group: str, shape: Shape, node: str) -> None:
-        """Start a group whose first worker will probably be on a node."""
+    def start(self, group: str, shape: Shape, node: str, avoid: Collection[str]) -> None:
+        """Start a group whose first worker will probably be on a node, and none on those to avoid."""
         ...
 
     def ended(self) -> Mapping[str, str | None]:
@@ -65,8 +68,7 @@ class Group:
     shape: Shape
     taken: Mapping[str, int]
     """Node -> workers that have their place there, as far as can be foreseen."""
-    ended_before: int
-    """Trials of its shape that had ended when it started."""
+    started_s: float
 
 
 @dataclass
@@ -78,8 +80,9 @@ class Groups:
     clock: Callable[[], float] = time.monotonic
     running: dict[str, Group] = field(default_factory=dict)
     _started: int = 0
-    _failures: Counter[Shape] = field(default_factory=Counter)
-    """Groups of a shape lost in a row, no trial of that shape ending in between."""
+    _health: NodeHealth = field(default_factory=NodeHealth)
+    _failures: dict[Shape, tuple[int, float]] = field(default_factory=dict)
+    """Groups of a shape lost in a row before they were given a trial, and when the last one was."""
     _lacking: dict[Shape, float] = field(default_factory=dict)
     """Since when the cluster is too small for a shape that waits."""
 
@@ -93,7 +96,7 @@ class Groups:
         on_their_way = Counter(group.shape for name, group in self.running.items() if name not in busy)
         left = self._left(nodes)
         for shape, count in waiting.items():
-            self._start_all(shape, count - on_their_way[shape], left)
+            self._start_all(shape, count - on_their_way[shape], left, self._avoided(shape, nodes))
         alive = {group.shape for group in self.running.values()}
         for shape in waiting:
             self._recheck(shape, nodes, is_alive=shape in alive)
@@ -107,32 +110,50 @@ class Groups:
                     left[name] = left[name].without(workers, group.shape)
         return list(left.values())
 
-    def _start_all(self, shape: Shape, count: int, left: list[NodeRoom]) -> None:
+    def _avoided(self, shape: Shape, nodes: Sequence[NodeRoom]) -> frozenset[str]:
+        """Nodes on which no group of a shape shall start: none, where it can be nowhere else."""
+        resting = self._health.resting(self.clock())
+        if not resting or obstacle(shape, [node for node in nodes if node.name not in resting]) is not None:
+            return frozenset()
+        return resting
+
+    def _start_all(self, shape: Shape, count: int, left: list[NodeRoom], avoid: Collection[str]) -> None:
         """As many groups as have work and fit; what is left of the nodes changes in place."""
-        ended_before = None
         for _ in range(count):
-            taken = seats(shape, left)
+            taken = seats(shape, [NodeRoom(cpus=0, gpus=0) if node.name in avoid else node for node in left])
             if taken is None:
                 return
-            if ended_before is None:
-                ended_before = self.queue.ended_of(shape)
             by_node = {node.name: workers for node, workers in zip(left, taken, strict=True) if workers}
             left[:] = [node.without(n, shape) if n else node for node, n in zip(left, taken, strict=True)]
-            self._start(Group(shape=shape, taken=by_node, ended_before=ended_before))
+            self._start(Group(shape=shape, taken=by_node, started_s=self.clock()), avoid)
 
-    def _start(self, group: Group) -> None:
+    def _start(self, group: Group, avoid: Collection[str]) -> None:
         self._started += 1
         name = f"group-{self._started}"
         self.running[name] = group
-        self.hosts.start(name, group.shape, max(group.taken, key=lambda node: group.taken[node]))
+        self.hosts.start(name, group.shape, max(group.taken, key=lambda node: group.taken[node]), avoid)
 
     def _bury(self) -> None:
         for name, failure in self.hosts.ended().items():
-            group = self.running.pop(name)
-            progress = self.queue.ended_of(group.shape) > group.ended_before
-            self._failures[group.shape] = 0 if progress or not failure else self._failures[group.shape] + 1
-            if failure and self._failures[group.shape] >= FAILURES_IN_A_ROW:
-                self.queue.give_up(group.shape, Outcome.FAILED, failure)
+            group, service = self.running.pop(name), self.queue.service(name)
+            if service.results:
+                self._health.good(service.nodes)
+            elif failure:
+                self._health.loss(service.nodes, self.clock())
+            if service.leases:
+                self._failures.pop(group.shape, None)
+            elif failure:
+                self._count_failure(group, failure)
+
+    def _count_failure(self, group: Group, reason: str) -> None:
+        """Groups that started before the last loss say nothing new: what befell that one befell them too."""
+        count, last_s = self._failures.get(group.shape, (0, -math.inf))
+        if group.started_s < last_s:
+            return
+        self._failures[group.shape] = count + 1, self.clock()
+        works = set(self.queue.busy()) & {name for name, other in self.running.items() if other.shape == group.shape}
+        if count + 1 >= FAILURES_IN_A_ROW and not works:
+            self.queue.give_up(group.shape, Outcome.FAILED, reason)
 
     def _recheck(self, shape: Shape, nodes: Sequence[NodeRoom], *, is_alive: bool) -> None:
         """A node may have gone for good, and with it the room for a shape that nothing runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,12 +43,12 @@ class Hosts:
     _lost: dict[str, float] = field(default_factory=dict)
     """Names of the placement groups that nobody may have given back -> until when to look for them."""
 
-    def start(self, group: str, shape: Shape, node: str) -> None:
-        """Start a group on the host of a node."""
+    def start(self, group: str, shape: Shape, node: str, avoid: Collection[str]) -> None:
+        """Start a group on the host of a node, none of its workers on the nodes to avoid."""
         if node not in self._hosts:
             self._hosts[node] = self._new(node)
         host = self._hosts[node]
-        self._ends[host.run.remote(group, shape)] = _Started(group=group, node=node, host=host)
+        self._ends[host.run.remote(group, shape, avoid)] = _Started(group=group, node=node, host=host)
 
     def ended(self) -> dict[str, str | None]:
         """The groups that ended since the last call: why each was lost, None at a good end.

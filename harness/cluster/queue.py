@@ -109,6 +109,18 @@ class Limits:
     """For a trial that is out of time, to end by itself."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What a group has done."""
+
+    leases: int
+    """Trials that it was given, again and again counted each time."""
+    results: int
+    """Trials that it brought to a result."""
+    nodes: frozenset[str]
+    """Where its workers are or were, as far as they have started."""
+
+
 @dataclass
 class _Held:
     """A trial in the hands of a group."""
@@ -144,16 +156,20 @@ class TrialQueue:
     _waiting: Waiting = field(init=False)
     _leased: dict[str, _Held] = field(default_factory=dict, init=False)
     _ended: dict[str, TrialEnded] = field(default_factory=dict, init=False)
-    _ended_of: Counter[Shape] = field(default_factory=Counter, init=False)
+    _leases_of: Counter[str] = field(default_factory=Counter, init=False)
+    _results_of: Counter[str] = field(default_factory=Counter, init=False)
     _tries: Counter[str] = field(default_factory=Counter, init=False)
     _last_cell: dict[str, str] = field(default_factory=dict, init=False)
-    _members: dict[str, dict[int, Any]] = field(default_factory=dict, init=False)
+    _members: dict[str, dict[int, tuple[Any, str]]] = field(default_factory=dict, init=False)
+    """Group -> rank -> by what it can be killed, and its node."""
     _losses: dict[str, tuple[Outcome, str]] = field(default_factory=dict, init=False)
     _cost_total: float = field(default=0.0, init=False)
     _cost_ended: float = field(default=0.0, init=False)
     _total: int = field(default=0, init=False)
     _latest: dict[str, Event] = field(default_factory=dict, init=False)
     """The last thing recorded of each group."""
+    _last_ms: dict[str, int] = field(default_factory=dict, init=False)
+    """When the last thing happened in each trial, by the clock of the host that told it."""
 
     def __post_init__(self) -> None:
         jobs = list(self.jobs)
@@ -170,13 +186,18 @@ class TrialQueue:
         """Why a group is about to start again, or to end: the reason that its trial gets when it does."""
         self._losses[group] = (Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.FAILED, reason)
 
-    def enlist(self, group: str, rank: int, member: Any) -> None:
-        """A worker says by what it can be killed."""
-        self._members.setdefault(group, {})[rank] = member
+    def enlist(self, group: str, rank: int, member: Any, node: str = "") -> None:
+        """A worker says by what it can be killed, and where it is."""
+        self._members.setdefault(group, {})[rank] = member, node
 
     def members(self, group: str) -> tuple[Any, ...]:
-        """What the workers of a group said."""
-        return tuple(self._members.get(group, {}).values())
+        """By what the workers of a group can be killed."""
+        return tuple(member for member, _ in self._members.get(group, {}).values())
+
+    def service(self, group: str) -> Service:
+        """What a group has done so far."""
+        nodes = frozenset(node for _, node in self._members.get(group, {}).values() if node)
+        return Service(leases=self._leases_of[group], results=self._results_of[group], nodes=nodes)
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
         """The next trial of this shape, None when there is none to start now: the group should end.
@@ -193,6 +214,7 @@ class TrialQueue:
             return None
         self._last_cell[group] = job.trial.cell_id
         self._tries[job.trial.id] += 1
+        self._leases_of[group] += 1
         lease = Lease(trial=job.trial, attempt=job.attempts_before + self._tries[job.trial.id], group=group)
         self._leased[job.trial.id] = _Held(job, lease, self.clock(), self.clock())
         return lease
@@ -209,11 +231,17 @@ class TrialQueue:
         held.heard_s = self.clock()
         if isinstance(event, EpochEnded):
             held.epoch = event.epoch
-        self.record(event)
+        self._record_in_order(event)
         self._latest[group] = event
 
-    def flush(self, group: str) -> None:  # noqa: ARG002  # all groups share one record
-        """Return when every event is durable. A checkpoint may be written then: nobody sends again what led to it."""
+    def flush(self, group: str) -> None:
+        """Return when every event is durable. A checkpoint may be written then: nobody sends again what led to it.
+
+        Raises:
+            LeaseLost: the group holds no trial, so that nobody should go on from its checkpoint.
+        """
+        if not self._held_by(group):
+            raise LeaseLost(f"{group} holds no trial")
         self.sync()
 
     def end(self, group: str, ended: TrialEnded) -> None:
@@ -227,12 +255,14 @@ class TrialQueue:
         held = self._find_or_raise(group, ended)
         again = ended.outcome is Outcome.FAILED and self._may_retry(ended.trial_id)
         # First the record, which a full disk may refuse: until it is written the trial is still leased.
-        self.record(replace(ended, final=not again))
+        self._record_in_order(replace(ended, final=not again))
         self._latest[group] = ended
         del self._leased[ended.trial_id]
         if again:
-            self._waiting.put_back(held.job)
+            # Tried again soon; but not for ever by the same group, if it is the group's fault and the others are busy.
+            self._waiting.put_back(held.job, first=self._tries[ended.trial_id] == 1)
         else:
+            self._results_of[group] += ended.outcome.is_result
             self._close(held.job, ended)
 
     def pulse(self, group: str, progress: int) -> bool:
@@ -275,10 +305,6 @@ class TrialQueue:
             self._cost_total -= job.cost  # it took no time, and none is left for it
             self._close(replace(job, cost=0.0), ended)
 
-    def ended_of(self, shape: Shape) -> int:
-        """How many trials of a shape have ended: whether its groups get anywhere."""
-        return self._ended_of[shape]
-
     def waiting(self) -> dict[Shape, int]:
         """How many trials of each shape wait, dearest shape first."""
         return self._waiting.counts()
@@ -305,8 +331,18 @@ class TrialQueue:
 
     def _close(self, job: Job, ended: TrialEnded) -> None:
         self._ended[job.trial.id] = ended
-        self._ended_of[job.shape] += 1
         self._cost_ended += job.cost
+
+    def _record_in_order(self, event: Event) -> None:
+        """Clocks of hosts differ, and a trial may change its host: what happened later shall not seem earlier."""
+        trial_id, time_ms = getattr(event, "trial_id", ""), getattr(event, "time_ms", None)
+        if time_ms is not None:
+            last_ms = self._last_ms.get(trial_id, time_ms)
+            time_ms = time_ms if time_ms >= last_ms else last_ms + 1
+            event = replace(event, time_ms=time_ms)
+        self.record(event)
+        if time_ms is not None:
+            self._last_ms[trial_id] = time_ms
 
     def _find_or_raise(self, group: str, event: Event) -> _Held:
         trial_id, attempt = getattr(event, "trial_id", ""), getattr(event, "attempt", None)

@@ -21,7 +21,7 @@ from harness.cluster.preflight import NodeRoom, obstacle
 from harness.cluster.queue import Job, Limits, Snapshot
 from harness.cluster.session import connected, rooms
 from harness.cluster.worker_group import GroupSettings
-from harness.errors import ClusterUnreachable, HarnessError
+from harness.errors import ClusterUnreachable, HarnessError, Stopped
 from harness.launch.stop import StopSignal
 from harness.schema import Outcome
 from harness.storage import SweepFolder
@@ -64,7 +64,10 @@ def run_on_cluster(
         stop.listen()
         nodes = rooms()
         if address is not None:
-            inspect(settings.folder, {job.trial.dataset for job in jobs})
+            try:
+                inspect(settings.folder, {job.trial.dataset for job in jobs}, stopped=stop.is_set)
+            except Stopped:
+                return
         queue = queue_actor(jobs, SweepFolder(settings.folder).outbox, limits)
         try:
             _give_up_infeasible(queue, jobs, nodes)

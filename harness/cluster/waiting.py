@@ -27,9 +27,9 @@ class Waiting:
         line = (self._of_cell.get((shape, cell_id)) if cell_id else None) or self._of_shape.get(shape)
         return self._remove(next(iter(line.values()))) if line else None
 
-    def put_back(self, job: Job) -> None:
-        """A job that was taken is the first of its shape and cell again."""
-        self._add(job, first=True)
+    def put_back(self, job: Job, *, first: bool = True) -> None:
+        """A job that was taken is the first of its shape and cell again, or the last."""
+        self._add(job, first=first)
 
     def take_all(self, shape: Shape) -> list[Job]:
         """Every job of a shape."""

@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +30,11 @@ from harness.engine.context import VISIBLE, Monitoring
 from harness.events import Event, TrialEnded
 from harness.launch.leases import Worker, run_leases
 
-RESTARTS_A_FIT = 3
-"""Times Ray Train may lose the workers in one `fit` before it gives up; the sweep then looks whether a trial ended."""
+RESTARTS_A_FIT = 0
+"""Ray Train would start lost workers where they were lost; the sweep first asks whether that node is fit."""
 
+NODE_LABEL = "ray.io/node-id"
+"""Ray gives it to every node."""
 PLACEMENT_TRIES = 20
 """Times Ray Train waits its start-up time-out (60 s) for a placement group: somebody else may have the room for now."""
 
@@ -191,23 +193,32 @@ def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
     return f"{where} of its group {what}: {why}"[:500], out_of_memory
 
 
-def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None:
+def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: Collection[str] = ()) -> None:
     """Start a worker group and let it run trials until the queue has none of this shape.
+
+    Args:
+        group: its name.
+        shape: of its trials.
+        queue: of the sweep.
+        settings: of the sweep.
+        avoid: Ray's ids of the nodes on which it shall not be.
 
     Raises:
         ray.train.TrainingFailedError: the group was lost more often than `RESTARTS_A_FIT`, or could not be placed.
     """
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
     callbacks: Any = [LossReport(queue, group), NamedPlaces(settings.places(group))]
+    scaling: Any = ray.train.ScalingConfig  # Ray's types know an older one
     trainer = ray.train.torch.TorchTrainer(
         _worker_loop,
         train_loop_config={"group": group, "shape": shape, "queue": queue, "settings": settings},
         torch_config=BoundTorchConfig(timeout_s=math.ceil(settings.collective_timeout_s)),
-        scaling_config=ray.train.ScalingConfig(
+        scaling_config=scaling(
             num_workers=shape.workers,
             use_gpu=shape.device == "cuda",
             resources_per_worker={"CPU": shape.cpus_per_worker, **gpus},
             placement_strategy=shape.placement.upper(),
+            label_selector={NODE_LABEL: f"!in({','.join(sorted(avoid))})"} if avoid else None,
         ),
         run_config=ray.train.RunConfig(
             # A name used twice would silently resume the run before.
@@ -237,7 +248,8 @@ def _worker_loop(config: dict[str, Any]) -> None:
         torch.set_num_threads(shape.cpus_per_worker)
     if rank == 0:
         ask(queue.join, config["group"])
-    ask(queue.enlist, config["group"], rank, ray.get_runtime_context().current_actor)
+    here = ray.get_runtime_context()
+    ask(queue.enlist, config["group"], rank, here.current_actor, here.get_node_id())
     with Pulse(queue, config["group"]) if rank == 0 else contextlib.nullcontext() as pulse:
         worker = Worker(
             group=config["group"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -19,11 +20,13 @@ class Notes:
     """Hosts on which nothing runs."""
 
     started: list[tuple[str, Shape, str]] = field(default_factory=list)
+    avoided: dict[str, frozenset[str]] = field(default_factory=dict)
     killed: list[str] = field(default_factory=list)
     ends: dict[str, str | None] = field(default_factory=dict)
 
-    def start(self, group: str, shape: Shape, node: str) -> None:
+    def start(self, group: str, shape: Shape, node: str, avoid: Collection[str]) -> None:
         self.started.append((group, shape, node))
+        self.avoided[group] = frozenset(avoid)
 
     def ended(self) -> dict[str, str | None]:
         ends, self.ends = self.ends, {}
@@ -41,16 +44,26 @@ class Bench:
     clock: Clock = field(default_factory=Clock)
     notes: Notes = field(default_factory=Notes)
     record: list[Event] = field(default_factory=list)
+    stall_timeout_s: float | None = 60.0
 
     def __post_init__(self) -> None:
-        limits = Limits(stall_timeout_s=60.0)
+        limits = Limits(stall_timeout_s=self.stall_timeout_s)
         self.queue = TrialQueue(self.queued, self.record.append, limits, self.clock)
         self.groups = Groups(self.queue, self.notes, self.clock)
 
-    def finish(self, group: str, shape: Shape = ONE) -> None:
+    def finish(self, group: str, shape: Shape = ONE, outcome: Outcome = Outcome.FINISHED) -> None:
         lease = self.queue.lease(group, shape)
         assert lease is not None
-        self.queue.end(group, TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=Outcome.FINISHED))
+        ended = TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=outcome, reason="as told")
+        self.queue.end(group, ended)
+
+    def lose(self, group: str, node: str, nodes: Sequence[NodeRoom], trials: int = 1) -> None:
+        """A group on a node fails so many trials, and is lost."""
+        self.queue.enlist(group, 0, object(), node)
+        for _ in range(trials):
+            self.finish(group, outcome=Outcome.FAILED)
+        self.notes.ends = {group: "a CUDA error"}
+        self.groups.fill(nodes)
 
 
 def node(name: str, cpus: float) -> NodeRoom:
@@ -114,6 +127,77 @@ def test_a_group_that_ended_a_trial_before_it_was_lost_is_no_failure() -> None:
     bench.groups.fill([node("a", 1)])
     assert len(bench.notes.started) == 6
     assert bench.queue.snapshot().waiting == 4
+
+
+def test_groups_that_are_lost_together_are_lost_once() -> None:
+    """As where another sweep fills the cluster: eight groups give up waiting for a place at the same moment."""
+    bench, nodes = Bench(seeds(100)), [node("a", 8)]
+    for rounds in range(FAILURES_IN_A_ROW):
+        bench.groups.fill(nodes)
+        assert bench.queue.snapshot().waiting == 100
+        bench.clock.now_s += 1200
+        bench.notes.ends = {f"group-{8 * rounds + number}": "no room" for number in range(1, 9)}
+    bench.groups.fill(nodes)
+    assert bench.queue.snapshot().done
+
+
+def test_no_trial_is_given_up_while_a_group_of_its_shape_works() -> None:
+    bench, nodes = Bench(seeds(100), stall_timeout_s=None), [node("a", 1), node("bad", 1)]
+    bench.groups.fill(nodes)
+    assert bench.queue.lease("group-1", ONE)
+    for lost in range(2, 12):
+        bench.clock.now_s += 15
+        bench.notes.ends = {f"group-{lost}": "no process group"}
+        bench.groups.fill(nodes)
+    assert bench.queue.snapshot().waiting == 99
+
+
+def test_a_node_with_a_broken_gpu_does_not_eat_the_queue() -> None:
+    """Eight nodes, seven of them with trials of an hour; on the eighth every trial fails and takes its group along."""
+    nodes = [node(f"node-{number}", 1) for number in range(8)]
+    bench = Bench(seeds(100), stall_timeout_s=None)
+    bench.groups.fill(nodes)
+    *healthy, (bad_group, _, bad) = bench.notes.started
+    for name, _, _ in healthy:
+        bench.queue.lease(name, ONE)
+    hour_s = bench.clock.now_s + 3600
+    while bench.clock.now_s < hour_s:
+        last, _, _ = bench.notes.started[-1]
+        if last in bench.groups.running and last not in bench.queue.busy():
+            bench.lose(last, bad, nodes)
+        bench.clock.now_s += 20
+        bench.groups.fill(nodes)
+    ends = [event for event in bench.record if isinstance(event, TrialEnded)]
+    assert bad_group == "group-8"
+    assert len(ends) <= 4
+    assert not any(end.final for end in ends)
+
+
+def test_a_resting_node_is_avoided_while_there_are_others_and_used_where_there_are_none() -> None:
+    bench, nodes = Bench(seeds(9)), [node("good", 1), node("bad", 1)]
+    for lost in ("group-1", "group-3"):
+        bench.groups.fill(nodes)
+        bench.lose(lost, "bad", nodes)
+    bench.notes.ends = {"group-2": None}
+    bench.groups.fill(nodes)
+    name, _, place = bench.notes.started[-1]
+    assert (place, bench.notes.avoided[name]) == ("good", {"bad"})
+    bench.notes.ends = {name: None}
+    bench.groups.fill([node("bad", 1)])
+    name, _, place = bench.notes.started[-1]
+    assert (place, bench.notes.avoided[name]) == ("bad", set())
+
+
+def test_a_result_makes_a_node_good_again() -> None:
+    bench, nodes = Bench(seeds(9)), [node("a", 1), node("b", 1)]
+    bench.groups.fill(nodes)
+    bench.queue.lease("group-2", ONE)
+    for lost in ("group-1", "group-3", "group-4"):
+        bench.queue.enlist(lost, 0, object(), "a")
+        bench.finish(lost, outcome=Outcome.FINISHED if lost == "group-3" else Outcome.FAILED)
+        bench.notes.ends = {lost: "lost"}
+        bench.groups.fill(nodes)
+    assert set(bench.notes.avoided.values()) == {frozenset()}
 
 
 def test_a_group_that_hangs_is_killed_and_its_trial_waits_again() -> None:

@@ -123,6 +123,39 @@ def test_a_call_that_comes_twice_because_its_answer_was_lost_changes_nothing_the
         queue.end("g", finished(lease))
 
 
+def test_a_checkpoint_of_a_group_that_lost_its_trial_is_refused() -> None:
+    queue, _ = a_queue(a_trial())
+    leased(queue)
+    queue.flush("g")
+    queue.join("g")
+    with pytest.raises(LeaseLost, match="g holds no trial"):
+        queue.flush("g")
+
+
+def test_what_happened_later_has_a_later_time_whatever_the_clocks_of_two_hosts_say() -> None:
+    """The first attempt's host is ten minutes ahead."""
+    queue, record = a_queue(a_trial(), max_attempts=2)
+    for attempt, time_ms in ((1, 1_600_000), (2, 1_000_000)):
+        lease = leased(queue)
+        for epoch in (1, 2):
+            queue.emit(
+                "g", EpochEnded(trial_id=lease.trial.id, attempt=attempt, epoch=epoch, values={}, time_ms=time_ms)
+            )
+        queue.end("g", replace(failed(lease), time_ms=time_ms))
+    assert [event.time_ms for event in record] == [1_600_000, 1_600_000, 1_600_000, 1_600_001, 1_600_002, 1_600_003]
+
+
+def test_a_trial_that_failed_again_waits_behind_the_others() -> None:
+    """The node that failed it twice is perhaps the only one that is free."""
+    queue, _ = a_queue(a_trial(44), a_trial(32), max_attempts=3)
+    depths = []
+    for group in ("a", "b", "c"):
+        lease = leased(queue, group)
+        depths.append(lease.trial.model.depth)
+        queue.end(group, failed(lease))
+    assert depths == [44, 44, 32]
+
+
 def test_attempts_of_earlier_executions_count_for_the_number_and_not_against_the_limit() -> None:
     job = replace(jobs(a_trial())[0], attempts_before=5)
     queue = TrialQueue([job], lambda event: None, Limits(max_attempts=2))
