@@ -7,12 +7,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from harness.events import EpochEnded, TrialEnded, TrialStarted
+from harness.cluster.node_health import LOSSES_IN_A_ROW
+from harness.events import EpochEnded, Event, TrialEnded, TrialStarted
 from harness.schema import Outcome
 from tests.cluster.bed import NODES, Bed, Sweep, first_child
+from tests.cluster.chaos import training_workers
 
 pytestmark = pytest.mark.cluster
 
@@ -176,6 +179,30 @@ def test_a_stopped_sweep_ends_in_time_with_its_checkpoints_and_no_run_running(cl
     assert list(sweep.storage.rglob("*.checkpoint")), "no checkpoint was kept"
     resumed = [event.resumed_epoch for event in sweep.events() if isinstance(event, TrialStarted)]
     assert any(resumed), "the second driver began anew"
+
+
+def began_on(event: Event, node: str) -> bool:
+    return isinstance(event, TrialStarted) and event.tags["host.names"] == node
+
+
+def test_a_node_on_which_every_worker_dies_is_left_alone_and_the_trials_finish_elsewhere(cluster: Bed) -> None:
+    text = LONG.replace("NAME", "broken").replace("EPOCHS", "6").replace("seeds: 1", "seeds: 6")
+    sweep = cluster.sweep(text)
+    driver = sweep.launch("--max-attempts", "5")
+    hit: set[tuple[str, int]] = set()
+    while driver.poll() is None:
+        begun = {(event.trial_id, event.attempt) for event in sweep.events() if began_on(event, "node3")}
+        for worker in training_workers(cluster, "node3") if begun - hit else ():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+        hit |= begun
+        time.sleep(0.2)
+    assert driver.returncode == 0, sweep.said[-3000:]
+    assert len(hit) == LOSSES_IN_A_ROW
+    assert {event.outcome for event in sweep.events() if isinstance(event, TrialEnded) and event.final} == {
+        Outcome.FINISHED
+    }
+    assert set(" ".join(sweep.results().trials["host.names"]).split()) == {"node1", "node2"}
 
 
 def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(cluster: Bed) -> None:
