@@ -186,7 +186,7 @@ def began_on(event: Event, node: str) -> bool:
 
 
 def test_a_node_on_which_every_worker_dies_is_left_alone_and_the_trials_finish_elsewhere(cluster: Bed) -> None:
-    text = LONG.replace("NAME", "broken").replace("EPOCHS", "6").replace("seeds: 1", "seeds: 6")
+    text = LONG.replace("NAME", "broken").replace("EPOCHS", "40").replace("seeds: 1", "seeds: 6")
     sweep = cluster.sweep(text)
     driver = sweep.launch("--max-attempts", "5")
     hit: set[tuple[str, int]] = set()
