@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli_options import DEFAULT_TRACKING_URI, Json, Out, TrackingUri
-from harness.cli_output import emit, emit_json, note
+from harness.cli_output import emit, emit_json, note, wrap
 from harness.errors import ExitCode, UsageError
 
 Sweep = Annotated[str | None, typer.Argument(help="Name or id, or its beginning; the newest if not given.")]
@@ -112,5 +113,6 @@ def compare(
     if json:
         emit_json(as_record(found))
     else:
-        emit("\n".join(as_lines(found)))
+        lines = as_lines(found)
+        emit("\n".join([wrap(line, first="", later="      ") for line in lines] if sys.stdout.isatty() else lines))
     raise typer.Exit(ExitCode.FAILED if found.regressions or found.lost else ExitCode.OK)

@@ -7,7 +7,7 @@ is asked for, and then every line says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.schema import METRICS, Outcome
 from reports.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, Cell, Trial, as_text, cells_of
-from reports.effects import ALPHA, Effect, Measured, measure, together
+from reports.effects import ALPHA, PAIRED, Effect, Measured, measure, together
 from reports.statistics import holm
 from reports.summaries import SPEED
 
@@ -26,7 +26,10 @@ COMPARED = (TEST_ERROR, TRAIN_ERROR, SPEED)
 ALL_CELLS = "all cells"
 CONDITIONS = ("device.name", "device.count", "device.threads_per_worker")
 """With every `version.*`: what must be the same for numbers to be of one kind."""
+SETTINGS = ("recipe.", "model.", "dataset.", "scale.", "protocol")
 SHOWN = 4
+MOST_VISIBLE = {True: 900.0, False: 100.0}
+"""Per cent of speed, or points of error: a smallest visible difference beyond it says that nothing can be seen."""
 
 
 class Finding(StrEnum):
@@ -77,6 +80,8 @@ class Comparison:
     margin: float
     across: tuple[str, ...]
     """What differs of hardware and software; empty where nothing does."""
+    settings: tuple[str, ...]
+    """What differs in how cells of one name were trained; empty where nothing does."""
     lines: tuple[Line, ...]
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
@@ -122,6 +127,7 @@ def compare(first: SweepResults, second: SweepResults, *, margin: float = 0.0, a
         second=second.name,
         margin=margin,
         across=differing,
+        settings=_settings(matched),
         lines=tuple(_lines(matched, margin)),
         only_first=_left([one for one, _ in matched], cells_1),
         only_second=_left([two for _, two in matched], cells_2),
@@ -157,11 +163,21 @@ def _some(cells: Sequence[Cell]) -> str:
 
 def _differing(matched: Iterable[tuple[Cell, Cell]]) -> tuple[str, ...]:
     """The conditions that are not one and the same over both sides of every cell, with their values."""
+    return _unlike(matched, lambda key: key in CONDITIONS or key.startswith("version."))
+
+
+def _settings(matched: Iterable[tuple[Cell, Cell]]) -> tuple[str, ...]:
+    """How two cells of one name were trained differently. Those of one id were not."""
+    alike_by_name = [(one, two) for one, two in matched if one.cell_id != two.cell_id]
+    return _unlike(alike_by_name, lambda key: key.startswith(SETTINGS))
+
+
+def _unlike(matched: Iterable[tuple[Cell, Cell]], counts: Callable[[str], bool]) -> tuple[str, ...]:
+    """What is not one and the same over both sides of a cell, with its values."""
     found: dict[str, set[str]] = {}
     for pair in matched:
         trials = [trial for cell in pair for trial in cell.results]
-        keys = {key for trial in trials for key in trial.row if key in CONDITIONS or key.startswith("version.")}
-        for key in keys:
+        for key in {key for trial in trials for key in trial.row if counts(key)}:
             values = {as_text(trial.row.get(key)) or "not known" for trial in trials}
             if len(values) > 1:
                 found.setdefault(key, set()).update(values)
@@ -206,6 +222,7 @@ def _values(cell: Cell, metric: str) -> dict[int, float]:
 
 def _draft(one: Cell, two: Cell, metric: str, measured: Measured) -> Line:
     first, second = _values(one, metric), _values(two, metric)
+    of_pairs = set(first) & set(second) if measured.method == PAIRED else {*first, *second}
     missing = [
         f"{unknown} {side} without a value"
         for side, cell in (("A", one), ("B", two))
@@ -216,11 +233,15 @@ def _draft(one: Cell, two: Cell, metric: str, measured: Measured) -> Line:
     line = _line(
         cell=one.label,
         metric=metric,
-        means=(_mean(first, metric), _mean(second, metric)),
+        means=(_mean(_only(first, of_pairs), metric), _mean(_only(second, of_pairs), metric)),
         measured=measured,
         note="; ".join([*missing, *_lacking(first, second, two), *same_runs]),
     )
     return line if second else replace(line, finding=Finding.LOST)
+
+
+def _only(values: Mapping[int, float], seeds: Collection[int]) -> dict[int, float]:
+    return {seed: value for seed, value in values.items() if seed in seeds}
 
 
 def _lacking(first: Mapping[int, float], second: Mapping[int, float], two: Cell) -> list[str]:
@@ -304,8 +325,12 @@ def _p_worse(effect: Effect, metric: str, margin: float) -> float:
 
 
 def _visible(effect: Effect, metric: str, alpha: float) -> float | None:
+    """Infinite where the values are too few to show anything."""
     visible = effect.visible(alpha)
-    return None if visible is None else _shown(visible, metric)
+    if visible is None:
+        return None
+    most = MOST_VISIBLE[metric == SPEED]
+    return math.inf if visible > most or (shown := _shown(visible, metric)) > most else shown
 
 
 def _found(line: Line, effect: Effect, p_holm: float, p_worse: float, visible: float | None) -> Line:

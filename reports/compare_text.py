@@ -25,6 +25,7 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
         "second": comparison.second,
         "margin": comparison.margin,
         "across": list(comparison.across),
+        "settings": list(comparison.settings),
         "regressions": len(comparison.regressions),
         "lost": len(comparison.lost),
         "lines": [{key: _finite(value) for key, value in line.items()} for line in lines],
@@ -42,6 +43,10 @@ def as_lines(comparison: Comparison) -> list[str]:
     lines = [f"A: {comparison.first}", f"B: {comparison.second}"]
     if comparison.across:
         lines += [f"Different conditions: {'; '.join(comparison.across)}"]
+    if comparison.settings:
+        lines += [
+            f"Different settings, so a difference is not one of code or machine: {'; '.join(comparison.settings)}"
+        ]
     metric = ""
     for line in comparison.lines:
         if line.metric != metric:
@@ -70,6 +75,8 @@ def _difference(line: Line) -> str:
 def _visible(line: Line) -> str:
     if line.finding not in (Finding.NOTHING, Finding.UNCLEAR) or line.visible is None:
         return ""
+    if math.isinf(line.visible):
+        return " (too few values to see any)"
     return f" (one of {wording.decimal(line.visible)} {line.unit} would have been seen)"
 
 

@@ -17,6 +17,7 @@ from reports.statistics import LEVEL, CountDifference, t_quantile, varies, welch
 ALPHA = 1 - LEVEL
 POWER = 0.8
 """Chance of seeing the smallest effect that is said to be visible."""
+PAIRED = "paired"
 FEW = "one value a side has no spread to test with"
 ABSENT = "one side has no value"
 
@@ -95,9 +96,9 @@ def measure(first: Mapping[int, float], second: Mapping[int, float], *, images: 
     if len(shared) > 1:
         if not any(pairs):
             same = len(first) == len(second) == len(shared)
-            return Measured(effect=_nothing(len(pairs)), method="paired", n=f"{len(pairs)} pairs", same=same)
+            return Measured(effect=_nothing(len(pairs)), method=PAIRED, n=f"{len(pairs)} pairs", same=same)
         if varies(pairs):
-            return Measured(effect=_paired(pairs), method="paired", n=f"{len(pairs)} pairs")
+            return Measured(effect=_paired(pairs), method=PAIRED, n=f"{len(pairs)} pairs")
     found = welch(list(first.values()), list(second.values()))
     if found is not None:
         return Measured(

@@ -58,6 +58,11 @@ def _connect(address: str | None) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
+        if address == "auto" and "Could not find any running Ray" in str(error):
+            raise ClusterUnreachable(
+                "no Ray runs on this node, which --address auto asks for; give a cluster's host:port, "
+                "or leave --address and RAY_ADDRESS out to start a local Ray"
+            ) from error
         raise ClusterUnreachable(f"Ray at {address} does not let us in: {_first_line(error)}") from error
 
 

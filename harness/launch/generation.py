@@ -33,7 +33,9 @@ def current(storage: Path, sweep: str) -> str:
     except FileNotFoundError:
         return FIRST
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+        raise StorageError(
+            f"storage folder {path.parent} cannot be read: {error.strerror}; name another with --storage"
+        ) from error
     if not re.fullmatch("[0-9a-f]{32}", found):
         raise StorageError(f"{path} does not name a generation; remove it, and the sweep's first one is continued")
     return found

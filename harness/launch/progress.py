@@ -19,6 +19,8 @@ from harness.events import TrialEnded
 from harness.schema import Outcome
 from harness.tracking.recorder import Progress as Recorded
 
+ENOUGH = 0.05
+"""Share of the cost after which the rate says something."""
 RUNNING_LINES = 8
 """Running trials that the display lists; of the others it says how many."""
 
@@ -61,7 +63,7 @@ class Progress:
 
     def _show_ended(self, ended: TrialEnded, total: int) -> None:
         self._ended += 1
-        self._failed += not ended.outcome.is_result
+        self._failed += not ended.outcome.is_result and ended.outcome is not Outcome.STOPPED
         if self._live is None or not ended.outcome.is_result:
             self.console.print(self._line(ended, total), markup=False, highlight=False, soft_wrap=True)
 
@@ -92,8 +94,11 @@ class Progress:
 
 
 def time_left(snapshot: Snapshot, elapsed_s: float) -> str:
-    """How long the rest will take at the rate so far, counting the epochs of running trials; empty before any ended."""
-    if not snapshot.cost_done:
+    """How long the rest will take at the rate so far, counting the epochs of running trials.
+
+    Empty before a twentieth is done: until then it would tell how long workers take to start.
+    """
+    if snapshot.cost_done < ENOUGH * snapshot.cost_total or not snapshot.cost_done:
         return ""
     left_s = elapsed_s * (snapshot.cost_total - snapshot.cost_done) / snapshot.cost_done
     return f"{duration(left_s)} left"

@@ -178,6 +178,37 @@ def test_cells_of_other_ids_are_matched_by_label_and_the_rest_is_named() -> None
     assert "Only in A: plain-20" in as_lines(found)
 
 
+def test_cells_of_one_name_that_were_trained_differently_say_how() -> None:
+    before = with_column(sweep(), **{"recipe.epochs": "12", "recipe.lr": "0.1"})
+    after = with_column(
+        sweep(), **{"recipe.epochs": "4", "recipe.lr": "0.1"}, cell_id="new-" + sweep().trials["cell_id"]
+    )
+    found = compare(before, after)
+    assert found.settings == ("recipe.epochs 12 / 4",)
+    assert any(line.endswith("of code or machine: recipe.epochs 12 / 4") for line in as_lines(found))
+    assert compare(before, before).settings == ()
+
+
+def test_what_two_wild_pairs_could_have_shown_is_nothing_and_not_a_number_beyond_all_errors() -> None:
+    wild = Effect(value=40.0, standard_error=30.0, df=1)
+    [line] = decided([(a_line(TEST), wild)], 0.0)
+    assert line.visible == math.inf
+    fast = Effect(value=0.1, standard_error=20.0, df=1)
+    [line] = decided([(a_line(SPEED), fast)], 0.0)
+    assert line.visible == math.inf
+
+
+def test_the_means_beside_a_difference_of_pairs_are_those_of_the_pairs() -> None:
+    before = sweep()
+    after = with_column(before, **{TEST: before.trials[TEST] + before.trials["seed"] / 10 + 1})
+    few = dataclasses.replace(after, trials=after.trials[after.trials["seed"] < 2])
+    line = line_of(compare(before, few), "plain-8", TEST)
+    assert line.n == "2 pairs"
+    assert line.first is not None
+    assert line.second is not None
+    assert line.second - line.first == pytest.approx(line.difference)
+
+
 def test_sweeps_without_a_cell_in_common_are_refused() -> None:
     with pytest.raises(UsageError, match=r"no cell in common: one has plain-8, .* the other resnet-44-B"):
         compare(sweep(), synthetic_sweep(depths=(44,), shortcuts=("B",)))
@@ -215,11 +246,11 @@ def test_seeds_of_its_own_are_nothing_that_the_second_lacks() -> None:
     assert {line.note for line in found.lines if line.cell != "all cells"} == {"the same runs"}
 
 
-def findings(*drawn: Effect, margin: float = 0.0) -> list[Line]:
-    """Of one error for each effect."""
-    line = Line(
+def a_line(metric: str) -> Line:
+    """Not yet decided."""
+    return Line(
         cell="x",
-        metric=TEST,
+        metric=metric,
         first=0.0,
         second=0.0,
         difference=0.0,
@@ -231,7 +262,11 @@ def findings(*drawn: Effect, margin: float = 0.0) -> list[Line]:
         method="",
         n="",
     )
-    return decided([(line, effect) for effect in drawn], margin)
+
+
+def findings(*drawn: Effect, margin: float = 0.0) -> list[Line]:
+    """Of one error for each effect."""
+    return decided([(a_line(TEST), effect) for effect in drawn], margin)
 
 
 def found_any(lines: list[Line]) -> bool:

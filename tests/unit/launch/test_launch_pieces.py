@@ -54,6 +54,7 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
 def test_time_left_is_the_rest_of_the_cost_at_the_rate_so_far() -> None:
     assert time_left(EMPTY, 10.0) == ""
     assert time_left(replace(EMPTY, cost_done=10.0), 20.0) == "1 min 0 s left"
+    assert time_left(replace(EMPTY, cost_done=1.9), 20.0) == "", "most of it was the workers' start"
 
 
 def test_outcomes_are_counted_and_those_that_did_not_occur_left_out() -> None:
