@@ -110,9 +110,10 @@ def test_the_manifest_has_each_files_digest_and_size(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_the_first_version_is_read_and_knows_nothing_of_what_devices_did(tmp_path: Path) -> None:
-    """The sample that ships is one."""
-    assert json.loads((SAMPLE / "manifest.json").read_text())["version"] == 1
-    found = read_bundle(SAMPLE)
+    """One of a digits sweep, written before there was a second version."""
+    first = Path(__file__).parent / "version_1"
+    assert json.loads((first / "manifest.json").read_text())["version"] == 1
+    found = read_bundle(first)
     assert found.activity.empty
     assert {"trial_id", "quantity", "elapsed_s", "value"} <= set(found.activity.columns)
     write_bundle(found, tmp_path)
@@ -173,11 +174,14 @@ def test_the_sample_is_a_whole_digits_sweep_and_names_no_machine() -> None:
     sample = read_bundle(SAMPLE)
     assert (sample.experiment, sample.status, len(sample.trials)) == ("digits", "finished", 32)
     assert set(sample.trials["outcome"]) == {"finished"}
-    for name, content in contents(SAMPLE).items():
-        text = content.decode("utf-8", "replace")
+    frames = {path.name: pd.read_parquet(path).to_csv() for path in SAMPLE.glob("*.parquet")}
+    texts = frames | {path.name: path.read_text() for path in SAMPLE.glob("*.json")}
+    assert len(texts) == 5
+    for name, text in texts.items():
         assert not re.search(rf"/(home|tmp|root|work|usr)/|\b{re.escape(socket.gethostname())}\b|://", text), name
     assert set(sample.trials["host.names"]) == {"host-1"}
     assert "host" not in sample.environment
+    assert not sample.activity.empty
     assert sum(path.stat().st_size for path in SAMPLE.iterdir()) < 150_000
 
 
@@ -187,8 +191,8 @@ def test_a_newcomer_gets_a_report_of_the_sample_without_a_tracking_store(
     monkeypatch.chdir(tmp_path)
     assert main(["report", "--sample", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert shown == {"sweep": "digits-b5b179f6", "report": "out/digits-b5b179f6/index.html"}
-    assert "digits-b5b179f6" in Path(shown["report"]).read_text()
+    assert shown == {"sweep": "digits-3e04a4c7", "report": "out/digits-3e04a4c7/index.html"}
+    assert "digits-3e04a4c7" in Path(shown["report"]).read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
