@@ -34,7 +34,13 @@ def hardware_of(cell: Cell, key: str, *, floor: float = 0.0) -> Estimate:
     finished = [trial for trial in cell.trials if trial.outcome == Outcome.FINISHED]
     if len({device_of(trial) for trial in finished}) != 1:
         return estimate(())
-    return estimate([value for trial in finished if (value := trial.number(key)) is not None], floor=floor)
+    values = [value for trial in finished if (value := trial.number(key)) is not None]
+    return estimate(values, floor=floor, ceiling=100.0 if _is_share(key) else math.inf)
+
+
+def _is_share(key: str) -> bool:
+    """Of a device's or a host's time. A share of a peak may be more than all, where the peak was measured badly."""
+    return key.startswith(("device/", "host/")) and key.endswith("_pct")
 
 
 def measured(cell: Cell, key: str) -> Estimate:

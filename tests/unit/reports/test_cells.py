@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from reports.cells import as_number, as_text, cells_of, is_missing, ordered, series_of, varied_settings
+from reports.summaries import hardware_of
 from reports.synthetic import synthetic_sweep
 
 
@@ -70,3 +71,13 @@ def test_numbers_that_are_none_are_not_numbers() -> None:
 def test_whole_floats_read_as_whole_numbers() -> None:
     assert as_text(8.0) == "8"
     assert as_text(0.1) == "0.1"
+
+
+def test_a_share_of_a_hosts_time_has_no_interval_beyond_all_of_it() -> None:
+    results = synthetic_sweep(depths=(8,), shortcuts=("A",), seeds=(0, 1, 2))
+    busy = dataclasses.replace(results, trials=results.trials.assign(**{"host/cpu_pct": [100.0, 100.0, 97.0]}))
+    (cell,) = cells_of(busy)
+    found = hardware_of(cell, "host/cpu_pct")
+    assert (found.mean, found.high) == (99.0, 100.0)
+    assert found.low is not None
+    assert found.low < 97
