@@ -7,6 +7,7 @@ import math
 import os
 import re
 import threading
+import traceback
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -27,11 +28,9 @@ from harness.cluster.network import BoundTorchConfig
 from harness.cluster.places import NamedPlaces
 from harness.cluster.queue import Lease, LeaseLost, Shape
 from harness.engine.context import VISIBLE, Monitoring
+from harness.errors import HarnessError
 from harness.events import Event, TrialEnded
 from harness.launch.leases import Worker, run_leases
-
-RESTARTS_A_FIT = 0
-"""Ray Train would start lost workers where they were lost; the sweep first asks whether that node is fit."""
 
 NODE_LABEL = "ray.io/node-id"
 """Ray gives it to every node."""
@@ -165,13 +164,13 @@ class Pulse(AbstractContextManager["Pulse"]):
 
 
 class LossReport(UserCallback):
-    """Tells the queue why a group was lost: Ray Train itself keeps it until it gives the group up."""
+    """Tells the queue why a group was lost, rank by rank: what `fit` raises is one of its workers' errors."""
 
     def __init__(self, queue: Actor, group: str) -> None:
         self._queue, self._group = queue, group
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
-        """Called in Ray Train's controller, before it starts the group again."""
+        """Called in Ray Train's controller, before it gives the group up."""
         reason, out_of_memory = loss_of(worker_exceptions)
         with contextlib.suppress(ray.exceptions.RayError):
             ask(self._queue.lost, self._group, reason, out_of_memory)
@@ -182,18 +181,31 @@ def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
 
     What a worker raised itself says less than that another one died: it was in a collective with it.
     """
-    causes = {rank: getattr(error, "health_check_failure", error) for rank, error in exceptions.items()}
+    causes = {rank: _as_raised(error) for rank, error in exceptions.items()}
     dead = {rank: cause for rank, cause in causes.items() if isinstance(cause, ray.exceptions.RayError)}
     rank, cause = min((dead or causes).items(), key=lambda item: item[0])
     node = re.search(r"\bip(?: of|=|: ?)?[\s:]*(\d+\.\d+\.\d+\.\d+)", str(cause), re.IGNORECASE)
     where = f"rank {rank}" + (f" on {node[1]}" if node else "")
     out_of_memory = isinstance(cause, ray.exceptions.OutOfMemoryError)
     what = "was killed for lack of memory" if out_of_memory else "died" if dead else "failed"
-    why = first_cause(cause).partition(" Some common causes include")[0]  # Ray's advice, the same each time
-    return f"{where} of its group {what}: {why}"[:500], out_of_memory
+    return f"{where} of its group {what}: {_why(cause)}"[:500], out_of_memory
 
 
-def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: Collection[str] = ()) -> None:
+def _why(cause: BaseException) -> str:
+    if isinstance(cause, ray.exceptions.RayError):
+        return first_cause(cause).partition(" Some common causes include")[0]  # Ray's advice, the same each time
+    if isinstance(cause, HarnessError):
+        return first_cause(cause)
+    return traceback.format_exception_only(cause)[-1].strip()
+
+
+def _as_raised(error: Exception) -> BaseException:
+    """Without what Ray Train wraps around it, which is not part of its API: where that changes, the wrapped one."""
+    wrapped: BaseException | None = getattr(error, "health_check_failure", None) or getattr(error, "_base_exc", None)
+    return wrapped or error
+
+
+def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: Collection[str]) -> None:
     """Start a worker group and let it run trials until the queue has none of this shape.
 
     Args:
@@ -204,7 +216,7 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
         avoid: Ray's ids of the nodes on which it shall not be.
 
     Raises:
-        ray.train.TrainingFailedError: the group was lost more often than `RESTARTS_A_FIT`, or could not be placed.
+        ray.train.TrainingFailedError: the group was lost, or could not be placed.
     """
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
     callbacks: Any = [LossReport(queue, group), NamedPlaces(settings.places(group))]
@@ -225,7 +237,8 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
             name=f"{group}-{uuid.uuid4().hex[:8]}",
             storage_path=str(settings.folder.resolve() / "logs" / "ray-train"),
             callbacks=callbacks,
-            failure_config=FailureConfig(max_failures=RESTARTS_A_FIT, controller_failure_limit=PLACEMENT_TRIES),
+            # Ray Train would start lost workers where they were lost; the sweep first asks whether that node is fit.
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=PLACEMENT_TRIES),
         ),
     )
     trainer.fit()
@@ -241,7 +254,7 @@ def _nothing() -> None:
 
 
 def _worker_loop(config: dict[str, Any]) -> None:
-    """What Ray Train runs on every worker; again from the top after it restarted the group."""
+    """What Ray Train runs on every worker."""
     shape, queue, settings = config["shape"], config["queue"], config["settings"]
     rank = ray.train.get_context().get_world_rank()
     if shape.device == "cpu":

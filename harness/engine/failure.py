@@ -8,9 +8,11 @@ import socket
 import traceback
 
 import torch
+import torch.distributed as dist
 
 from harness.engine.context import TrialContext
 from harness.engine.process import memory_peak_gib
+from harness.errors import HarnessError
 from harness.events import ArtifactWritten, TrialEnded
 from harness.schema import Outcome, trace_artifact
 from harness.trial import Trial
@@ -18,16 +20,25 @@ from harness.trial import Trial
 MOST_CAUSE_CHARS = 300
 
 
+class PeerLost(HarnessError):
+    """A collective broke: another rank died, hangs, failed by itself or cannot be reached. This rank cannot tell."""
+
+
 def failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded:
     """Record what a rank has caught. The first rank of an attempt that fails writes the trace, and sends it.
 
     Those that fail after it mostly say that the first one left a collective.
+
+    Raises:
+        PeerLost: the error says that, and no more. The trace is written all the same: there may be no other.
     """
     outcome = Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED
     cause = f"{type(error).__name__}: {' '.join(str(error).split())}"[:MOST_CAUSE_CHARS]
     if outcome is Outcome.OUT_OF_MEMORY:
         cause = f"{_peak(context)}; {cause}"
     reason = f"{cause} (rank {context.rank} on {socket.gethostname()}; {_keep_trace(error, trial, context)})"
+    if context.world_size > 1 and outcome is Outcome.FAILED and _is_of_a_peer(error):
+        raise PeerLost(reason) from error
     return TrialEnded(trial_id=trial.id, attempt=context.attempt, outcome=outcome, reason=reason)
 
 
@@ -62,3 +73,8 @@ def _is_out_of_memory(error: Exception) -> bool:
         return True
     # On the host torch raises a bare RuntimeError.
     return isinstance(error, RuntimeError) and bool(re.search("DefaultCPUAllocator.*allocate memory", str(error)))
+
+
+def _is_of_a_peer(error: Exception) -> bool:
+    """NCCL's errors have a class of torch's own. Gloo's do not, but name the source file that they come from."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))

@@ -32,6 +32,7 @@ def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
 
     Raises:
         Stopped: the sweep was asked to stop; a checkpoint is written.
+        PeerLost: another rank is gone, or out of reach. Whoever knows what became of it knows the outcome.
     """
     try:
         with sound_compile_cache(trial, context), monitored(trial, context) as monitor:

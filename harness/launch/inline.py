@@ -72,6 +72,12 @@ class ShownQueue:
         self._queue.end(group, ended)
         self.show()
 
+    def lost(self, group: str, reason: str) -> None:
+        """A group cannot go on. A trial that it still holds ends for this reason."""
+        self._queue.lost(group, reason)
+        self._queue.join(group)
+        self.show()
+
     def show(self) -> None:
         """Show what is new."""
         snapshot = self._queue.snapshot(self._seen)
@@ -155,7 +161,8 @@ def _run_all(queue: ShownQueue, worker: Worker) -> None:
     while True:
         try:
             return run_leases(queue, worker)
-        except GroupBroken:
+        except GroupBroken as broken:
+            queue.lost(worker.group, str(broken))
             if worker.shape.workers > 1:
                 raise
 

@@ -18,6 +18,7 @@ from harness.cluster.queue import Lease, LeaseLost, Shape
 from harness.engine.checkpoint import CheckpointFolder
 from harness.engine.context import Monitoring, TrialContext
 from harness.engine.distributed import from_rank_0
+from harness.engine.failure import PeerLost
 from harness.engine.run import attempt_trial
 from harness.errors import HarnessError, Stopped
 from harness.events import Event, TrialEnded
@@ -81,7 +82,8 @@ def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> 
     """Run trials until the queue has none of this shape.
 
     Raises:
-        GroupBroken: a trial failed in a way that leaves the group unfit. The queue knows of the trial already.
+        GroupBroken: a trial failed in a way that leaves the group unfit. The queue knows of the trial already, unless
+            all that this rank met was another's silence: then whoever started the group must say how the trial ended.
     """
     try:
         while (lease := from_rank_0(_lease(queue, worker), worker.shape.workers)) is not None:
@@ -118,6 +120,8 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
     )
     try:
         return attempt_trial(lease.trial, context)
+    except PeerLost as lost:
+        raise GroupBroken(str(lost)) from lost
     except Stopped as stopped:
         return _ended(lease, Outcome.STOPPED, str(stopped))
     except Exception as error:  # noqa: BLE001  # whatever a trial's own record of its failure meets, the next one runs

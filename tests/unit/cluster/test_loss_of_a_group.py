@@ -6,8 +6,10 @@ import pickle
 
 import pytest
 import ray
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
 from harness.cluster.worker_group import loss_of
+from harness.launch.leases import GroupBroken
 
 DIED = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: RayTrainWorker\n\tpid: 4711\n"
@@ -56,8 +58,15 @@ def test_a_worker_killed_for_memory_is_out_of_memory() -> None:
     assert "7.7GB / 8.0GB" in reason
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("")])
-def test_what_a_worker_raised_is_its_reason(error: Exception) -> None:
-    reason, _ = loss_of({0: error})
-    assert reason.startswith("rank 0 of its group failed: ")
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ValueError("no"), "ValueError: no"),
+        (RuntimeError(""), "RuntimeError"),
+        (GroupBroken("RuntimeError: timed out (rank 0 on node1)"), "RuntimeError: timed out (rank 0 on node1)"),
+    ],
+)
+def test_what_a_worker_raised_is_its_reason_as_it_raised_it(error: Exception, why: str) -> None:
+    reason, _ = loss_of({0: UserExceptionWithTraceback(error, "Traceback (most recent call last):\n...")})
+    assert reason == f"rank 0 of its group failed: {why}"
     assert pickle.loads(pickle.dumps(reason)) == reason

@@ -1,10 +1,12 @@
-"""One of two worker processes of a trial in which rank 1 hangs, or raises, in the middle of its third step.
+"""One of two worker processes of a trial in which rank 1 hangs, raises or dies in the middle of its third step.
 
-python hanging_worker.py RANK FOLDER hang|raise
+python hanging_worker.py RANK FOLDER hang|raise|die
 """
 
 import dataclasses
 import json
+import os
+import signal
 import sys
 import time
 from datetime import timedelta
@@ -16,6 +18,7 @@ import torch.distributed as dist
 from conftest import Recording, tiny_trial
 
 from harness.engine import attempt_trial
+from harness.engine.failure import PeerLost
 from harness.engine.step import Stepper
 
 DEADLINE_S = 5
@@ -30,6 +33,8 @@ def plant(what: str) -> None:
         if len(steps) == 3:
             if what == "raise":
                 raise ZeroDivisionError("planted")
+            if what == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(10 * DEADLINE_S)
         return real(self, *arguments, **settings)
 
@@ -46,8 +51,12 @@ def main(rank: int, folder: Path, what: str) -> None:
     recorded = Recording(folder / "trial")
     context = dataclasses.replace(recorded.context, rank=rank, world_size=2)
     started = time.monotonic()
-    ended = attempt_trial(tiny_trial(workers=2), context)
-    found = {"outcome": ended.outcome, "reason": ended.reason, "seconds": time.monotonic() - started}
+    try:
+        ended = attempt_trial(tiny_trial(workers=2), context)
+        found = {"outcome": ended.outcome, "reason": ended.reason}
+    except PeerLost as lost:
+        found = {"outcome": "peer lost", "reason": str(lost)}
+    found["seconds"] = time.monotonic() - started
     (folder / f"{rank}.json").write_text(json.dumps(found))
     # No destroy_process_group: it would wait for the one that hangs, as nothing else may.
 

@@ -1,4 +1,4 @@
-"""A worker that hangs or raises in the middle of a step does not leave the other waiting for ever. Gloo, for real."""
+"""A worker that hangs, raises or dies within a step does not leave the other waiting for ever. Gloo, for real."""
 
 import json
 import os
@@ -21,16 +21,19 @@ def start(folder: Path, rank: int, what: str) -> subprocess.Popen:
     )
 
 
-@pytest.mark.parametrize("what", ["hang", "raise"])
+@pytest.mark.parametrize("what", ["hang", "raise", "die"])
 def test_the_other_worker_fails_with_the_reason_before_the_one_that_hangs_would_go_on(tmp_path, what):
     healthy, broken = (start(tmp_path, rank, what) for rank in range(2))
     try:
         output, _ = healthy.communicate(timeout=300)
         found = json.loads((tmp_path / "0.json").read_text())
-        assert found["outcome"] == "failed", output
+        assert found["outcome"] == "peer lost", output
+        assert "(rank 0 on " in found["reason"]
         if what == "hang":
             assert broken.poll() is None, "it still hangs; the deadline freed the other"
             assert "imed out" in found["reason"]
+        elif what == "die":
+            assert broken.wait(timeout=300) < 0
         else:
             broken.communicate(timeout=300)
             cause = json.loads((tmp_path / "1.json").read_text())["reason"]

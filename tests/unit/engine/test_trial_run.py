@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch.nn import functional
 
 import harness.engine.checkpoint
 import harness.engine.run
 from harness.engine import attempt_trial, run_trial
-from harness.engine.failure import failure
+from harness.engine.failure import PeerLost, failure
 from harness.engine.process import node_layout
 from harness.engine.train import Training
 from harness.errors import Stopped
@@ -238,6 +239,25 @@ def test_the_first_rank_that_fails_writes_the_trace_and_each_attempt_has_its_own
     assert "closed by peer" not in traces["trace-1.txt"]
     assert f"rank 1 on {socket.gethostname()}" in first.reason
     assert [event.path for event in recorded.events] == ["trace-1.txt", "trace-2.txt"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[/src/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [192.0.2.2]:36050"),
+        dist.DistBackendError("NCCL communicator was aborted on rank 0."),
+        dist.DistNetworkError("Connection reset by peer"),
+    ],
+)
+def test_a_rank_that_can_only_say_that_another_is_gone_gives_no_outcome_and_alone_it_is_a_failure(
+    recording, make_trial, error
+):
+    alone = recording().context
+    assert failure(error, make_trial(), alone).outcome is Outcome.FAILED
+    with pytest.raises(PeerLost, match=rf"{type(error).__name__}: .*\(rank 0 on {socket.gethostname()}; see "):
+        failure(error, make_trial(), dataclasses.replace(alone, world_size=2))
+    for own in (RuntimeError("shape mismatch"), OSError("disk"), torch.OutOfMemoryError("/gloo/")):
+        failure(own, make_trial(), dataclasses.replace(alone, world_size=2))
 
 
 def test_a_full_disk_fails_the_trial_with_that_reason_and_keeps_what_was_emitted(recording, make_trial, monkeypatch):

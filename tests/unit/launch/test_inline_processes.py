@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from harness.cluster.queue import TrialQueue
+from harness.engine.failure import PeerLost
 from harness.events import Event, TrialEnded
-from harness.launch import command, inline
+from harness.launch import command, inline, leases
 from harness.launch.inline import Orders, Processes
+from harness.launch.leases import GroupBroken
 from harness.launch.stop import StopSignal
 from harness.options import RunOptions
 from harness.schema import Outcome
@@ -84,3 +86,24 @@ def test_a_trial_for_cpus_is_infeasible_among_processes_that_talk_over_gpus(
     assert isinstance(ended, TrialEnded)
     assert ended.outcome is Outcome.INFEASIBLE
     assert "use --launcher ray" in ended.reason
+
+
+def test_under_torchrun_a_trial_whose_other_rank_is_lost_is_recorded_before_the_processes_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meet_silence(*_args: object) -> TrialEnded:
+        raise PeerLost("RuntimeError: connection closed by peer")
+
+    monkeypatch.setattr(inline, "_share", lambda orders, _among: orders)
+    monkeypatch.setattr(leases, "from_rank_0", lambda value, _world_size: value)
+    monkeypatch.setattr(leases, "attempt_trial", meet_silence)
+    told: list[Event] = []
+    queue = TrialQueue(jobs(a_trial(), shape=TWO), told.append)
+    orders = Orders(
+        folder=tmp_path, shapes=(TWO,), trial_timeout_s=None, checkpoint_every_s=None, checkpoint_every_steps=None
+    )
+    with StopSignal() as stop, pytest.raises(GroupBroken):
+        inline.lead(queue, orders, Processes(rank=0, world_size=2), lambda _snapshot: None, stop)
+    (ended,) = told
+    assert isinstance(ended, TrialEnded)
+    assert (ended.outcome, ended.reason) == (Outcome.FAILED, "RuntimeError: connection closed by peer")

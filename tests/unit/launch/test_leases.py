@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from harness.cluster.queue import Job, Lease, Shape, TrialQueue
+from harness.engine.failure import PeerLost
 from harness.errors import StorageError
 from harness.events import TrialEnded
-from harness.launch.leases import Worker, run_leases
+from harness.launch import leases
+from harness.launch.leases import GroupBroken, Worker, run_leases
 from harness.launch.sweep import shape_of
 from harness.schema import Outcome
 from harness.storage import SweepFolder
@@ -86,3 +88,21 @@ def test_an_end_that_cannot_be_recorded_leaves_what_the_trial_can_be_ended_from(
     again = queue(tmp_path)
     run_leases(again, worker(tmp_path))
     assert again.snapshot().ended[0].outcome is Outcome.FINISHED
+
+
+def test_a_rank_that_lost_another_leaves_it_to_others_to_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It met the end of a connection; whoever watches both processes knows that the other was killed."""
+
+    def meet_silence(*_args: object) -> TrialEnded:
+        raise PeerLost("RuntimeError: connection closed by peer")
+
+    monkeypatch.setattr(leases, "attempt_trial", meet_silence)
+    watched = queue(tmp_path)
+    with pytest.raises(GroupBroken, match="closed by peer"):
+        run_leases(watched, worker(tmp_path))
+    assert watched.busy() == {"g"}
+    watched.lost("g", "rank 1 died")
+    watched.join("g")
+    assert watched.waiting() == {shape_of(TRIAL.scale): 1}, "it is tried again"
