@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli_options import DEFAULT_TRACKING_URI, Json, Out, TrackingUri
 from harness.cli_output import emit, emit_json, note, wrap
 from harness.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from reports.costs import Prices
 
 Sweep = Annotated[str | None, typer.Argument(help="Name or id, or its beginning; the newest if not given.")]
 
@@ -43,19 +46,15 @@ def report(
     from rich.console import Console
 
     from harness.bundle import SAMPLE
-    from harness.prices import read_prices
     from harness.report import make_report, report_of_bundle
     from harness.tracking.address import resolve
-    from reports.costs import NO_PRICES, Prices
     from reports.render import Settings
 
     if sum((sweep is not None, bundle is not None, sample)) > 1:
         raise UsageError("a sweep's name, --from and --sample exclude each other: give one of them")
     if mlflow_url is not None and not mlflow_url.startswith(("http://", "https://")):
         raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
-    given = read_prices(prices) if prices else None
-    known = Prices(currency=given.currency, per_device_hour=given.per_device_hour) if given else NO_PRICES
-    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=known, latex=latex)
+    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=_known(prices), latex=latex)
     if bundle is not None or sample:
         name, page = report_of_bundle(bundle or SAMPLE, out, show=show, settings=settings)
     else:
@@ -64,6 +63,17 @@ def report(
         emit_json({"sweep": name, "report": str(page)})
     else:
         note(f"Report: {page}")
+
+
+def _known(prices: Path | None) -> Prices:
+    """What a user's file says, as the reports take it."""
+    from harness.prices import read_prices
+    from reports.costs import NO_PRICES, Prices
+
+    if prices is None:
+        return NO_PRICES
+    given = read_prices(prices)
+    return Prices(currency=given.currency, per_device_hour=given.per_device_hour)
 
 
 def export(

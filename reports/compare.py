@@ -28,8 +28,8 @@ CONDITIONS = ("device.name", "device.count", "device.threads_per_worker")
 """With every `version.*`: what must be the same for numbers to be of one kind."""
 SETTINGS = ("recipe.", "model.", "dataset.", "scale.", "protocol")
 SHOWN = 4
-MOST_VISIBLE = {True: 900.0, False: 100.0}
-"""Per cent of speed, or points of error: a smallest visible difference beyond it says that nothing can be seen."""
+MOST_VISIBLE_PCT, MOST_VISIBLE_POINTS = 900.0, 100.0
+"""Of speed, and of an error: a smallest visible difference beyond it says that nothing can be seen."""
 
 
 class Finding(StrEnum):
@@ -329,7 +329,7 @@ def _visible(effect: Effect, metric: str, alpha: float) -> float | None:
     visible = effect.visible(alpha)
     if visible is None:
         return None
-    most = MOST_VISIBLE[metric == SPEED]
+    most = MOST_VISIBLE_PCT if metric == SPEED else MOST_VISIBLE_POINTS
     return math.inf if visible > most or (shown := _shown(visible, metric)) > most else shown
 
 

@@ -34,7 +34,7 @@ class GroupHost:
         for name, value in RAY_TRAIN_SETTINGS.items():
             os.environ.setdefault(name, value)
 
-    def run(self, group: str, shape: Shape, avoid: Collection[str] = ()) -> str | None:
+    def run(self, group: str, shape: Shape, avoid: Collection[str]) -> str | None:
         """One worker group, until the queue has no trial for it; why it was lost, None at a good end."""
         try:
             fit(group, shape, self._queue, self._settings, avoid)

@@ -63,7 +63,7 @@ class Hosts:
         return ends
 
     def kill(self, group: str) -> None:
-        """End the processes of a group that hangs. Ray Train finds them dead and starts others."""
+        """End the workers of a group that hangs. Ray Train finds them dead and gives the group up."""
         for member in ask(self.queue.members, group):
             ray.kill(member, no_restart=True)
 

@@ -177,13 +177,13 @@ class TrialQueue:
         self._total, self._cost_total = len(jobs), sum(job.cost for job in jobs)
 
     def join(self, group: str) -> None:
-        """A group starts, or starts again. What it held before died with it."""
+        """A group starts, or is known to have ended. What it still held was lost with it."""
         outcome, reason = self._losses.pop(group, (Outcome.FAILED, "a worker of its group died"))
         for held in self._held_by(group):
             self.end(group, _ended(held.lease, outcome, reason))
 
     def lost(self, group: str, reason: str, out_of_memory: bool = False) -> None:
-        """Why a group is about to start again, or to end: the reason that its trial gets when it does."""
+        """Why a group is about to end: the reason that its trial gets when it has."""
         self._losses[group] = (Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.FAILED, reason)
 
     def enlist(self, group: str, rank: int, member: Any, node: str = "") -> None:
@@ -245,7 +245,7 @@ class TrialQueue:
         self.sync()
 
     def end(self, group: str, ended: TrialEnded) -> None:
-        """An attempt ended. A failed one goes back to the front of the queue until its attempts are used up.
+        """An attempt ended. The trial of a failed one waits again, until its attempts are used up.
 
         Raises:
             LeaseLost: the group does not hold this attempt.
@@ -298,9 +298,9 @@ class TrialQueue:
             attempt = job.attempts_before + self._tries[job.trial.id]
             ended = TrialEnded(trial_id=job.trial.id, attempt=attempt, outcome=outcome, reason=reason)
             try:
-                self.record(ended)
+                self._record_in_order(ended)
             except BaseException:
-                self._waiting.put_back(job)
+                self._waiting.put_back(job, first=True)
                 raise
             self._cost_total -= job.cost  # it took no time, and none is left for it
             self._close(replace(job, cost=0.0), ended)

@@ -116,7 +116,7 @@ def _drive(queue: Actor, fill: Errand, show: Callable[[Snapshot], None], stop: S
         if fill.waiting_s > HEAD_AWAY_S:
             _stop(queue, seen, show)
             raise ClusterUnreachable(
-                f"the cluster's head has not answered for {HEAD_AWAY_S:.0f} s; run the same command to go on"
+                f"Ray's head has not answered for {HEAD_AWAY_S:.0f} s; run the same command to go on"
             )
         if poll % FILL_EVERY_POLLS == 0:
             fill.go()

@@ -27,7 +27,7 @@ class Waiting:
         line = (self._of_cell.get((shape, cell_id)) if cell_id else None) or self._of_shape.get(shape)
         return self._remove(next(iter(line.values()))) if line else None
 
-    def put_back(self, job: Job, *, first: bool = True) -> None:
+    def put_back(self, job: Job, *, first: bool) -> None:
         """A job that was taken is the first of its shape and cell again, or the last."""
         self._add(job, first=first)
 
