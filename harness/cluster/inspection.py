@@ -7,21 +7,24 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.actor import first_cause
-from harness.cluster.node_check import Answer, Questions, ask_roots, driver_file, judge, look, node_file, versions
+from harness.cluster.node_check import Answer, Questions, driver_file, judge, look, node_file, versions
 from harness.errors import ClusterUnreachable, Stopped
 from harness.storage import write_atomic
+
+if TYPE_CHECKING:
+    from workloads.datasets.spec import DatasetSpec
 
 TIMEOUT_S = 300.0
 """For all nodes together. A node that installs a runtime environment of gigabytes takes its time."""
 
 
-def inspect(storage: Path, datasets: Iterable[Any], *, stopped: Callable[[], bool]) -> None:
+def inspect(storage: Path, datasets: Iterable[DatasetSpec], *, stopped: Callable[[], bool]) -> None:
     """Ask every node; a node that is lost meanwhile is left out, as the sweep would leave it out.
 
     Args:
@@ -35,7 +38,7 @@ def inspect(storage: Path, datasets: Iterable[Any], *, stopped: Callable[[], boo
         ClusterUnreachable: a node does not answer.
         Stopped: as asked.
     """
-    questions = Questions(storage=storage, token=uuid.uuid4().hex, roots=ask_roots(datasets))
+    questions = Questions(storage=storage, token=uuid.uuid4().hex, datasets=tuple(datasets))
     nodes = _nodes()
     write_atomic(driver_file(storage), questions.token.encode())
     try:

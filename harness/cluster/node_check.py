@@ -5,16 +5,18 @@ Nothing here needs Ray: `harness.cluster.inspection` runs it on every node.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.errors import Infeasible, StorageError
 from harness.submit.parcel import DISTRIBUTION, code_digest
+
+if TYPE_CHECKING:
+    from workloads.datasets.spec import DatasetSpec
 
 COMPARED = ("torch", "ray", "mlflow")
 _SHOWN = 3
@@ -29,8 +31,8 @@ class Questions:
     """The sweep's folder."""
     token: str
     """Content of the file that the driver wrote there."""
-    roots: tuple[tuple[str, ...], ...]
-    """For each data set the places of which one must be readable."""
+    datasets: tuple[DatasetSpec, ...]
+    """What must be there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +41,8 @@ class Answer:
 
     versions: Mapping[str, str | None]
     storage_fault: str | None
-    unreadable: tuple[str, ...]
-    """Data roots that this node cannot read."""
-
-
-def ask_roots(datasets: Iterable[Any]) -> tuple[tuple[str, ...], ...]:
-    """Where the files of some data sets may lie, as far as looking there is cheap: URLs are left to loading."""
-    places = {(root, *getattr(dataset, "elsewhere", ())) for dataset in datasets if (root := _root(dataset))}
-    return tuple(sorted(places))
+    absent: tuple[str, ...]
+    """Why this node cannot load some data sets."""
 
 
 def look(questions: Questions, node: str) -> Answer:
@@ -59,8 +55,13 @@ def look(questions: Questions, node: str) -> Answer:
     return Answer(
         versions=versions(),
         storage_fault=_storage_fault(questions, node),
-        unreadable=tuple(places[0] for places in questions.roots if not any(map(_readable, places))),
+        absent=absences(questions.datasets),
     )
+
+
+def absences(datasets: Iterable[DatasetSpec]) -> tuple[str, ...]:
+    """Why some data sets cannot be loaded here, without loading any."""
+    return tuple(fault for dataset in datasets if (fault := dataset.absence()) is not None)
 
 
 def versions() -> dict[str, str | None]:
@@ -106,9 +107,9 @@ def judge(answers: Mapping[str, Answer], expected: Mapping[str, str | None], see
     _raise(
         StorageError,
         [
-            f"{name}: the data at {', '.join(each.unreadable)} cannot be read; every node must see it at this path"
+            f"{name}: {'; '.join(each.absent)}; every node must see it at this path"
             for name, each in answers.items()
-            if each.unreadable
+            if each.absent
         ],
     )
     _raise(Infeasible, [f"{name}: {text}" for name, each in answers.items() if (text := _differs(each, expected))])
@@ -147,15 +148,6 @@ def _storage_fault(questions: Questions, node: str) -> str | None:
     except OSError as error:
         return f"storage folder {questions.storage} cannot be written: {error.strerror}"
     return None
-
-
-def _readable(place: str) -> bool:
-    return os.access(place, os.R_OK)
-
-
-def _root(dataset: Any) -> str | None:
-    root = getattr(dataset, "root", None)
-    return root if isinstance(root, str) and "://" not in root else None
 
 
 def _version(distribution: str) -> str | None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from harness.cluster.node_check import absences
 from harness.cluster.queue import Limits, Snapshot, TrialQueue
-from harness.errors import ExitCode
+from harness.errors import ExitCode, StorageError
 from harness.events import SweepEnded, SweepStarted, TrialEnded
 from harness.launch.device import on_device
 from harness.launch.environment import describe_driver
@@ -69,6 +70,8 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     with held(named.folder.lock):
         sweep = prepare_sweep(named, tracking.finished)
+        if address is None:
+            _check_data(sweep)
         ends, code, recorded = _execute(sweep, launcher, tracking, say)
     say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
     if tracking.available and recorded.waiting:
@@ -84,6 +87,16 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
     return code
+
+
+def _check_data(sweep: Sweep) -> None:
+    """Look for the data before anything starts; a cluster's nodes are asked by `harness.cluster.inspection`.
+
+    Raises:
+        StorageError: a data set of a trial that has no result is not on this machine.
+    """
+    if faults := absences({trial.dataset for trial in sweep.to_run}):
+        raise StorageError("\n".join(faults))
 
 
 def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode, Recorded]:

@@ -64,6 +64,14 @@ class Cifar(DatasetSpec):
             train, test = held_out(train)
         return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
 
+    def absence(self) -> str | None:
+        """As for every data set."""
+        from workloads.datasets.cifar_files import missing, sources
+
+        root = Place(self.root)
+        is_here = not root.is_local or any(sources(self.official, root))
+        return None if is_here else f"{root} {missing(self.official)}"
+
     def check(self) -> Iterator[Finding]:
         """Every official file that is at the root, packed or unpacked."""
         from workloads.datasets.cifar_files import findings

@@ -105,7 +105,7 @@ def list_part(place: Place) -> Part:
         ValueError: there are no class folders in it.
     """
     if not place.is_folder():
-        raise FileNotFoundError(f"there is no folder {place}; `root` must hold `train` and `val` with class folders")
+        raise FileNotFoundError(no_folder(place))
     classes = tuple(sorted(name for name, entry in place.entries().items() if entry.is_folder and name[0] != "."))
     if not classes:
         raise ValueError(f"{place} has no class folders: the images of each class must lie in a folder of its name")
@@ -120,6 +120,11 @@ def list_part(place: Place) -> Part:
         sizes=np.array([size for _, size in chain(*listed)], dtype=np.int64),
         labels=np.repeat(np.arange(len(classes)), [len(images) for images in listed]),
     )
+
+
+def no_folder(place: Place) -> str:
+    """What to say of a part that is not there."""
+    return f"there is no folder {place}; `root` must hold `train` and `val` with class folders"
 
 
 def _images(folder: Place) -> list[tuple[str, int]]:

@@ -108,6 +108,14 @@ class FashionMnist(DatasetSpec):
         train, test = (padded(part, self.image_size) for part in (train, test))
         return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
 
+    def absence(self) -> str | None:
+        """As for every data set."""
+        try:
+            self.official.folder([place for place in self.places() if place.is_local])
+        except FileNotFoundError as error:
+            return str(error) if Place(self.root).is_local else None
+        return None
+
     def check(self) -> Iterator[Finding]:
         """The four files, plain or packed."""
         return self.official.findings(self.places())

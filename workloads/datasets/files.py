@@ -62,14 +62,14 @@ class Place:
         Raises:
             OSError: it is not there, or cannot be read.
         """
-        if self._is_local:  # photographs are read one by one, and fsspec takes longer than the disk
+        if self.is_local:  # photographs are read one by one, and fsspec takes longer than the disk
             return Path(self.url).read_bytes()
         with self._opened() as (system, path), system.open(path, "rb") as file:
             return bytes(file.read())
 
     def entries(self) -> dict[str, Entry]:
         """What is in a folder, by name."""
-        if self._is_local:  # fsspec asks the system four times as much of every file
+        if self.is_local:  # fsspec asks the system four times as much of every file
             with os.scandir(self.url) as found:
                 return {entry.name: Entry(entry.is_dir(), entry.stat().st_size) for entry in found}
         with self._opened() as (system, path):
@@ -79,7 +79,8 @@ class Place:
             }
 
     @property
-    def _is_local(self) -> bool:
+    def is_local(self) -> bool:
+        """Whether it is a path."""
         return "://" not in self.url
 
     @contextmanager

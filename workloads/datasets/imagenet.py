@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from workloads.datasets.class_folders import Tree, tree_of
+from workloads.datasets.class_folders import Tree, no_folder, tree_of
 from workloads.datasets.files import Place, digest_of, located
 from workloads.datasets.imagenet_official import IMAGENET, PAGE, OfficialTree
 from workloads.datasets.spec import ASIDE, DatasetSpec, Finding
@@ -90,6 +90,12 @@ class ImageNet(DatasetSpec):
         if faults:
             raise ValueError("; ".join(f"{place} {fault}" for place, fault in faults))
         return ImagesOnDisk.of(self, device)
+
+    def absence(self) -> str | None:
+        """As for every data set."""
+        places = [Place(self.root) / part for part in ("train", "val")]
+        lacking = (no_folder(place) for place in places if place.is_local and not place.is_folder())
+        return next((f"{fault}; `harness data check imagenet` says where they come from" for fault in lacking), None)
 
     def check(self) -> Iterator[Finding]:
         """Both parts, and what is wrong with each; no image is opened."""

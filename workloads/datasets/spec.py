@@ -83,6 +83,12 @@ class DatasetSpec:
         """Read the images, ready to give batches on a device."""
         raise NotImplementedError
 
+    def absence(self) -> str | None:
+        """Why it cannot be loaded here, as far as the names of files tell at once. None where they are there, where it
+        needs none, and where nobody looks before it is loaded: behind a URL.
+        """
+        return None
+
     def check(self) -> Iterator[Finding]:
         """What is there of its files, and what is wrong with it; nothing where it needs none."""
         yield from ()

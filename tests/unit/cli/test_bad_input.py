@@ -72,6 +72,18 @@ def test_a_command_that_cannot_be_obeyed_is_one_message_and_exit_code_2(
     assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
 
 
+@pytest.mark.parametrize("launcher", ["ray", "inline"])
+def test_data_that_are_not_here_are_missed_before_anything_starts(
+    harness: Harness, folder: Path, launcher: str
+) -> None:
+    (folder / "tiny.yaml").write_text(TINY.replace("digits", "cifar10"))
+    done = harness("run", "tiny.yaml", "--launcher", launcher)
+    assert (done.code, done.out) == (USAGE, "")
+    assert done.err.startswith(f"error: {folder}/data holds no cifar10: looked for cifar-10-binary.tar.gz, ")
+    assert done.err.endswith("`harness data fetch cifar10` downloads it\n")
+    assert not list(folder.rglob("outbox.jsonl"))
+
+
 @pytest.mark.parametrize(
     "arguments", [("plan", "tiny.yaml"), ("report",), ("list", "sweeps")], ids=lambda arguments: arguments[0]
 )

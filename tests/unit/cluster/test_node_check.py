@@ -11,7 +11,7 @@ import pytest
 from harness.cluster.node_check import (
     Answer,
     Questions,
-    ask_roots,
+    absences,
     driver_file,
     judge,
     look,
@@ -21,14 +21,15 @@ from harness.cluster.node_check import (
 from harness.errors import ExitCode, HarnessError, Infeasible, StorageError
 from workloads.datasets.cifar import Cifar10
 from workloads.datasets.digits import Digits
-from workloads.datasets.fashion_mnist import FashionMnist
+from workloads.datasets.imagenet import ImageNet
+from workloads.datasets.spec import DatasetSpec
 
 EXPECTED = {"python": "3.11.7", "torch": "2.9.0"}
-FIT = Answer(versions=EXPECTED, storage_fault=None, unreadable=())
+FIT = Answer(versions=EXPECTED, storage_fault=None, absent=())
 
 
-def ask(storage: Path, *roots: tuple[str, ...]) -> Questions:
-    return Questions(storage=storage, token="token", roots=roots)
+def ask(storage: Path, *datasets: DatasetSpec) -> Questions:
+    return Questions(storage=storage, token="token", datasets=datasets)
 
 
 def refusal(answers: dict[str, Answer], **unseen: bool) -> HarnessError:
@@ -62,9 +63,9 @@ def test_a_node_that_writes_to_a_folder_of_its_own_is_named() -> None:
     )
 
 
-def test_data_that_a_node_cannot_read_are_named_with_it() -> None:
-    error = refusal({"a": replace(FIT, unreadable=("/data/cifar",))})
-    assert "node a: the data at /data/cifar cannot be read" in str(error)
+def test_data_that_a_node_lacks_are_named_with_it() -> None:
+    error = refusal({"a": replace(FIT, absent=("/data holds no cifar10",)), "b": FIT})
+    assert str(error) == "node a: /data holds no cifar10; every node must see it at this path"
     assert error.exit_code is ExitCode.USAGE
 
 
@@ -87,17 +88,14 @@ def test_a_node_without_the_drivers_file_has_another_folder_or_none(tmp_path: Pa
     assert not list(tmp_path.glob(".preflight-token*"))
 
 
-def test_one_readable_place_is_enough_for_a_data_set(tmp_path: Path) -> None:
+def test_a_node_looks_for_each_data_set(tmp_path: Path) -> None:
     driver_file(tmp_path).write_text("token")
-    missing = str(tmp_path / "missing")
-    answer = look(ask(tmp_path, (missing, str(tmp_path)), (missing,)), "n1")
-    assert answer.unreadable == (missing,)
+    (fault,) = look(ask(tmp_path, Digits(), Cifar10(root=str(tmp_path))), "n1").absent
+    assert fault.startswith(f"{tmp_path} holds no cifar10: looked for cifar-10-binary.tar.gz")
 
 
-def test_only_data_sets_with_files_on_disks_are_looked_for() -> None:
-    asked = ask_roots([Digits(), Cifar10(root="s3://bucket/cifar"), FashionMnist(root="/data")])
-    assert [places[0] for places in asked] == ["/data"]
-    assert len(asked[0]) > 1  # Debian's package has them too
+def test_data_sets_without_files_and_those_behind_urls_are_not_looked_for() -> None:
+    assert absences([Digits(), Cifar10(root="s3://bucket/cifar"), ImageNet(root="s3://bucket/imagenet")]) == ()
 
 
 def test_versions_are_those_of_the_installed_distributions_and_of_the_code() -> None:

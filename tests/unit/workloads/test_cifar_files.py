@@ -37,6 +37,14 @@ def test_each_form_gives_the_images_that_were_put_into_it(tiny_cifar, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_it_is_absent_where_no_form_of_it_is_found(tiny_cifar10, tmp_path, form):
+    assert tiny_cifar10.spec(root=str(tiny_cifar10.folders[form])).absence() is None
+    absence = tiny_cifar10.spec(root=str(tmp_path / "empty")).absence()
+    assert absence.startswith(f"{tmp_path}/empty holds no cifar10: looked for ")
+    assert tiny_cifar10.spec(root="memory://empty").absence() is None
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_the_root_may_be_the_archive_or_the_unpacked_folder_itself(tiny_cifar10, form):
     (itself,) = tiny_cifar10.folders[form].iterdir()
     assert_holds(tiny_cifar10.spec(root=str(itself)).load(CPU), tiny_cifar10.train, tiny_cifar10.test)

@@ -39,6 +39,13 @@ def failure(spec) -> str:
     return str(error.value)
 
 
+def test_it_is_absent_where_a_part_of_it_has_no_folder(photo_tree, tmp_path):
+    assert ImageNet(root=str(photo_tree)).absence() is None
+    shutil.rmtree(photo_tree / "val")
+    assert ImageNet(root=str(photo_tree)).absence().startswith(f"there is no folder {photo_tree}/val; ")
+    assert ImageNet(root="memory://empty").absence() is None
+
+
 def test_the_classes_are_the_1000_of_2012_in_the_order_of_the_labels():
     assert len(set(IMAGENET.classes)) == 1000
     assert list(IMAGENET.classes) == sorted(IMAGENET.classes)
