@@ -8,13 +8,13 @@ from typing import Any
 
 import ray
 import ray.train
-import ray.train.torch
 
 from harness.cluster.actor import first_cause
-from harness.cluster.network import BoundTorchConfig
 from harness.cluster.preflight import obstacle
+from harness.cluster.process_group import ProcessGroup
 from harness.cluster.queue import Shape
 from harness.cluster.session import connected, rooms
+from harness.cluster.trainer import LeanTrainer
 from harness.engine.machine import BenchOrder, bench_worker
 from harness.errors import HarnessError, Infeasible
 
@@ -48,12 +48,12 @@ def bench_on_cluster(order: BenchOrder, *, address: str | None, placement: str) 
             raise HarnessError(f"the bench failed on the cluster: {first_cause(error)}") from error
 
 
-def _trainer(order: BenchOrder, shape: Shape, placement: str) -> ray.train.torch.TorchTrainer:
+def _trainer(order: BenchOrder, shape: Shape, placement: str) -> LeanTrainer:
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
-    return ray.train.torch.TorchTrainer(
+    return LeanTrainer(
         _worker_loop,
         train_loop_config={"order": order},
-        torch_config=BoundTorchConfig(),
+        backend_config=ProcessGroup(device=shape.device),
         scaling_config=ray.train.ScalingConfig(
             num_workers=shape.workers,
             use_gpu=bool(gpus),
@@ -65,5 +65,7 @@ def _trainer(order: BenchOrder, shape: Shape, placement: str) -> ray.train.torch
 
 
 def _worker_loop(config: dict[str, Any]) -> None:
+    import ray.train.torch
+
     rank = ray.train.get_context().get_world_rank()
     bench_worker(config["order"], rank=rank, device=ray.train.torch.get_device())

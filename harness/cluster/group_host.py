@@ -18,12 +18,14 @@ RAY_TRAIN_SETTINGS = {
     # All that workers write has an absolute path; the folder they are in is the driver's.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    # A process for each group that would say of a node that it is about to go. What is lost with it is trained again.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 """Ray Train reads these in the process that calls `fit`, and hands them on to its own."""
 
 
 class GroupHost:
-    """The process that calls `TorchTrainer.fit()`, one thread a group.
+    """The process that calls Ray Train's `fit()`, one thread a group.
 
     An actor and not the driver: a call of `fit` cannot be broken off, but an actor can be killed, and takes Ray Train's
     controllers and workers with it.

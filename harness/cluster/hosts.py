@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+import ray.cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.actor import Actor, ask, first_cause
@@ -65,7 +66,7 @@ class Hosts:
     def kill(self, group: str) -> None:
         """End the workers of a group that hangs. Ray Train finds them dead and gives the group up."""
         for member in ask(self.queue.members, group):
-            ray.kill(member, no_restart=True)
+            ray.kill(ray.cloudpickle.loads(member), no_restart=True)
 
     def _end(self, started: _Started, reference: Any) -> tuple[str, str | None]:
         try:

@@ -1,36 +1,30 @@
-"""A warm worker group: one `TorchTrainer` whose loop leases trials until there are none."""
+"""A warm worker group: one `fit` of Ray Train whose loop leases trials until there are none.
+
+Nothing here loads torch: the workers do, in `harness.cluster.worker`.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import math
-import os
 import re
-import threading
 import traceback
 import uuid
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import ray
 import ray.train
-import ray.train.torch
-import torch
 from ray.train.v2.api.callback import UserCallback
 from ray.train.v2.api.config import FailureConfig
 
 from harness.cluster.actor import Actor, ask, first_cause
-from harness.cluster.network import BoundTorchConfig
 from harness.cluster.places import NamedPlaces
-from harness.cluster.queue import Lease, LeaseLost, Shape
-from harness.engine.context import VISIBLE, Monitoring
+from harness.cluster.process_group import ProcessGroup
+from harness.cluster.queue import Shape
+from harness.cluster.trainer import LeanTrainer
 from harness.errors import HarnessError
-from harness.events import Event, TrialEnded
-from harness.launch.leases import Worker, run_leases
 
 NODE_LABEL = "ray.io/node-id"
 """Ray gives it to every node."""
@@ -59,108 +53,6 @@ class GroupSettings:
     def places(self, group: str) -> str:
         """The name of a group's placement groups."""
         return f"{self.run}-{group}"
-
-
-class QueueProxy:
-    """The queue's actor as `harness.launch.leases.QueuePort`.
-
-    Events are sent without waiting, each checked when the next one goes out, so that a recorder which fails is noticed
-    and a slow one costs training nothing.
-    """
-
-    def __init__(self, actor: Actor) -> None:
-        self._actor = actor
-        self._sent: Any = None
-
-    def lease(self, group: str, shape: Shape) -> Lease | None:
-        """The next trial."""
-        lease: Lease | None = ask(self._actor.lease, group, shape)
-        return lease
-
-    def emit(self, group: str, event: Event) -> None:
-        """Send an event on its way, after the one before has arrived.
-
-        Raises:
-            LeaseLost: the one before was refused, since the group no longer holds the trial.
-        """
-        self._settle()
-        self._sent = self._actor.emit.remote(group, event)
-
-    def flush(self, group: str) -> None:
-        """Return when every event sent is durable.
-
-        Raises:
-            LeaseLost: one was refused.
-        """
-        self._settle()
-        ask(self._actor.flush, group)
-
-    def end(self, group: str, ended: TrialEnded) -> None:
-        """Record how an attempt ended; it is durable on return.
-
-        Raises:
-            LeaseLost: the group no longer holds the trial.
-        """
-        self._settle()
-        with _lease_lost():
-            ask(self._actor.end, group, ended)
-
-    def _settle(self) -> None:
-        sent, self._sent = self._sent, None
-        if sent is not None:
-            wait: Any = ray.get
-            with _lease_lost():
-                wait(sent)
-
-
-@contextlib.contextmanager
-def _lease_lost() -> Iterator[None]:
-    """Take what the queue raised out of what Ray made of it."""
-    try:
-        yield
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, LeaseLost):
-            raise error.cause from error
-        raise
-
-
-class Pulse(AbstractContextManager["Pulse"]):
-    """Tells the queue twice a second how far the group is, and hears whether the sweep is stopping.
-
-    In a thread, so that the training loop neither asks nor waits; a loop that hangs is noticed by what no longer grows.
-    """
-
-    def __init__(self, actor: Actor, group: str, every_s: float = 0.5) -> None:
-        self._actor, self._group, self._every_s = actor, group, every_s
-        self._progress = 0
-        self._stopping, self._left = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> Pulse:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._left.set()
-
-    def progressed(self) -> None:
-        """A step or a batch is done."""
-        self._progress += 1
-
-    def requested(self) -> bool:
-        """Whether the sweep is stopping, or its driver is gone."""
-        return self._stopping.is_set()
-
-    def _beat(self) -> None:
-        while not self._left.wait(self._every_s) and not self._stopping.is_set():
-            try:
-                stopping = ask(self._actor.pulse, self._group, self._progress)
-            except ray.exceptions.RayError:
-                stopping = True
-            if stopping:
-                self._stopping.set()
 
 
 class LossReport(UserCallback):
@@ -221,10 +113,10 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
     callbacks: Any = [LossReport(queue, group), NamedPlaces(settings.places(group))]
     scaling: Any = ray.train.ScalingConfig  # Ray's types know an older one
-    trainer = ray.train.torch.TorchTrainer(
+    trainer = LeanTrainer(
         _worker_loop,
         train_loop_config={"group": group, "shape": shape, "queue": queue, "settings": settings},
-        torch_config=BoundTorchConfig(timeout_s=math.ceil(settings.collective_timeout_s)),
+        backend_config=ProcessGroup(device=shape.device, timeout_s=settings.collective_timeout_s),
         scaling_config=scaling(
             num_workers=shape.workers,
             use_gpu=shape.device == "cuda",
@@ -244,37 +136,8 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
     trainer.fit()
 
 
-def _never() -> bool:
-    """Rank 0 asks for all."""
-    return False
-
-
-def _nothing() -> None:
-    """Rank 0 speaks for all."""
-
-
 def _worker_loop(config: dict[str, Any]) -> None:
     """What Ray Train runs on every worker."""
-    shape, queue, settings = config["shape"], config["queue"], config["settings"]
-    rank = ray.train.get_context().get_world_rank()
-    if shape.device == "cpu":
-        torch.set_num_threads(shape.cpus_per_worker)
-    if rank == 0:
-        ask(queue.join, config["group"])
-    here = ray.get_runtime_context()
-    ask(queue.enlist, config["group"], rank, here.current_actor, here.get_node_id())
-    with Pulse(queue, config["group"]) if rank == 0 else contextlib.nullcontext() as pulse:
-        worker = Worker(
-            group=config["group"],
-            shape=shape,
-            rank=rank,
-            device=ray.train.torch.get_device(),
-            folder=settings.folder,
-            stop_requested=pulse.requested if pulse else _never,
-            progressed=pulse.progressed if pulse else _nothing,
-            checkpoint_every_s=settings.checkpoint_every_s,
-            checkpoint_every_steps=settings.checkpoint_every_steps,
-            trial_timeout_s=settings.trial_timeout_s,
-            monitoring=Monitoring(visible_devices=os.environ.get(VISIBLE)) if settings.monitor else None,
-        )
-        run_leases(QueueProxy(queue), worker, one_trial=settings.one_trial)
+    from harness.cluster.worker import run_worker
+
+    run_worker(**config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mlflow.tracking import MlflowClient
 
 from harness.events import EpochEnded, Event, TrialEnded
 from harness.tracking.outbox import Outbox
@@ -127,9 +129,18 @@ def environment() -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as MLflow makes it, which takes seconds: most tests start from a copy."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, empty_store: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     made.write(WORKLOAD)
     yield made
     made.end_all()

@@ -1,4 +1,4 @@
-"""What it costs to start a trial: in a warm worker group, by a new `TorchTrainer.fit()`, and by `torchrun`.
+"""What it costs to start a trial: in a warm worker group, by a `fit()` of Ray Train of its own, and by `torchrun`.
 
     python tests/perf/orchestrators.py [--rounds N]
 
@@ -146,7 +146,7 @@ def measure(rounds: int) -> None:
                 warm.extend(warm_starts_s(group))
                 torchruns.append(run_s)
     print(f"Starting a trial, median and range, on {processor_name()}, torch {torch.__version__}")
-    for name, seconds in (("warm group", warm), ("TorchTrainer.fit()", fits), ("torchrun", torchruns)):
+    for name, seconds in (("warm group", warm), ("a fit() of its own", fits), ("torchrun", torchruns)):
         print(f"  {name:20} {summary(seconds)}")
     print(f"  fit() / warm group: {statistics.median(fits) / statistics.median(warm):.0f}")
     print(f"  torchrun / warm group: {statistics.median(torchruns) / statistics.median(warm):.0f}")

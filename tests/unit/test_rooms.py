@@ -110,6 +110,12 @@ def test_claims_and_statistics_load_neither_mlflow_nor_a_plotting_library(module
     assert loaded_by(module) & {"torch", "ray", "mlflow", "matplotlib", "jinja2"} == set()
 
 
+@pytest.mark.parametrize("module", ["harness.cluster.group_host", "harness.cluster.outbox_queue"])
+def test_what_starts_worker_groups_does_not_load_torch(module: str) -> None:
+    """Nor does what Ray Train's controllers are sent, since it comes from here."""
+    assert loaded_by(module) & {"torch", "mlflow", "torchvision"} == set()
+
+
 def test_the_reports_load_neither_torch_nor_ray() -> None:
     modules = [f"reports.{path.stem}" for path in sorted((ROOT / "reports").glob("*.py")) if path.stem != "__init__"]
     loaded = loaded_by(*modules, "harness.tracking.results")

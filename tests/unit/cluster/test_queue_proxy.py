@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from harness.cluster.queue import LeaseLost
-from harness.cluster.worker_group import QueueProxy
+from harness.cluster.worker import QueueProxy
 from harness.events import EpochEnded
 
 

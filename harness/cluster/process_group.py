@@ -1,0 +1,112 @@
+"""The workers of a group as one process group of torch, made by Ray Train when it starts them. Only they load torch."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psutil
+import ray
+import ray.train
+from ray.train.backend import Backend, BackendConfig
+
+INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+LEAVE_S = 30.0
+"""For all workers to leave. With a lost one among them the others may wait for it."""
+
+
+@dataclass
+class ProcessGroup(BackendConfig):
+    """What Ray Train is told of the process group: NCCL for GPUs, gloo for CPUs."""
+
+    device: str
+    """cpu or cuda."""
+    timeout_s: float = 1800.0
+    """How long ranks wait for each other in a collective."""
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        """What makes it and ends it."""
+        return _ProcessGroupBackend
+
+
+class _ProcessGroupBackend(Backend):
+    share_cuda_visible_devices = True
+    """Ranks on one node see each other's GPUs, as NCCL needs it for going from one to the other directly."""
+
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        meeting = worker_group.execute_single(0, _meeting)
+        worker_group.execute(_join, meeting, backend_config.device, backend_config.timeout_s)
+
+    def on_shutdown(self, worker_group: Any, backend_config: Any) -> None:  # noqa: ARG002
+        if len(worker_group) > 1:
+            wait: Any = ray.wait
+            leaving = worker_group.execute_async(_leave)
+            wait(leaving, num_returns=len(leaving), timeout=LEAVE_S)
+
+
+def interface_of(address: str, interfaces: Mapping[str, Any]) -> str | None:
+    """The name of the interface that holds an address, None where none does.
+
+    Args:
+        address: IPv4 or IPv6.
+        interfaces: as `psutil.net_if_addrs()` gives them.
+    """
+    for name, addresses in interfaces.items():
+        if any(entry.address.partition("%")[0] == address for entry in addresses):
+            return name
+    return None
+
+
+def _bind_to_node_interface() -> None:
+    """Have gloo and NCCL use the interface that holds Ray's node address, unless the user chose one.
+
+    Left alone they take whatever the host name resolves to, often 127.0.0.1, and ranks on two hosts never meet.
+    """
+    name = interface_of(_node_address(), psutil.net_if_addrs())
+    for variable in INTERFACE_VARIABLES:
+        if name is not None:
+            os.environ.setdefault(variable, name)
+
+
+def _node_address() -> str:
+    get: Any = ray.util.get_node_ip_address
+    address: str = get()
+    return address
+
+
+def _meeting() -> str:
+    """Where the ranks find each other, on rank 0's node: `tcp://address:port`, the port free just now."""
+    address = _node_address()
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
+
+
+def _join(meeting: str, device: str, timeout_s: float) -> None:
+    """Done by every worker at once."""
+    import torch.distributed
+
+    _bind_to_node_interface()
+    # A collective that is out of time ends the process, since nothing else ends a kernel that waits on the GPU.
+    os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
+    context = ray.train.get_context()
+    torch.distributed.init_process_group(
+        "nccl" if device == "cuda" else "gloo",
+        init_method=meeting,
+        rank=context.get_world_rank(),
+        world_size=context.get_world_size(),
+        timeout=timedelta(seconds=timeout_s),
+    )
+
+
+def _leave() -> None:
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

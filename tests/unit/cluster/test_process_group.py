@@ -1,0 +1,98 @@
+"""How the workers of a group find each other, and what is started beside them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from typing import Any, NamedTuple
+
+import pytest
+import ray.train
+
+from harness.cluster import process_group
+from harness.cluster.process_group import ProcessGroup, interface_of
+from harness.cluster.trainer import UNUSED, LeanTrainer
+
+
+class Address(NamedTuple):
+    address: str
+
+
+INTERFACES = {
+    "lo": [Address("127.0.0.1"), Address("::1")],
+    "eth0": [Address("10.0.0.7"), Address("fe80::1%eth0")],
+}
+
+
+@pytest.mark.parametrize(
+    ("address", "name"), [("127.0.0.1", "lo"), ("10.0.0.7", "eth0"), ("fe80::1", "eth0"), ("10.0.0.8", None)]
+)
+def test_the_interface_is_the_one_that_holds_the_address(address: str, name: str | None) -> None:
+    assert interface_of(address, INTERFACES) == name
+
+
+@pytest.mark.parametrize("chosen", [None, "ib0"])
+def test_what_the_user_chose_stays(monkeypatch: pytest.MonkeyPatch, chosen: str | None) -> None:
+    monkeypatch.setattr(process_group, "_node_address", lambda: "127.0.0.1")
+    for variable in process_group.INTERFACE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("NCCL_SOCKET_IFNAME", chosen)
+    process_group._bind_to_node_interface()
+    assert os.environ["GLOO_SOCKET_IFNAME"] == "lo"
+    assert os.environ["NCCL_SOCKET_IFNAME"] == (chosen or "lo")
+
+
+@pytest.mark.parametrize(("address", "starts"), [("127.0.0.1", "tcp://127.0.0.1:"), ("::1", "tcp://[::1]:")])
+def test_the_ranks_meet_at_a_free_port_of_rank_0(monkeypatch: pytest.MonkeyPatch, address: str, starts: str) -> None:
+    monkeypatch.setattr(process_group, "_node_address", lambda: address)
+    meeting = process_group._meeting()
+    assert meeting.startswith(starts)
+    assert 1024 <= int(meeting.removeprefix(starts)) < 65536
+
+
+class Context(NamedTuple):
+    """As Ray Train tells a worker its place."""
+
+    rank: int
+
+    def get_world_rank(self) -> int:
+        return self.rank
+
+    def get_world_size(self) -> int:
+        return 2
+
+
+def be_a_worker(rank: int, meeting: str, sums: Any) -> None:
+    import torch.distributed
+
+    process_group._node_address = lambda: "127.0.0.1"
+    ray.train.get_context = lambda: Context(rank)
+    process_group._join(meeting, "cpu", 60.0)
+    value = torch.tensor([rank + 1.0])
+    torch.distributed.all_reduce(value)
+    process_group._leave()
+    sums.put((rank, value.item(), torch.distributed.is_initialized()))
+
+
+def test_two_processes_join_compute_together_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_group, "_node_address", lambda: "127.0.0.1")
+    meeting, spawn = process_group._meeting(), multiprocessing.get_context("spawn")
+    sums = spawn.Queue()
+    workers = [spawn.Process(target=be_a_worker, args=(rank, meeting, sums)) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    found = sorted(sums.get(timeout=120) for _ in workers)
+    for worker in workers:
+        worker.join(timeout=60)
+    assert found == [(0, 3.0, False), (1, 3.0, False)]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # Ray's own use of Ray Data
+def test_ray_train_starts_no_process_that_nobody_uses() -> None:
+    """Each of these would: were it no longer among Ray's own, we should no longer name it."""
+    trainer = LeanTrainer(lambda: None, backend_config=ProcessGroup(device="cpu"))
+    theirs = super(LeanTrainer, trainer)._create_default_callbacks()
+    assert {type(callback) for callback in theirs} >= set(UNUSED)
+    ours = trainer._create_default_callbacks()
+    assert [type(callback) for callback in ours] == [type(each) for each in theirs if type(each) not in UNUSED]
