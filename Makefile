@@ -46,7 +46,7 @@ perf: $(VENV)/.installed ## Run each benchmark of tests/perf in turn.
 
 chaos: $(VENV)/.installed-test ## Run a sweep on three hosts while things die, once for each of CHAOS_SEEDS (as root).
 	CHAOS_SEEDS="$(CHAOS_SEEDS)" HARNESS_CLUSTER_TESTS=required \
-	    $(BIN)/python -m pytest tests/cluster/test_three_hosts.py --timeout=1200 $(PYTEST_ARGS)
+	    $(BIN)/python -m pytest tests/cluster/test_three_hosts.py $(PYTEST_ARGS)
 
 # Take the versions that .venv holds: names and versions only, without pip and without a build's local suffix (+cu130).
 constraints: $(VENV)/.installed-test $(VENV)/.installed-dev ## Pin the versions of .venv in constraints.txt.

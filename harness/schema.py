@@ -60,6 +60,8 @@ class Tag(StrEnum):
     GROUP_NODES = "group.nodes"
     GROUP_LAYOUT = "group.layout"
     """Which ranks ran on which node: `alpha: 0 1; beta: 2`."""
+    STORAGE = "harness.storage"
+    """Where the files of a sweep are, as its last driver saw it: `host:folder`."""
     GIT_COMMIT = "git.commit"
     GIT_DIRTY = "git.dirty"
 

@@ -17,15 +17,16 @@ from harness.errors import ExitCode, StorageError
 from harness.events import SweepEnded, SweepStarted, TrialEnded
 from harness.launch.device import on_device
 from harness.launch.environment import describe_driver
-from harness.launch.lock import held
+from harness.launch.lock import Held, held
 from harness.launch.machine import on_machine
 from harness.launch.progress import Progress, outcome_counts
 from harness.launch.stop import StopSignal
-from harness.launch.sweep import IN_OUTBOX, Sweep, name_sweep, prepare_sweep
+from harness.launch.sweep import IN_OUTBOX, NamedSweep, Sweep, name_sweep, prepare_sweep
 from harness.launch.tracking import Tracking, open_tracking
 from harness.options import RunOptions
 from harness.schema import Outcome
 from harness.tracking import outbox as outboxes
+from harness.tracking.mapping import storage_of
 from harness.tracking.recorder import Progress as Recorded
 from harness.workload import Workload
 
@@ -69,6 +70,7 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     named.claim()
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     with held(named.folder.lock):
+        _check_only_storage(named, tracking.running_at(named.id))
         sweep = prepare_sweep(named, tracking.finished)
         if address is None:
             _check_data(sweep)
@@ -87,6 +89,22 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
     return code
+
+
+def _check_only_storage(named: NamedSweep, running_at: str | None) -> None:
+    """A lock holds within one storage folder; what MLflow says of another, nobody here can look into.
+
+    Raises:
+        Held: the sweep is recorded as running in a folder in which it was never run by this command.
+    """
+    if running_at is None or running_at in map(storage_of, outboxes.starts(named.outbox)):
+        return
+    host, _, folder = running_at.partition(":")
+    raise Held(
+        f"{named.name} is recorded as running in another storage folder, {folder} on {host}: two drivers would write "
+        "into the same MLflow runs. Wait for that one, or go on with its --storage; if it died: "
+        f"harness sync {folder} there, or --fresh here"
+    )
 
 
 def _check_data(sweep: Sweep) -> None:
@@ -171,7 +189,7 @@ def _started(sweep: Sweep) -> SweepStarted:
         trials=tuple(trial.record() for trial in sweep.trials),
         reused={trial_id: run for trial_id, run in sweep.done.items() if run != IN_OUTBOX},
         plan=sweep.plan.record(),
-        environment=describe_driver(),
+        environment={**describe_driver(), "storage": str(sweep.options.storage.absolute())},
     )
 
 

@@ -28,6 +28,10 @@ class Tracking(Protocol):
         """Trial id -> run id, of those that have a result; in one sweep, or in any."""
         ...
 
+    def running_at(self, sweep_id: str) -> str | None:
+        """Where the files are of a sweep that is recorded as running, `host:folder`; None where it is not."""
+        ...
+
     def recording(self, sweep: Sweep, stop: StopSignal) -> contextlib.AbstractContextManager[Callable[[], Progress]]:
         """Forward the sweep's events while the context lasts; gives a function that says how far they have come."""
         ...
@@ -41,6 +45,10 @@ class NoTracking:
     def finished(self, trial_ids: Sequence[str], sweep_id: str | None) -> Mapping[str, str]:  # noqa: ARG002
         """Nothing is known."""
         return {}
+
+    def running_at(self, sweep_id: str) -> str | None:  # noqa: ARG002
+        """Nothing is known."""
+        return None
 
     @contextlib.contextmanager
     def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], Progress]]:  # noqa: ARG002
@@ -65,6 +73,12 @@ class MlflowTracking:
         from harness.tracking.results import finished_trials
 
         return finished_trials(self._options.tracking_uri, self._options.experiment, trial_ids, sweep_id)
+
+    def running_at(self, sweep_id: str) -> str | None:
+        """Where the files are of a sweep that is recorded as running, `host:folder`; None where it is not."""
+        from harness.tracking.results import running_at
+
+        return running_at(self._options.tracking_uri, self._options.experiment, sweep_id)
 
     @contextlib.contextmanager
     def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], Progress]]:

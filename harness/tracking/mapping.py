@@ -95,6 +95,12 @@ def _reason(event: TrialEnded) -> str:
     return cut(reason if event.final else f"attempt {event.attempt}: {event.outcome.value}: {reason}", MAX_TAG_CHARS)
 
 
+def storage_of(started: SweepStarted) -> str | None:
+    """Where a driver keeps a sweep's files: `host:folder`; None where it did not say."""
+    host, folder = (started.environment.get(name) for name in ("host", "storage"))
+    return f"{host}:{folder}" if host and folder else None
+
+
 class SweepFacts:
     """What a `SweepStarted` says of the sweep's runs."""
 
@@ -109,7 +115,8 @@ class SweepFacts:
     def sweep_notes(self) -> dict[str, str]:
         """What is added to the parent run each time the sweep starts."""
         note = {NOTE_TAG: cut(self.started.description, MAX_TAG_CHARS)} if self.started.description else {}
-        return {**note, **self._git_tags()}
+        place = {Tag.STORAGE: where} if (where := storage_of(self.started)) else {}
+        return {**note, **place, **self._git_tags()}
 
     def trial_name(self, trial_id: str) -> str:
         """The name of a trial's run: `resnet-20-A seed 1`."""

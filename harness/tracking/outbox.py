@@ -137,6 +137,13 @@ def attempts(outbox: Outbox) -> dict[str, int]:
     return dict(last)
 
 
+def starts(outbox: Outbox) -> Iterator[SweepStarted]:
+    """Every start of the sweep."""
+    for line, _ in outbox.lines():
+        if b'"SweepStarted"' in line and isinstance(event := decode(line.decode()), SweepStarted):
+            yield event
+
+
 def unfinished(outbox: Outbox) -> bool:
     """Whether the sweep began and has not ended: it runs, or its driver died.
 

@@ -13,6 +13,7 @@ import pandas as pd
 from harness.errors import SweepNotFound
 from harness.schema import (
     ENVIRONMENT_ARTIFACT,
+    KIND_SWEEP,
     KIND_TRIAL,
     METRICS,
     PLAN_ARTIFACT,
@@ -145,6 +146,17 @@ def finished_trials(
         if trial_id in wanted and _is_result(run):
             newest.setdefault(trial_id, run.run_id)
     return newest
+
+
+def running_at(tracking_uri: str, experiment: str, sweep_id: str) -> str | None:
+    """Where the files are of a sweep that is recorded as running, `host:folder`; None where it is not, or says not."""
+    reader = _reader(tracking_uri)
+    experiment_id = reader.experiment_id(experiment)
+    if experiment_id is None:
+        return None
+    query = f"tags.`{Tag.KIND}` = '{KIND_SWEEP}' and tags.`{Tag.SWEEP_ID}` = '{sweep_id}'"
+    runs = reader.search([experiment_id], f"{query} and attributes.status = 'RUNNING'", newest_first=True)
+    return next((run.data.tags[Tag.STORAGE] for run in runs if Tag.STORAGE in run.data.tags), None)
 
 
 def log_report(tracking_uri: str, run_id: str, folder: Path, note: str = "") -> None:

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
+from subprocess import Popen
 
 import psutil
 import pytest
@@ -62,10 +63,15 @@ def epochs_of(sweep: Sweep) -> int:
     return sum(isinstance(event, EpochEnded) for event in sweep.events())
 
 
-def training(sweep: Sweep, more: int = 1) -> None:
+def training(sweep: Sweep, driver: Popen[str], more: int = 1) -> None:
     """Wait until so many epochs more have ended."""
     before = epochs_of(sweep)
-    wait_for(lambda: epochs_of(sweep) >= before + more, f"{more} epochs; it said:\n{sweep.said[-2000:]}")
+
+    def so_many() -> bool:
+        assert driver.poll() is None, f"it ended; it said:\n{sweep.said[-2000:]}"
+        return epochs_of(sweep) >= before + more
+
+    wait_for(so_many, f"{more} epochs; it said:\n{sweep.said[-2000:]}")
 
 
 @contextlib.contextmanager
@@ -150,7 +156,7 @@ def test_where_no_trial_fits_nothing_starts_and_where_some_fit_they_run(cluster:
 def test_one_driver_a_sweep_and_a_dead_ones_runs_are_closed_by_sync(cluster: Bed) -> None:
     sweep = cluster.sweep(LONG.replace("NAME", "driven").replace("EPOCHS", "4000"))
     driver = sweep.launch()
-    training(sweep)
+    training(sweep, driver)
     assert "another driver runs this sweep: process " in (second := sweep.run(expect=2))
     assert f" on {NODES[0]}; wait for it or stop it first" in second
     first_child(driver).kill()
@@ -164,7 +170,7 @@ def test_a_stopped_sweep_ends_in_time_with_its_checkpoints_and_no_run_running(cl
     sweep = cluster.sweep(LONG.replace("NAME", "stopped").replace("EPOCHS", "4000"))
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 5)):
         driver = sweep.launch()
-        training(sweep)
+        training(sweep, driver)
         first_child(driver).send_signal(number)
         closed_s = wait_for(lambda: "RUNNING" not in statuses(sweep), "runs are closed")
         began = time.monotonic()
@@ -209,7 +215,7 @@ def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(clus
     """The driver is on another host, or it would die with the head."""
     sweep = cluster.sweep(LONG.replace("NAME", "headless").replace("EPOCHS", "120"))
     driver = sweep.launch(host=cluster.hosts.by_name["node2"])
-    training(sweep, 3)
+    training(sweep, driver, 3)
     cluster.head.end_processes()
     try:
         assert driver.wait(timeout=400) == 4, sweep.said[-3000:]

@@ -13,7 +13,7 @@ from harness.events import EpochEnded, TrialEnded, TrialStarted
 from harness.schema import Outcome
 from harness.tracking.results import SweepResults
 from tests.cluster.bed import NODES, STORE, Bed, Sweep
-from tests.cluster.chaos import KINDS, Storm
+from tests.cluster.chaos import KINDS, LIMIT_S, Storm
 
 pytestmark = pytest.mark.cluster
 
@@ -130,6 +130,7 @@ def test_two_workers_on_two_hosts_give_the_numbers_of_two_on_one(calm: Calm, clu
     pd.testing.assert_frame_equal(timeless(together), apart.loc[sorted(together.trials["trial_id"])])
 
 
+@pytest.mark.timeout(LIMIT_S + 300)
 @pytest.mark.parametrize("seed", SEEDS_OF_CHAOS)
 def test_whatever_dies_every_trial_is_finished_once_with_the_same_numbers(
     cluster: Bed, calm: Calm, seed: int, tell: list[str]

@@ -126,6 +126,12 @@ def test_an_outbox_of_before_data_sets_were_recorded_is_sent_all_the_same(desk: 
     assert desk.run().datasets == {}
 
 
+def test_the_parent_run_tells_where_the_sweeps_files_are(desk: Desk) -> None:
+    desk.write(replace(start(), environment={"host": "alpha", "storage": "/shared/runs"}))
+    desk.recorder().forward()
+    assert desk.parent().record.tags["harness.storage"] == "alpha:/shared/runs"
+
+
 def test_the_parent_run_tells_what_the_sweep_is(desk: Desk) -> None:
     desk.write(start())
     desk.recorder().forward()
