@@ -115,7 +115,7 @@ class SweepFacts:
     def sweep_notes(self) -> dict[str, str]:
         """What is added to the parent run each time the sweep starts."""
         note = {NOTE_TAG: cut(self.started.description, MAX_TAG_CHARS)} if self.started.description else {}
-        place = {Tag.STORAGE: where} if (where := storage_of(self.started)) else {}
+        place: dict[str, str] = {Tag.STORAGE: where} if (where := storage_of(self.started)) else {}
         return {**note, **place, **self._git_tags()}
 
     def trial_name(self, trial_id: str) -> str:
