@@ -65,7 +65,6 @@ def _trainer(order: BenchOrder, shape: Shape, placement: str) -> LeanTrainer:
 
 
 def _worker_loop(config: dict[str, Any]) -> None:
-    import ray.train.torch
+    from harness.cluster.worker import own_device
 
-    rank = ray.train.get_context().get_world_rank()
-    bench_worker(config["order"], rank=rank, device=ray.train.torch.get_device())
+    bench_worker(config["order"], rank=ray.train.get_context().get_world_rank(), device=own_device())

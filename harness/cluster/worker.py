@@ -138,11 +138,9 @@ def run_worker(group: str, shape: Shape, queue: Actor, settings: GroupSettings) 
     Raises:
         GroupBroken: a trial failed in a way that leaves the group unfit.
     """
-    rank, device = ray.train.get_context().get_world_rank(), ray.train.torch.get_device()
+    rank, device = ray.train.get_context().get_world_rank(), own_device()
     if device.type == "cpu":
         torch.set_num_threads(shape.cpus_per_worker)
-    else:
-        torch.cuda.set_device(device)
     if rank == 0:
         ask(queue.join, group)
     _enlist(group, rank, queue)
@@ -161,6 +159,14 @@ def run_worker(group: str, shape: Shape, queue: Actor, settings: GroupSettings) 
             monitoring=Monitoring(visible_devices=os.environ.get(VISIBLE)) if settings.monitor else None,
         )
         run_leases(QueueProxy(queue), worker, one_trial=settings.one_trial)
+
+
+def own_device() -> torch.device:
+    """The device that Ray gave this worker; a GPU is this thread's current one from now on, as NCCL expects."""
+    device: torch.device = ray.train.torch.get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
 
 
 def _enlist(group: str, rank: int, queue: Actor) -> None:
