@@ -33,7 +33,7 @@ def inspect(storage: Path, datasets: Iterable[DatasetSpec], *, stopped: Callable
         stopped: asked every second; a node that installs an environment may take minutes to answer.
 
     Raises:
-        StorageError: a node cannot read the data, or cannot write to the storage folder, or has another one.
+        StorageError: a node lacks a data set, or cannot write to the storage folder, or has another one.
         Infeasible: a node has other versions than the driver's.
         ClusterUnreachable: a node does not answer.
         Stopped: as asked.

@@ -55,13 +55,21 @@ def look(questions: Questions, node: str) -> Answer:
     return Answer(
         versions=versions(),
         storage_fault=_storage_fault(questions, node),
-        absent=absences(questions.datasets),
+        absent=_absent(questions),
     )
 
 
 def absences(datasets: Iterable[DatasetSpec]) -> tuple[str, ...]:
     """Why some data sets cannot be loaded here, without loading any."""
     return tuple(fault for dataset in datasets if (fault := dataset.absence()) is not None)
+
+
+def _absent(questions: Questions) -> tuple[str, ...]:
+    """A node whose code is another one may not know what it is asked: then its version says more."""
+    try:
+        return absences(questions.datasets)
+    except Exception as error:  # noqa: BLE001
+        return (f"its data cannot be looked for: {type(error).__name__}: {error}",)
 
 
 def versions() -> dict[str, str | None]:
@@ -92,7 +100,7 @@ def judge(answers: Mapping[str, Answer], expected: Mapping[str, str | None], see
         seen: node name -> whether the driver sees the node's file.
 
     Raises:
-        StorageError: a node cannot read the data, or cannot write to the storage folder, or has another one.
+        StorageError: a node lacks a data set, cannot write to the storage folder, or has another one.
         Infeasible: a node has other versions than the driver.
     """
     _raise(StorageError, [f"{name}: {fault}" for name, each in answers.items() if (fault := each.storage_fault)])
@@ -104,15 +112,15 @@ def judge(answers: Mapping[str, Answer], expected: Mapping[str, str | None], see
             if not seen[name]
         ],
     )
+    _raise(Infeasible, [f"{name}: {text}" for name, each in answers.items() if (text := _differs(each, expected))])
     _raise(
         StorageError,
         [
-            f"{name}: {'; '.join(each.absent)}; every node must see it at this path"
+            f"{name}, as every node, must see the data at one path: {'; '.join(each.absent)}"
             for name, each in answers.items()
             if each.absent
         ],
     )
-    _raise(Infeasible, [f"{name}: {text}" for name, each in answers.items() if (text := _differs(each, expected))])
 
 
 def _differs(answer: Answer, expected: Mapping[str, str | None]) -> str:

@@ -89,10 +89,14 @@ def _meeting() -> str:
 
 
 def _join(meeting: str, device: str, timeout_s: float) -> None:
-    """Done by every worker at once."""
+    """Done by every worker at once. NCCL is told its GPU: left alone it takes one by the rank, whosever that is."""
+    import ray.train.torch
     import torch.distributed
 
     _bind_to_node_interface()
+    own = ray.train.torch.get_device() if device == "cuda" else None
+    if own is not None:
+        torch.cuda.set_device(own)
     # A collective that is out of time ends the process, since nothing else ends a kernel that waits on the GPU.
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
     context = ray.train.get_context()
@@ -102,6 +106,7 @@ def _join(meeting: str, device: str, timeout_s: float) -> None:
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),
         timeout=timedelta(seconds=timeout_s),
+        device_id=own,
     )
 
 

@@ -73,12 +73,13 @@ def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
 
     What a worker raised itself says less than that another one died: it was in a collective with it.
     """
-    causes = {rank: _as_raised(error) for rank, error in exceptions.items()}
-    dead = {rank: cause for rank, cause in causes.items() if isinstance(cause, ray.exceptions.RayError)}
-    rank, cause = min((dead or causes).items(), key=lambda item: item[0])
+    dead = {rank: cause for rank, error in exceptions.items() if (cause := _death(error)) is not None}
+    causes = dead or {rank: _as_raised(error) for rank, error in exceptions.items()}
+    # Of several that died, one for lack of memory took the others with it.
+    rank, cause = min(causes.items(), key=lambda item: (not _is_out_of_memory(item[1]), item[0]))
     node = re.search(r"\bip(?: of|=|: ?)?[\s:]*(\d+\.\d+\.\d+\.\d+)", str(cause), re.IGNORECASE)
     where = f"rank {rank}" + (f" on {node[1]}" if node else "")
-    out_of_memory = isinstance(cause, ray.exceptions.OutOfMemoryError)
+    out_of_memory = _is_out_of_memory(cause)
     what = "was killed for lack of memory" if out_of_memory else "died" if dead else "failed"
     return f"{where} of its group {what}: {_why(cause)}"[:500], out_of_memory
 
@@ -91,10 +92,22 @@ def _why(cause: BaseException) -> str:
     return traceback.format_exception_only(cause)[-1].strip()
 
 
+def _death(error: Exception) -> BaseException | None:
+    """What Ray says of a worker that died; None of one that raised."""
+    if isinstance(error, ray.exceptions.RayError):
+        return error
+    death: BaseException | None = getattr(error, "health_check_failure", None)
+    return death
+
+
 def _as_raised(error: Exception) -> BaseException:
     """Without what Ray Train wraps around it, which is not part of its API: where that changes, the wrapped one."""
-    wrapped: BaseException | None = getattr(error, "health_check_failure", None) or getattr(error, "_base_exc", None)
-    return wrapped or error
+    raised: BaseException = getattr(error, "_base_exc", error)
+    return raised
+
+
+def _is_out_of_memory(cause: BaseException) -> bool:
+    return isinstance(cause, ray.exceptions.OutOfMemoryError)
 
 
 def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: Collection[str]) -> None:

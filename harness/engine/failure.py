@@ -76,5 +76,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _is_of_a_peer(error: Exception) -> bool:
-    """NCCL's errors have a class of torch's own. Gloo's do not, but name the source file that they come from."""
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
+    """Some errors have a class of torch's own. Others name NCCL, or the source file of gloo that they come from."""
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and re.search(r"/gloo/|\bNCCL\b", str(error)) is not None
+    )

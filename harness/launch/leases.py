@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ from harness.errors import HarnessError, Stopped
 from harness.events import Event, TrialEnded
 from harness.schema import Outcome
 from harness.storage import SweepFolder
+
+
+NOTICE_S = 3.0
+"""Time for whoever watches the group to notice that a rank died, before another one says what it met of it: the group
+ends with the first word of any."""
 
 
 class QueuePort(Protocol):
@@ -121,7 +127,8 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
     try:
         return attempt_trial(lease.trial, context)
     except PeerLost as lost:
-        raise GroupBroken(str(lost)) from lost
+        time.sleep(NOTICE_S)
+        raise GroupBroken(f"another rank is lost or out of reach: {lost}") from lost
     except Stopped as stopped:
         return _ended(lease, Outcome.STOPPED, str(stopped))
     except Exception as error:  # noqa: BLE001  # whatever a trial's own record of its failure meets, the next one runs

@@ -220,10 +220,12 @@ def test_a_trial_that_loses_a_worker_each_time_fails_after_its_attempts_and_the_
         bench.training_workers(process)[0].kill()
     _, err = process.communicate(timeout=400)
     assert process.returncode == 1, err
+    lost = [ended.reason for ended in bench.ends() if ended.outcome is Outcome.FAILED]
+    assert len(lost) == 2
+    assert all(re.match(r"rank [01]( on [0-9.]+)? of its group died: ", reason) for reason in lost), lost
     final = {ended.trial_id: ended for ended in bench.ends() if ended.final}
     poison = final.pop(started.trial_id)
     assert (poison.outcome, poison.attempt) == (Outcome.FAILED, 2)
-    assert "died" in poison.reason
     assert [ended.outcome for ended in final.values()] == [Outcome.FINISHED]
     assert sorted(run.info.status for run in children(bench.folder)) == ["FAILED", "FINISHED"]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import os
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,6 @@ sys.path.insert(0, str(ROOT))
 
 import torch
 
-from harness.cluster.group_host import RAY_TRAIN_SETTINGS
 from harness.cluster.queue import Job, Limits, Shape
 from harness.cluster.session import connected
 from harness.cluster.sweep import queue_actor
@@ -130,7 +128,6 @@ def summary(seconds: Sequence[float]) -> str:
 
 
 def measure(rounds: int) -> None:
-    os.environ.update(RAY_TRAIN_SETTINGS)  # `fit` is called in this process here
     warm: list[float] = []
     fits: list[float] = []
     torchruns: list[float] = []

@@ -9,6 +9,7 @@ import ray
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
 from harness.cluster.worker_group import loss_of
+from harness.errors import StorageError
 from harness.launch.leases import GroupBroken
 
 DIED = (
@@ -56,6 +57,21 @@ def test_a_worker_killed_for_memory_is_out_of_memory() -> None:
     assert out_of_memory
     assert "10.0.0.3" in reason
     assert "7.7GB / 8.0GB" in reason
+
+
+def test_of_two_that_died_the_one_killed_for_memory_is_the_cause() -> None:
+    memory = ray.exceptions.OutOfMemoryError("Memory on the node (IP: 10.0.0.3, ID: ab) was 7.7GB / 8.0GB (0.96)")
+    reason, out_of_memory = loss_of({0: Unhealthy(Dead(DIED)), 1: Unhealthy(memory)})
+    assert out_of_memory
+    assert reason.startswith("rank 1 on 10.0.0.3")
+
+
+def test_an_error_of_rays_that_a_worker_raised_itself_is_not_its_death() -> None:
+    refused = ray.exceptions.RayTaskError("end", "outbox cannot be written", StorageError("outbox cannot be written"))
+    reason, _ = loss_of({0: UserExceptionWithTraceback(refused, "Traceback"), 1: Unhealthy(Dead(DIED))})
+    assert reason.startswith("rank 1 on 10.0.0.2 of its group died")
+    alone, _ = loss_of({0: UserExceptionWithTraceback(refused, "Traceback")})
+    assert alone == "rank 0 of its group failed: outbox cannot be written"
 
 
 @pytest.mark.parametrize(

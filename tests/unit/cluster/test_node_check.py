@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_node_that_writes_to_a_folder_of_its_own_is_named() -> None:
 
 def test_data_that_a_node_lacks_are_named_with_it() -> None:
     error = refusal({"a": replace(FIT, absent=("/data holds no cifar10",)), "b": FIT})
-    assert str(error) == "node a: /data holds no cifar10; every node must see it at this path"
+    assert str(error) == "node a, as every node, must see the data at one path: /data holds no cifar10"
     assert error.exit_code is ExitCode.USAGE
 
 
@@ -92,6 +93,19 @@ def test_a_node_looks_for_each_data_set(tmp_path: Path) -> None:
     driver_file(tmp_path).write_text("token")
     (fault,) = look(ask(tmp_path, Digits(), Cifar10(root=str(tmp_path))), "n1").absent
     assert fault.startswith(f"{tmp_path} holds no cifar10: looked for cifar-10-binary.tar.gz")
+
+
+def test_a_node_whose_code_is_another_one_is_told_by_its_version(tmp_path: Path) -> None:
+    """It may not know how to look for the data: what it answers is still an answer."""
+
+    class Newer:
+        """What an older installation makes of a newer specification."""
+
+    driver_file(tmp_path).write_text("token")
+    strange: Any = Newer()
+    answer = replace(look(ask(tmp_path, strange), "n1"), versions={"python": "3.11.7", "torch": "2.8.0"})
+    assert answer.absent[0].startswith("its data cannot be looked for: AttributeError")
+    assert isinstance(refusal({"a": answer}), Infeasible)
 
 
 def test_data_sets_without_files_and_those_behind_urls_are_not_looked_for() -> None:

@@ -88,6 +88,24 @@ def test_two_processes_join_compute_together_and_leave(monkeypatch: pytest.Monke
     assert found == [(0, 3.0, False), (1, 3.0, False)]
 
 
+def test_a_worker_on_a_gpu_tells_nccl_which_one_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rank 2 of 3, the second worker of its node: what NCCL would choose by the rank is another worker's."""
+    import ray.train.torch
+    import torch.distributed
+
+    done: list[Any] = []
+    monkeypatch.setattr(process_group, "_node_address", lambda: "127.0.0.1")
+    monkeypatch.setattr(ray.train, "get_context", lambda: Context(2))
+    monkeypatch.setattr(ray.train.torch, "get_device", lambda: torch.device("cuda", 1))
+    monkeypatch.setattr(torch.cuda, "set_device", done.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda kind, **given: done.append((kind, given)))
+    process_group._join("tcp://127.0.0.1:1", "cuda", 5.0)
+    current, (kind, given) = done
+    assert (current, kind, given["device_id"], given["rank"]) == (
+        torch.device("cuda", 1), "nccl", torch.device("cuda", 1), 2
+    )  # fmt: skip
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # Ray's own use of Ray Data
 def test_ray_train_starts_no_process_that_nobody_uses() -> None:
     """Each of these would: were it no longer among Ray's own, we should no longer name it."""

@@ -246,6 +246,7 @@ def test_the_first_rank_that_fails_writes_the_trace_and_each_attempt_has_its_own
     [
         RuntimeError("[/src/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [192.0.2.2]:36050"),
         dist.DistBackendError("NCCL communicator was aborted on rank 0."),
+        RuntimeError("NCCL error: remote process exited or there was a network error"),
         dist.DistNetworkError("Connection reset by peer"),
     ],
 )
@@ -256,8 +257,10 @@ def test_a_rank_that_can_only_say_that_another_is_gone_gives_no_outcome_and_alon
     assert failure(error, make_trial(), alone).outcome is Outcome.FAILED
     with pytest.raises(PeerLost, match=rf"{type(error).__name__}: .*\(rank 0 on {socket.gethostname()}; see "):
         failure(error, make_trial(), dataclasses.replace(alone, world_size=2))
-    for own in (RuntimeError("shape mismatch"), OSError("disk"), torch.OutOfMemoryError("/gloo/")):
-        failure(own, make_trial(), dataclasses.replace(alone, world_size=2))
+    for own in (RuntimeError("shape mismatch"), RuntimeError("CUDA error: illegal access"), OSError("disk")):
+        assert failure(own, make_trial(), dataclasses.replace(alone, world_size=2)).outcome is Outcome.FAILED
+    full = failure(torch.OutOfMemoryError("/gloo/"), make_trial(), dataclasses.replace(alone, world_size=2))
+    assert full.outcome is Outcome.OUT_OF_MEMORY
 
 
 def test_a_full_disk_fails_the_trial_with_that_reason_and_keeps_what_was_emitted(recording, make_trial, monkeypatch):

@@ -98,6 +98,7 @@ def test_a_rank_that_lost_another_leaves_it_to_others_to_say_why(
     def meet_silence(*_args: object) -> TrialEnded:
         raise PeerLost("RuntimeError: connection closed by peer")
 
+    monkeypatch.setattr(leases, "NOTICE_S", 0.0)
     monkeypatch.setattr(leases, "attempt_trial", meet_silence)
     watched = queue(tmp_path)
     with pytest.raises(GroupBroken, match="closed by peer"):
