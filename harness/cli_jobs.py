@@ -21,6 +21,7 @@ from harness.cli_options import (
     MaxAttempts,
     Monitor,
     StallTimeout,
+    TakeOver,
     TrialTimeout,
     duration,
     load,
@@ -51,6 +52,7 @@ def submit(
     ] = None,
     experiment: Experiment = None,
     fresh: Fresh = False,
+    take_over: TakeOver = False,
     follow: Annotated[bool, typer.Option("--follow/--no-wait", help="Show progress until the sweep ends.")] = True,
     pip: Annotated[bool, typer.Option("--pip", help="Install the versions of here on the cluster, Ray apart.")] = False,
     pass_env: Annotated[
@@ -92,6 +94,7 @@ def submit(
         environment=driver_environment(tracking_uri, pass_env or (), os.environ),
         arguments=(
             *(f"{flag}={value}" for flag, value in given.items() if value is not None),
+            *(["--take-over"] if take_over else []),
             *(["--keep-weights"] if keep_weights else []),
             *([] if monitor else ["--no-monitor"]),
         ),

@@ -46,6 +46,9 @@ Dashboard = Annotated[
 ]
 Storage = Annotated[Path, typer.Option(help="Checkpoints and outboxes; every node must see it at this path.")]
 Out = Annotated[Path, typer.Option(help="Folder of the report.")]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Go on although MLflow says that it runs with another storage folder.")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every trial anew, also those with a result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 KeepWeights = Annotated[

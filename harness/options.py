@@ -32,6 +32,8 @@ class RunOptions:
     """Print the outcome as JSON on stdout."""
     report: bool
     """Write the report at the end."""
+    take_over: bool = False
+    """Go on although MLflow says that the sweep runs with another storage folder."""
     monitor: bool = True
     """Watch the devices that trials run on."""
     visible_devices: str | None = None

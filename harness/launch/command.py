@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from harness.errors import ExitCode, StorageError
 from harness.events import SweepEnded, SweepStarted, TrialEnded
 from harness.launch.device import on_device
 from harness.launch.environment import describe_driver
-from harness.launch.lock import Held, held
+from harness.launch.lock import Held, held, is_held
 from harness.launch.machine import on_machine
 from harness.launch.progress import Progress, outcome_counts
 from harness.launch.stop import StopSignal
@@ -25,6 +26,7 @@ from harness.launch.sweep import IN_OUTBOX, NamedSweep, Sweep, name_sweep, prepa
 from harness.launch.tracking import Tracking, open_tracking
 from harness.options import RunOptions
 from harness.schema import Outcome
+from harness.storage import SweepFolder
 from harness.tracking import outbox as outboxes
 from harness.tracking.mapping import storage_of
 from harness.tracking.recorder import Progress as Recorded
@@ -67,10 +69,11 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     address = options.address if options.launcher == "ray" else None
     options = replace(options, workload=on_machine(on_device(options.workload, address), address))
     named = name_sweep(options)
+    if not options.take_over:
+        _check_only_storage(named, tracking.running_at(named.id))
     named.claim()
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     with held(named.folder.lock):
-        _check_only_storage(named, tracking.running_at(named.id))
         sweep = prepare_sweep(named, tracking.finished)
         if address is None:
             _check_data(sweep)
@@ -92,18 +95,20 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
 
 
 def _check_only_storage(named: NamedSweep, running_at: str | None) -> None:
-    """A lock holds within one storage folder; what MLflow says of another, nobody here can look into.
+    """A lock holds within one storage folder. Of another one, on another host, there is only what MLflow says.
 
     Raises:
-        Held: the sweep is recorded as running in a folder in which it was never run by this command.
+        Held: the sweep is recorded as running in a folder where this one's outbox never was, and may run there still.
     """
     if running_at is None or running_at in map(storage_of, outboxes.starts(named.outbox)):
         return
     host, _, folder = running_at.partition(":")
+    if host == socket.gethostname() and not is_held(SweepFolder(Path(folder) / named.name).lock):
+        return
     raise Held(
         f"{named.name} is recorded as running in another storage folder, {folder} on {host}: two drivers would write "
         "into the same MLflow runs. Wait for that one, or go on with its --storage; if it died: "
-        f"harness sync {folder} there, or --fresh here"
+        f"harness sync {folder} there, or --take-over here"
     )
 
 
@@ -114,7 +119,7 @@ def _check_data(sweep: Sweep) -> None:
         StorageError: a data set of a trial that has no result is not on this machine.
     """
     if faults := absences({trial.dataset for trial in sweep.to_run}):
-        raise StorageError("\n".join(faults))
+        raise StorageError("\n".join(sorted(faults)))
 
 
 def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode, Recorded]:

@@ -139,8 +139,8 @@ def attempts(outbox: Outbox) -> dict[str, int]:
 
 def starts(outbox: Outbox) -> Iterator[SweepStarted]:
     """Every start of the sweep."""
-    for line, _ in outbox.lines():
-        if b'"SweepStarted"' in line and isinstance(event := decode(line.decode()), SweepStarted):
+    for event, _ in outbox.read(skipped=_ignore):
+        if isinstance(event, SweepStarted):
             yield event
 
 

@@ -69,8 +69,13 @@ class Cifar(DatasetSpec):
         from workloads.datasets.cifar_files import missing, sources
 
         root = Place(self.root)
-        is_here = not root.is_local or any(sources(self.official, root))
-        return None if is_here else f"{root} {missing(self.official)}"
+        if not root.is_local:
+            return None
+        source = next(sources(self.official, root), None)
+        if source is None:
+            return f"{root} {missing(self.official)}"
+        lacking = (place for place, _ in source.files() if not place.is_readable())
+        return next((f"{place} is missing, or may not be read" for place in lacking), None)
 
     def check(self) -> Iterator[Finding]:
         """Every official file that is at the root, packed or unpacked."""

@@ -51,6 +51,10 @@ class Place:
         with self._opened() as (system, path):
             return bool(system.isfile(path))
 
+    def is_readable(self) -> bool:
+        """Whether a path is there and may be read; no URL is asked."""
+        return os.access(self.url, os.R_OK)
+
     def is_folder(self) -> bool:
         """Whether it is there, and a folder."""
         with self._opened() as (system, path):

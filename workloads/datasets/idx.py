@@ -49,6 +49,21 @@ class IdxFiles:
         for file in self.all:
             yield _finding(folder, file)
 
+    def lacking(self, places: Iterable[Place]) -> str | None:
+        """What is not there of the files, or may not be read, by their names alone.
+
+        Raises:
+            FileNotFoundError: none of them is there.
+        """
+        folder = self.folder(list(places))
+        for file in self.all:
+            found = find(folder, file)
+            if found is None:
+                return _missing(folder, file)
+            if not found.is_readable():
+                return f"{found} may not be read"
+        return None
+
     def folder(self, places: list[Place]) -> Place:
         """The first place with any of the files."""
         for place in places:
@@ -87,10 +102,14 @@ def array(content: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
+def _missing(folder: Place, file: OfficialFile) -> str:
+    return f"{folder / file.name} is missing, and so is {file.name}.gz beside it"
+
+
 def _finding(folder: Place, file: OfficialFile) -> Finding:
     place = find(folder, file)
     if place is None:
-        return Finding(str(folder / file.name), f"is missing, and so is {file.name}.gz beside it")
+        return Finding(str(folder / file.name), _missing(folder, file).removeprefix(f"{folder / file.name} "))
     try:
         return Finding(str(place), file.fault(plain(place)))
     except (OSError, ValueError) as error:
@@ -100,5 +119,5 @@ def _finding(folder: Place, file: OfficialFile) -> Finding:
 def _checked(folder: Place, file: OfficialFile) -> bytes:
     place = find(folder, file)
     if place is None:
-        raise FileNotFoundError(f"{folder / file.name} is missing, and so is {file.name}.gz beside it")
+        raise FileNotFoundError(_missing(folder, file))
     return file.checked(plain(place), place)

@@ -94,8 +94,12 @@ class ImageNet(DatasetSpec):
     def absence(self) -> str | None:
         """As for every data set."""
         places = [Place(self.root) / part for part in ("train", "val")]
-        lacking = (no_folder(place) for place in places if place.is_local and not place.is_folder())
-        return next((f"{fault}; `harness data check imagenet` says where they come from" for fault in lacking), None)
+        for place in places if Place(self.root).is_local else ():
+            if not place.is_folder():
+                return f"{no_folder(place)}; `harness data check imagenet` says where they come from"
+            if not place.is_readable():
+                return f"{place} may not be read"
+        return None
 
     def check(self) -> Iterator[Finding]:
         """Both parts, and what is wrong with each; no image is opened."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlflow.entities import RunStatus
 from mlflow.tracking import MlflowClient
 
+from harness.launch.lock import held
+from harness.storage import SweepFolder
 from tests.unit.cli.conftest import Done, Harness, folder, harness
 
 __all__ = ["folder", "harness"]  # fixtures
@@ -40,20 +44,61 @@ def run(harness: Harness, folder: Path) -> Harness:
     return in_storage
 
 
-def test_a_second_storage_folder_is_refused_until_the_first_ones_run_is_closed(
-    run: Harness, harness: Harness, folder: Path
-) -> None:
+@pytest.fixture
+def running(run: Harness, folder: Path) -> Callable[[], None]:
+    """After a run in the folder `first` and on the host `alpha`: says in MLflow that it runs."""
+
+    def say() -> None:
+        client, run_id, _ = parent(folder)
+        client.update_run(run_id, RunStatus.to_string(RunStatus.RUNNING))
+
     assert run("first").code == 0
-    client, run_id, status = parent(folder)
-    assert status == "FINISHED"
-    assert run("second").code == 0, "nobody runs it"
+    say()
+    return say
+
+
+@pytest.fixture(autouse=True)
+def host(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Gives the machine another name; `alpha` to begin with."""
+
+    def call(name: str) -> None:
+        monkeypatch.setattr(socket, "gethostname", lambda: name)
+
+    call("alpha")
+    return call
+
+
+def test_where_it_runs_on_another_host_it_is_refused_and_nothing_is_made(
+    run: Harness, running: Callable[[], None], host: Callable[[str], None], folder: Path
+) -> None:
+    host("beta")
+    refused = run("second")
+    assert (refused.code, refused.out) == (2, "")
+    assert f"another storage folder, {folder}/first on alpha: " in refused.err
+    assert f"harness sync {folder}/first there" in refused.err
+    assert not (folder / "second").exists()
+    assert run("second", "--take-over").code == 0
+
+
+def test_where_it_runs_on_this_host_its_lock_tells(run: Harness, running: Callable[[], None], folder: Path) -> None:
+    (sweep,) = (folder / "first").iterdir()
+    with held(SweepFolder(sweep).lock):
+        assert run("second").code == 2
+    assert run("second").code == 0, "its driver died"
+    running()
+    shutil.rmtree(folder / "second")
+    assert run("third").code == 0, "its files are gone"
+
+
+def test_the_same_folder_goes_on_from_whichever_host(
+    run: Harness, running: Callable[[], None], host: Callable[[str], None]
+) -> None:
+    host("beta")
     assert run("first").code == 0
 
-    client.update_run(run_id, RunStatus.to_string(RunStatus.RUNNING))  # as where its driver is at work, or died
-    refused = run("third")
-    assert (refused.code, refused.out) == (2, "")
-    assert f"another storage folder, {folder}/first on {socket.gethostname()}: " in refused.err
-    assert f"harness sync {folder}/first there" in refused.err
-    assert not list((folder / "third").rglob("outbox.jsonl"))
-    assert run("third", "--fresh").code == 0
-    assert run("first").code == 0, "its own folder goes on"
+
+def test_a_sweep_that_nobody_runs_may_have_any_folder(run: Harness, host: Callable[[str], None], folder: Path) -> None:
+    assert run("first").code == 0
+    assert parent(folder)[2] == "FINISHED"
+    host("beta")
+    assert run("second").code == 0

@@ -44,6 +44,14 @@ def test_it_is_absent_where_no_form_of_it_is_found(tiny_cifar10, tmp_path, form)
     assert tiny_cifar10.spec(root="memory://empty").absence() is None
 
 
+@pytest.mark.parametrize("form", ["binary unpacked", "python unpacked"])
+def test_it_is_absent_where_unpacking_was_cut_short(tiny_cifar10, form):
+    folder = tiny_cifar10.folders[form]
+    lost = max(path for path in folder.rglob("*") if "test" in path.name)
+    lost.unlink()
+    assert tiny_cifar10.spec(root=str(folder)).absence() == f"{lost} is missing, or may not be read"
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_the_root_may_be_the_archive_or_the_unpacked_folder_itself(tiny_cifar10, form):
     (itself,) = tiny_cifar10.folders[form].iterdir()

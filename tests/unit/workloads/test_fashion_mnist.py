@@ -104,10 +104,12 @@ def test_where_nothing_is_found_it_is_said_where_one_has_looked(tiny, tmp_path):
 
 def test_it_is_absent_where_no_place_has_any_of_its_files(tiny, tmp_path):
     assert tiny(root=str(tmp_path)).absence() is None
-    assert f"in {tmp_path}/empty" in tiny(root=str(tmp_path / "empty")).absence()
-    assert tiny(root="s3://bucket/fashion").absence() is None
     elsewhere = type("Elsewhere", (tiny,), {"elsewhere": (str(tmp_path),)})
     assert elsewhere(root=str(tmp_path / "empty")).absence() is None
+    assert f"in {tmp_path}/empty" in tiny(root=str(tmp_path / "empty")).absence()
+    assert tiny(root="s3://bucket/fashion").absence() is None
+    (tmp_path / "train-labels-idx1-ubyte").unlink()
+    assert "train-labels-idx1-ubyte is missing, and so is " in tiny(root=str(tmp_path)).absence()
 
 
 @needs_debian
