@@ -26,7 +26,6 @@ from harness.events import Event, TrialEnded
 from harness.schema import Outcome
 from harness.storage import SweepFolder
 
-
 NOTICE_S = 3.0
 """Time for whoever watches the group to notice that a rank died, before another one says what it met of it: the group
 ends with the first word of any."""
