@@ -90,13 +90,15 @@ def _meeting() -> str:
 
 def _join(meeting: str, device: str, timeout_s: float) -> None:
     """Done by every worker at once. NCCL is told its GPU: left alone it takes one by the rank, whosever that is."""
-    import ray.train.torch
     import torch.distributed
 
     _bind_to_node_interface()
-    own = ray.train.torch.get_device() if device == "cuda" else None
-    if own is not None:
-        torch.cuda.set_device(own)
+    own: dict[str, Any] = {}
+    if device == "cuda":
+        from ray.train.torch import get_device
+
+        own["device_id"] = get_device()
+        torch.cuda.set_device(own["device_id"])
     # A collective that is out of time ends the process, since nothing else ends a kernel that waits on the GPU.
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
     context = ray.train.get_context()
@@ -106,7 +108,7 @@ def _join(meeting: str, device: str, timeout_s: float) -> None:
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),
         timeout=timedelta(seconds=timeout_s),
-        device_id=own,
+        **own,
     )
 
 
