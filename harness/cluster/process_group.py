@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ import ray
 import ray.train
 from ray.train.backend import Backend, BackendConfig
 
-INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+INTERFACE_VARIABLES = {"gloo": "GLOO_SOCKET_IFNAME", "nccl": "NCCL_SOCKET_IFNAME"}
 LEAVE_S = 30.0
 """For all workers to leave. With a lost one among them the others may wait for it."""
 
@@ -68,9 +69,32 @@ def _bind_to_node_interface() -> None:
     Left alone they take whatever the host name resolves to, often 127.0.0.1, and ranks on two hosts never meet.
     """
     name = interface_of(_node_address(), psutil.net_if_addrs())
-    for variable in INTERFACE_VARIABLES:
+    for variable in INTERFACE_VARIABLES.values():
         if name is not None:
             os.environ.setdefault(variable, name)
+
+
+def _check_way_out(variable: str, interfaces: Mapping[str, Any]) -> None:
+    """Of a group on several nodes. Left alone this would show as connections that the other nodes refuse.
+
+    Args:
+        variable: of `INTERFACE_VARIABLES`; what it names may be ours or the user's choice.
+        interfaces: as `psutil.net_if_addrs()` gives them.
+
+    Raises:
+        RuntimeError: it names interfaces that only this node can reach.
+    """
+    names = os.environ.get(variable, "").split(",")
+    if all(name in interfaces and _is_loopback(interfaces[name]) for name in names):
+        raise RuntimeError(
+            f"{variable}={','.join(names)} on {socket.gethostname()} leads to no other node; start Ray there without "
+            "this variable, or with the interface that the nodes share"
+        )
+
+
+def _is_loopback(addresses: Iterable[Any]) -> bool:
+    of_network = [entry.address for entry in addresses if entry.family in (socket.AF_INET, socket.AF_INET6)]
+    return all(ipaddress.ip_address(address).is_loopback for address in of_network)
 
 
 def _node_address() -> str:
@@ -92,7 +116,11 @@ def _join(meeting: str, device: str, timeout_s: float) -> None:
     """Done by every worker at once. NCCL is told its GPU: left alone it takes one by the rank, whosever that is."""
     import torch.distributed
 
+    backend = "nccl" if device == "cuda" else "gloo"
+    context = ray.train.get_context()
     _bind_to_node_interface()
+    if context.get_local_world_size() < context.get_world_size():
+        _check_way_out(INTERFACE_VARIABLES[backend], psutil.net_if_addrs())
     own: dict[str, Any] = {}
     if device == "cuda":
         from ray.train.torch import get_device
@@ -101,9 +129,8 @@ def _join(meeting: str, device: str, timeout_s: float) -> None:
         torch.cuda.set_device(own["device_id"])
     # A collective that is out of time ends the process, since nothing else ends a kernel that waits on the GPU.
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
-    context = ray.train.get_context()
     torch.distributed.init_process_group(
-        "nccl" if device == "cuda" else "gloo",
+        backend,
         init_method=meeting,
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),

@@ -18,7 +18,7 @@ import psutil
 from harness.events import Event
 from harness.tracking.outbox import Outbox
 from harness.tracking.results import SweepResults
-from tests.cluster.hosts import Host, Hosts, bare_environment, hosts
+from tests.cluster.hosts import Host, Hosts, environment_of_hosts, hosts
 
 NODES = ("node1", "node2", "node3")
 """The first is the head."""
@@ -94,7 +94,7 @@ class Bed:
     def environment(self, **more: str) -> dict[str, str]:
         """Of every process on the hosts."""
         return {
-            **bare_environment(),
+            **environment_of_hosts(),
             "MLFLOW_TRACKING_URI": self.tracking_uri,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),

@@ -19,6 +19,8 @@ from typing import IO
 
 import psutil
 
+from tests.environment import bare_environment
+
 ROOT = Path(__file__).parents[2]
 BRIDGE = "bridge"
 INTERFACE = "eth0"
@@ -206,17 +208,9 @@ def hosts(folder: Path, names: Sequence[str]) -> Iterator[Hosts]:
         made.end()
 
 
-def bare_environment() -> dict[str, str]:
-    """This process's, with nothing of the machine's own Ray or MLflow."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
-    return {
-        **kept,
-        "PYTHONPATH": str(ROOT),
-        "COLUMNS": "100",
-        "OMP_NUM_THREADS": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
+def environment_of_hosts() -> dict[str, str]:
+    """Of every process on a host."""
+    return bare_environment(PYTHONPATH=str(ROOT), COLUMNS="100", OMP_NUM_THREADS="1")
 
 
 def _space_of(pid: int) -> Path:

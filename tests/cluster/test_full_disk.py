@@ -12,7 +12,7 @@ import pytest
 
 from harness.events import EpochEnded, SweepEnded, TrialEnded
 from harness.tracking.outbox import Outbox
-from tests.cluster.hosts import Host, bare_environment, hosts
+from tests.cluster.hosts import Host, environment_of_hosts, hosts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("namespaces")]
 
@@ -30,7 +30,7 @@ def start(host: Host, folder: Path) -> Popen[str]:
     command = [sys.executable, "-m", "harness", "run", "full.yaml", "--launcher", "inline", "--no-report"]
     place = ["--storage", str(folder / "small"), "--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
     with (folder / "said.txt").open("w") as output:
-        return host.start([*command, *place], env=bare_environment(), cwd=folder, output=output)
+        return host.start([*command, *place], env=environment_of_hosts(), cwd=folder, output=output)
 
 
 def test_a_sweep_on_a_full_disk_says_so_keeps_what_it_measured_and_goes_on_when_there_is_room(tmp_path: Path) -> None:

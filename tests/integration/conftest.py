@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from harness.events import EpochEnded, Event, TrialEnded
 from harness.tracking.outbox import Outbox
+from tests.environment import bare_environment
 
 WORKLOAD = """\
 name: small
@@ -117,16 +117,7 @@ class Bench:
 
 
 def environment() -> dict[str, str]:
-    root = Path(__file__).parents[2]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
-    return {
-        **kept,
-        "PYTHONPATH": str(root),
-        "COLUMNS": "100",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "disabled",
-    }
+    return bare_environment(PYTHONPATH=str(Path(__file__).parents[2]), COLUMNS="100", RAY_AUTH_MODE="disabled")
 
 
 @pytest.fixture(scope="session")

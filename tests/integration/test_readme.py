@@ -17,6 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.environment import bare_environment
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
@@ -34,10 +36,8 @@ SERVER = "harness ui"
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
     """`harness` on the path, as the README's `export` puts it there."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "RAY_"))}
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**kept, **quiet, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+    return bare_environment(PATH=path, PYTHONPATH=str(ROOT), COLUMNS="80", RAY_AUTH_MODE="disabled")
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 from typing import Any, NamedTuple
 
+import psutil
 import pytest
 import ray.train
 
@@ -16,11 +18,12 @@ from harness.cluster.trainer import UNUSED, LeanTrainer
 
 class Address(NamedTuple):
     address: str
+    family: int = socket.AF_INET
 
 
 INTERFACES = {
-    "lo": [Address("127.0.0.1"), Address("::1")],
-    "eth0": [Address("10.0.0.7"), Address("fe80::1%eth0")],
+    "lo": [Address("127.0.0.1"), Address("::1", socket.AF_INET6), Address("00:00:00:00:00:00", socket.AF_PACKET)],
+    "eth0": [Address("10.0.0.7"), Address("fe80::1%eth0", socket.AF_INET6)],
 }
 
 
@@ -34,13 +37,36 @@ def test_the_interface_is_the_one_that_holds_the_address(address: str, name: str
 @pytest.mark.parametrize("chosen", [None, "ib0"])
 def test_what_the_user_chose_stays(monkeypatch: pytest.MonkeyPatch, chosen: str | None) -> None:
     monkeypatch.setattr(process_group, "_node_address", lambda: "127.0.0.1")
-    for variable in process_group.INTERFACE_VARIABLES:
+    for variable in process_group.INTERFACE_VARIABLES.values():
         monkeypatch.delenv(variable, raising=False)
     if chosen is not None:
         monkeypatch.setenv("NCCL_SOCKET_IFNAME", chosen)
     process_group._bind_to_node_interface()
     assert os.environ["GLOO_SOCKET_IFNAME"] == "lo"
     assert os.environ["NCCL_SOCKET_IFNAME"] == (chosen or "lo")
+
+
+def test_on_several_nodes_an_interface_that_leads_to_no_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    with pytest.raises(RuntimeError, match=r"^GLOO_SOCKET_IFNAME=lo on \S+ leads to no other node; start Ray there"):
+        process_group._check_way_out("GLOO_SOCKET_IFNAME", INTERFACES)
+
+
+def test_a_worker_whose_peers_are_elsewhere_looks_before_it_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_group, "_node_address", lambda: "10.0.0.7")
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: INTERFACES)
+    monkeypatch.setattr(ray.train, "get_context", lambda: Context(0, local=1))
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    with pytest.raises(RuntimeError, match=r"^GLOO_SOCKET_IFNAME=lo on \S+ leads to no other node"):
+        process_group._join("tcp://10.0.0.7:1", "cpu", 5.0)
+
+
+@pytest.mark.parametrize("chosen", [None, "eth0", "lo,eth0", "eth9", "^lo"])
+def test_on_several_nodes_any_other_choice_is_the_users(monkeypatch: pytest.MonkeyPatch, chosen: str | None) -> None:
+    monkeypatch.delenv("NCCL_SOCKET_IFNAME", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("NCCL_SOCKET_IFNAME", chosen)
+    process_group._check_way_out("NCCL_SOCKET_IFNAME", INTERFACES)
 
 
 @pytest.mark.parametrize(("address", "starts"), [("127.0.0.1", "tcp://127.0.0.1:"), ("::1", "tcp://[::1]:")])
@@ -55,12 +81,17 @@ class Context(NamedTuple):
     """As Ray Train tells a worker its place."""
 
     rank: int
+    local: int = 2
+    """Workers on this node."""
 
     def get_world_rank(self) -> int:
         return self.rank
 
     def get_world_size(self) -> int:
         return 2
+
+    def get_local_world_size(self) -> int:
+        return self.local
 
 
 def be_a_worker(rank: int, meeting: str, sums: Any) -> None:
