@@ -20,6 +20,17 @@ LEAVE_S = 30.0
 """For all workers to leave. With a lost one among them the others may wait for it."""
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """Where the ranks of a group find each other."""
+
+    host: str
+    """Rank 0's node."""
+    port: int
+    door: int
+    """File descriptor in rank 0's process: a socket bound to the port, so that nobody can take it meanwhile."""
+
+
 @dataclass
 class ProcessGroup(BackendConfig):
     """What Ray Train is told of the process group: NCCL for GPUs, gloo for CPUs."""
@@ -103,16 +114,17 @@ def _node_address() -> str:
     return address
 
 
-def _meeting() -> str:
-    """Where the ranks find each other, on rank 0's node: `tcp://address:port`, the port free just now."""
+def _meeting() -> Meeting:
+    """Done by rank 0. Torch's own would listen on every interface; this is bound to the node's address."""
     address = _node_address()
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as free:
-        free.bind(("", 0))
-        port = free.getsockname()[1]
-    return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
+    is_here = interface_of(address, psutil.net_if_addrs()) is not None  # not where the network translates addresses
+    bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    bound.bind((address if is_here else "", 0))
+    port = bound.getsockname()[1]
+    return Meeting(host=address, port=port, door=bound.detach())
 
 
-def _join(meeting: str, device: str, timeout_s: float) -> None:
+def _join(meeting: Meeting, device: str, timeout_s: float) -> None:
     """Done by every worker at once. NCCL is told its GPU: left alone it takes one by the rank, whosever that is."""
     import torch.distributed
 
@@ -129,14 +141,11 @@ def _join(meeting: str, device: str, timeout_s: float) -> None:
         torch.cuda.set_device(own["device_id"])
     # A collective that is out of time ends the process, since nothing else ends a kernel that waits on the GPU.
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
-    torch.distributed.init_process_group(
-        backend,
-        init_method=meeting,
-        rank=context.get_world_rank(),
-        world_size=context.get_world_size(),
-        timeout=timedelta(seconds=timeout_s),
-        **own,
-    )
+    rank, workers, timeout = context.get_world_rank(), context.get_world_size(), timedelta(seconds=timeout_s)
+    door: dict[str, Any] = {"is_master": True, "master_listen_fd": meeting.door} if rank == 0 else {}
+    store: Any = torch.distributed.TCPStore  # type: ignore[attr-defined]  # public, though not to mypy
+    own["store"] = store(meeting.host, meeting.port, workers, timeout=timeout, **door)
+    torch.distributed.init_process_group(backend, rank=rank, world_size=workers, timeout=timeout, **own)
 
 
 def _leave() -> None:

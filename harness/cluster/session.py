@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
 from harness.cluster.preflight import NodeRoom
 from harness.errors import ClusterUnreachable
@@ -16,6 +18,8 @@ from harness.errors import ClusterUnreachable
 CONNECT_TIMEOUT_S = 5.0
 LOCAL_OBJECT_STORE_BYTES = 256 * 2**20
 """Trials pass events, not tensors, through Ray: a small store spares a laptop's memory."""
+MAY_BE_JOINED = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray reads it on every system, whatever its name says: at 0 no computer can join, and all listen on 127.0.0.1."""
 
 
 @contextlib.contextmanager
@@ -25,12 +29,13 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         ClusterUnreachable: nobody answers there.
     """
-    _connect(address)
-    _quiet()
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with contextlib.nullcontext() if address is not None else _on_loopback():
+        _connect(address)
+        _quiet()
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def rooms() -> tuple[NodeRoom, ...]:
@@ -64,6 +69,21 @@ def _connect(address: str | None) -> None:
                 "or leave --address and RAY_ADDRESS out to start a local Ray"
             ) from error
         raise ClusterUnreachable(f"Ray at {address} does not let us in: {_first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have a local Ray listen on loopback alone, unless the user's environment says that others may join it."""
+    if MAY_BE_JOINED in os.environ:
+        yield
+        return
+    others_may, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    os.environ[MAY_BE_JOINED] = "0"  # for the processes that this one starts
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = others_may
+        del os.environ[MAY_BE_JOINED]
 
 
 def _start_local() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import json
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,15 @@ def children(folder: Path) -> list[Any]:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def listened_on(process: psutil.Process) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Addresses of this machine at which a process can be reached; none once it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                address = ipaddress.ip_address(connection.laddr.ip)
+                yield getattr(address, "ipv4_mapped", None) or address
 
 
 def test_every_trial_ends_finished_and_leaves_one_run_below_its_sweep(undisturbed: Any) -> None:
@@ -230,11 +242,14 @@ def test_a_trial_that_loses_a_worker_each_time_fails_after_its_attempts_and_the_
     assert sorted(run.info.status for run in children(bench.folder)) == ["FAILED", "FINISHED"]
 
 
-def test_no_process_outlives_a_sweep(bench: Any) -> None:
+def test_no_process_listens_beyond_loopback_or_outlives_a_sweep(bench: Any) -> None:
     bench.write("name: small\ndataset: digits\nmatrix: {model: resnet_cifar, depth: 8}\nrecipe: quick\nseeds: 1\n")
     process = bench.start("run", "small.yaml", "--no-report")
     bench.wait_for(lambda event: isinstance(event, TrialStarted), process)
     family = psutil.Process(process.pid).children(recursive=True)
+    addresses = [address for member in family for address in listened_on(member)]
+    assert len(addresses) > 5, "of Ray's control store, its raylet with its agents, and the workers"
+    assert {address for address in addresses if not address.is_loopback} == set()
     process.communicate(timeout=300)
     _, alive = psutil.wait_procs(family, timeout=15)
     assert alive == []

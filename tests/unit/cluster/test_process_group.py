@@ -12,7 +12,7 @@ import pytest
 import ray.train
 
 from harness.cluster import process_group
-from harness.cluster.process_group import ProcessGroup, interface_of
+from harness.cluster.process_group import Meeting, ProcessGroup, interface_of
 from harness.cluster.trainer import UNUSED, LeanTrainer
 
 
@@ -58,7 +58,7 @@ def test_a_worker_whose_peers_are_elsewhere_looks_before_it_joins(monkeypatch: p
     monkeypatch.setattr(ray.train, "get_context", lambda: Context(0, local=1))
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     with pytest.raises(RuntimeError, match=r"^GLOO_SOCKET_IFNAME=lo on \S+ leads to no other node"):
-        process_group._join("tcp://10.0.0.7:1", "cpu", 5.0)
+        process_group._join(Meeting(host="10.0.0.7", port=1, door=-1), "cpu", 5.0)
 
 
 @pytest.mark.parametrize("chosen", [None, "eth0", "lo,eth0", "eth9", "^lo"])
@@ -69,12 +69,18 @@ def test_on_several_nodes_any_other_choice_is_the_users(monkeypatch: pytest.Monk
     process_group._check_way_out("NCCL_SOCKET_IFNAME", INTERFACES)
 
 
-@pytest.mark.parametrize(("address", "starts"), [("127.0.0.1", "tcp://127.0.0.1:"), ("::1", "tcp://[::1]:")])
-def test_the_ranks_meet_at_a_free_port_of_rank_0(monkeypatch: pytest.MonkeyPatch, address: str, starts: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "listens_on"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("10.9.8.7", "0.0.0.0")]
+)
+def test_the_ranks_meet_at_a_port_of_rank_0_that_is_taken_for_them(
+    monkeypatch: pytest.MonkeyPatch, address: str, listens_on: str
+) -> None:
+    """Where no interface has the address, as behind a network that translates it, all of them are listened on."""
     monkeypatch.setattr(process_group, "_node_address", lambda: address)
     meeting = process_group._meeting()
-    assert meeting.startswith(starts)
-    assert 1024 <= int(meeting.removeprefix(starts)) < 65536
+    with socket.socket(fileno=meeting.door) as door:
+        assert door.getsockname()[:2] == (listens_on, meeting.port)
+    assert meeting.host == address
 
 
 class Context(NamedTuple):
@@ -94,29 +100,33 @@ class Context(NamedTuple):
         return self.local
 
 
-def be_a_worker(rank: int, meeting: str, sums: Any) -> None:
+def be_a_worker(rank: int, meetings: Any, done: Any) -> None:
     import torch.distributed
 
     process_group._node_address = lambda: "127.0.0.1"
     ray.train.get_context = lambda: Context(rank)
+    meeting = process_group._meeting() if rank == 0 else meetings.get(timeout=60)
+    if rank == 0:
+        meetings.put(meeting)
     process_group._join(meeting, "cpu", 60.0)
     value = torch.tensor([rank + 1.0])
     torch.distributed.all_reduce(value)
+    doors = [each.laddr.ip for each in psutil.Process().net_connections("inet") if each.status == psutil.CONN_LISTEN]
     process_group._leave()
-    sums.put((rank, value.item(), torch.distributed.is_initialized()))
+    done.put((rank, value.item(), set(doors), torch.distributed.is_initialized()))
 
 
-def test_two_processes_join_compute_together_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_group, "_node_address", lambda: "127.0.0.1")
-    meeting, spawn = process_group._meeting(), multiprocessing.get_context("spawn")
-    sums = spawn.Queue()
-    workers = [spawn.Process(target=be_a_worker, args=(rank, meeting, sums)) for rank in range(2)]
+def test_two_processes_join_compute_together_and_leave() -> None:
+    spawn = multiprocessing.get_context("spawn")
+    meetings, done = spawn.Queue(), spawn.Queue()
+    workers = [spawn.Process(target=be_a_worker, args=(rank, meetings, done)) for rank in range(2)]
     for worker in workers:
         worker.start()
-    found = sorted(sums.get(timeout=120) for _ in workers)
+    found = sorted(done.get(timeout=120) for _ in workers)
     for worker in workers:
         worker.join(timeout=60)
-    assert found == [(0, 3.0, False), (1, 3.0, False)]
+    assert [(rank, total, is_left) for rank, total, _, is_left in found] == [(0, 3.0, False), (1, 3.0, False)]
+    assert all(doors == {"127.0.0.1"} for _, _, doors, _ in found), found
 
 
 def test_a_worker_on_a_gpu_tells_nccl_which_one_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,9 +139,11 @@ def test_a_worker_on_a_gpu_tells_nccl_which_one_is_its_own(monkeypatch: pytest.M
     monkeypatch.setattr(ray.train, "get_context", lambda: Context(2))
     monkeypatch.setattr(ray.train.torch, "get_device", lambda: torch.device("cuda", 1))
     monkeypatch.setattr(torch.cuda, "set_device", done.append)
+    monkeypatch.setattr(torch.distributed, "TCPStore", lambda *_, **given: done.append(given))
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda kind, **given: done.append((kind, given)))
-    process_group._join("tcp://127.0.0.1:1", "cuda", 5.0)
-    current, (kind, given) = done
+    process_group._join(Meeting(host="127.0.0.1", port=1, door=-1), "cuda", 5.0)
+    current, of_store, (kind, given) = done
+    assert "master_listen_fd" not in of_store, "which is rank 0's"
     assert (current, kind, given["device_id"], given["rank"]) == (
         torch.device("cuda", 1), "nccl", torch.device("cuda", 1), 2
     )  # fmt: skip
