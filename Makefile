@@ -77,7 +77,7 @@ $(VENV)/.created:
 
 define pip_install
 @echo "Installing $(1) into $(VENV). The first time takes minutes and about 6 GB, most of it torch."
-@$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '$(1)' >$(LOG) 2>&1 || \
+@$(BIN)/python -m pip install --no-compile --progress-bar off -c constraints.txt -e '$(1)' >$(LOG) 2>&1 || \
     { tail -n 20 $(LOG) >&2; echo "The installation failed; all that pip said is in $(LOG)." >&2; exit 1; }
 @touch $@
 endef

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import mlflow.environment_variables as settings
@@ -153,7 +153,6 @@ def record(run: Run) -> RunRecord:
     )
 
 
-@cache
 def configure() -> None:
     """Keep MLflow from printing, and from waiting for minutes where the user has not asked for that."""
     for name in ("mlflow", "alembic"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from harness.events import EpochEnded, Event, TrialEnded
+from harness.events import EpochEnded, Event, TrialEnded, TrialStarted
 from harness.tracking.outbox import Outbox
 from tests.environment import bare_environment
 
@@ -34,12 +35,19 @@ claims: [plain-degrades-with-depth, residual-does-not-degrade]
 """
 
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
 @dataclass
 class Bench:
     """A folder in which commands run, and everything that they leave there."""
 
     folder: Path
     workload: str = WORKLOAD
+    family: list[psutil.Process] = field(default_factory=list)
+    """What the undisturbed sweep had started when its first trial was under way."""
+    addresses: list[Address] = field(default_factory=list)
+    """Where those could be reached."""
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write(self, text: str, name: str = "small.yaml") -> None:
@@ -116,6 +124,15 @@ class Bench:
             process.communicate()
 
 
+def listened_on(process: psutil.Process) -> Iterator[Address]:
+    """Addresses of this machine at which a process can be reached; none once it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                address = ipaddress.ip_address(connection.laddr.ip)
+                yield getattr(address, "ipv4_mapped", None) or address
+
+
 def environment() -> dict[str, str]:
     return bare_environment(PYTHONPATH=str(Path(__file__).parents[2]), COLUMNS="100", RAY_AUTH_MODE="disabled")
 
@@ -142,6 +159,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """The small workload after one `harness run` that nothing disturbed. Read, never written."""
     made = Bench(tmp_path_factory.mktemp("undisturbed"))
     made.write(WORKLOAD)
-    (made.folder / "first.txt").write_text(made.run("run", "small.yaml").stdout)
+    process = made.start("run", "small.yaml")
+    made.wait_for(lambda event: isinstance(event, TrialStarted), process)
+    made.family = psutil.Process(process.pid).children(recursive=True)
+    made.addresses = [address for member in made.family for address in listened_on(member)]
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err
+    (made.folder / "first.txt").write_text(out)
     yield made
     made.end_all()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import json
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +36,6 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def listened_on(process: psutil.Process) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """Addresses of this machine at which a process can be reached; none once it has ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for connection in process.net_connections("inet"):
-            if connection.status == psutil.CONN_LISTEN:
-                address = ipaddress.ip_address(connection.laddr.ip)
-                yield getattr(address, "ipv4_mapped", None) or address
-
-
 def test_every_trial_ends_finished_and_leaves_one_run_below_its_sweep(undisturbed: Any) -> None:
     parents = [run for run in runs(undisturbed.folder) if "mlflow.parentRunId" not in run.data.tags]
     assert [parent.info.status for parent in parents] == ["FINISHED"]
@@ -70,6 +58,13 @@ def test_each_run_holds_its_settings_its_curve_and_its_results(undisturbed: Any)
         assert len(run.data.metrics) < 60
         assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {"steps.parquet", "monitor"}
         assert 0 <= run.data.metrics["system/system_memory_usage_percentage"] <= 100  # as MLflow's own page shows it
+
+
+def test_no_process_listens_beyond_loopback_or_outlives_its_sweep(undisturbed: Any) -> None:
+    assert len(undisturbed.addresses) > 5, "of Ray's control store, its raylet with its agents, and the workers"
+    assert {address for address in undisturbed.addresses if not address.is_loopback} == set()
+    _, alive = psutil.wait_procs(undisturbed.family, timeout=15)
+    assert alive == []
 
 
 def test_what_the_host_did_comes_back_for_the_longest_trial_of_each_depth(undisturbed: Any) -> None:
@@ -240,16 +235,3 @@ def test_a_trial_that_loses_a_worker_each_time_fails_after_its_attempts_and_the_
     assert (poison.outcome, poison.attempt) == (Outcome.FAILED, 2)
     assert [ended.outcome for ended in final.values()] == [Outcome.FINISHED]
     assert sorted(run.info.status for run in children(bench.folder)) == ["FAILED", "FINISHED"]
-
-
-def test_no_process_listens_beyond_loopback_or_outlives_a_sweep(bench: Any) -> None:
-    bench.write("name: small\ndataset: digits\nmatrix: {model: resnet_cifar, depth: 8}\nrecipe: quick\nseeds: 1\n")
-    process = bench.start("run", "small.yaml", "--no-report")
-    bench.wait_for(lambda event: isinstance(event, TrialStarted), process)
-    family = psutil.Process(process.pid).children(recursive=True)
-    addresses = [address for member in family for address in listened_on(member)]
-    assert len(addresses) > 5, "of Ray's control store, its raylet with its agents, and the workers"
-    assert {address for address in addresses if not address.is_loopback} == set()
-    process.communicate(timeout=300)
-    _, alive = psutil.wait_procs(family, timeout=15)
-    assert alive == []
