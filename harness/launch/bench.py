@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
+import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +21,8 @@ from harness.errors import HarnessError, Infeasible, StorageError
 from harness.events import now_ms
 from harness.launch.environment import describe_driver
 from harness.schema import BENCH_ARTIFACT
+
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,8 @@ def _inline(order: BenchOrder) -> None:
 
 def _process(order: BenchOrder, rank: int) -> None:
     device = _device(order, rank)
+    for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        os.environ.setdefault(variable, LOOPBACK)  # all of them are on this machine, and nobody else is to reach them
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         init_method=f"file://{order.folder}/store",

@@ -1,9 +1,12 @@
 """`harness bench` without Ray: what is measured, that ranks agree, and what MLflow gets."""
 
 import json
+import os
 
+import psutil
 import pytest
 import torch
+import torch.distributed as dist
 
 import harness.engine.machine as machine
 import harness.measure.storage_rates as storage_rates
@@ -74,6 +77,21 @@ def test_two_workers_measure_all_reduce_too_and_their_values_are_put_together(tm
     assert all(each["low"] > 0 for each in found["measurements"])
     assert found["tags"]["group.world_size"] == "2"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_without_ray_meet_on_loopback(tmp_path, monkeypatch):
+    """Left alone they would take whatever the machine's name resolves to."""
+    interfaces = psutil.net_if_addrs()
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    bound = []
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: bound.append(os.environ["GLOO_SOCKET_IFNAME"]))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(bench, "bench_worker", lambda *_, **__: None)
+    order = machine.BenchOrder(
+        folder=tmp_path, workers=2, device="cpu", cpus_per_worker=1, repeats=1, launcher="inline"
+    )
+    bench._process(order, 1)
+    assert "127.0.0.1" in {each.address for each in interfaces[bound[0]]}
 
 
 def test_a_bench_is_a_run_of_its_own_kind_with_middle_ends_and_number(tmp_path, quick, monkeypatch):
