@@ -43,11 +43,15 @@ class BundleError(UsageError):
 def write_bundle(results: SweepResults, folder: Path) -> Path:
     """Write a sweep's results into a folder, without names of hosts, paths and addresses; gives the manifest's path.
 
-    Files of an earlier bundle are replaced, the manifest last: a bundle that was written in part does not pass for one.
+    Files of an earlier bundle of the same sweep are replaced, the manifest last: a bundle that was written in part does
+    not pass for one.
 
     Raises:
         StorageError: the folder cannot be written.
+        BundleError: it holds another sweep's bundle.
     """
+    if (held := _sweep_in(folder)) not in (None, results.name):
+        raise BundleError(f"{folder} holds the bundle of {held}; name another folder with --out, or remove it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".bundle-", dir=folder) as staging:
@@ -76,6 +80,17 @@ def read_bundle(folder: Path) -> SweepResults:
     here = _frames_of(manifest["version"])
     frames: dict[str, Any] = {name: _frame(contents[file], encoded[name]) for name, file in here.items()}
     return SweepResults(**json.loads(contents[SWEEP]), **{"activity": activity.empty(), **frames})
+
+
+def _sweep_in(folder: Path) -> str | None:
+    """Whose bundle a folder holds, None where it holds none that can be read."""
+    try:
+        name = (
+            json.loads((folder / SWEEP).read_text(encoding="utf-8"))["name"] if (folder / MANIFEST).exists() else None
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return None if name is None else str(name)
 
 
 def _frames_of(version: int) -> dict[str, str]:
@@ -115,10 +130,13 @@ def _frame(content: bytes, encoded: list[str]) -> pd.DataFrame:
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise BundleError(
-            f"{folder} is no bundle: {MANIFEST} cannot be read; `harness export SWEEP --out {folder}` makes one"
+            f"{folder} is no bundle: {folder if not folder.is_dir() else MANIFEST}: {error.strerror or error}; "
+            "`harness export SWEEP --out FOLDER` makes one"
         ) from error
+    except ValueError as error:
+        raise BundleError(f"bundle {folder} is damaged: its {MANIFEST} is no JSON; copy the bundle again") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         raise BundleError(f"{folder} is no bundle: its {MANIFEST} is of something else")
     version = manifest.get("version")
@@ -140,7 +158,7 @@ def _checked(file: Path, described: Mapping[str, Any]) -> bytes:
         raise BundleError(f"bundle {file.parent} is not whole: {file.name}: {error.strerror or error}") from error
     if _describe(content) != described:
         raise BundleError(
-            f"bundle {file.parent} is damaged: {file.name} is not the file that was exported (its SHA-256 differs); "
+            f"bundle {file.parent} is damaged: {file.name} and its SHA-256 in {MANIFEST} do not agree; "
             "copy the bundle again"
         )
     return content

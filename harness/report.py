@@ -82,7 +82,12 @@ def results_of(place: str, tracking_uri: str) -> SweepResults:
 
     if Path(place, MANIFEST).exists():
         return read_bundle(Path(place))
-    return stored_sweep(tracking_uri, place)
+    try:
+        return stored_sweep(tracking_uri, place)
+    except SweepNotFound as error:
+        if not Path(place).is_dir():
+            raise
+        raise SweepNotFound(f"the folder {place} is no bundle, since it has no {MANIFEST}; and {error}") from error
 
 
 def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:

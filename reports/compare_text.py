@@ -94,6 +94,8 @@ def _footer(comparison: Comparison) -> str:
 
 
 def _summary(comparison: Comparison) -> str:
+    if comparison.lines and all(line.finding is Finding.UNTESTED for line in comparison.lines):
+        return "Nothing could be tested, so nothing is known of a regression. More seeds a side would tell."
     count, lost = len(comparison.regressions), len(comparison.lost)
     margin = f"{comparison.margin:g} points of error or {comparison.margin:g} % of speed"
     found = f"{wording.counted(count, 'regression') if count else 'No regression'} beyond the margin of {margin}."

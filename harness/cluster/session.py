@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 
 from harness.cluster.preflight import NodeRoom
 from harness.errors import ClusterUnreachable
@@ -59,8 +59,8 @@ def _connect(address: str | None) -> None:
     if address is None:
         _start_local()
         return
-    _knock(address)
     try:
+        _knock(_found() if address == "auto" else address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         if address == "auto" and "Could not find any running Ray" in str(error):
@@ -100,6 +100,17 @@ def _start_local() -> None:
             f"a local Ray does not start: {_first_line(error)} Its logs are in /tmp/ray/session_latest/logs; "
             "a machine that is busy or short of memory may need another try, or --launcher inline"
         ) from error
+
+
+def _found() -> str:
+    """What Ray takes `auto` for: a cluster that runs on this node.
+
+    Raises:
+        ConnectionError: none does.
+    """
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    found: str = services.get_ray_address_from_environment("auto", None)
+    return found
 
 
 def _knock(address: str) -> None:

@@ -103,6 +103,12 @@ def _execute(options: BenchOptions, order: BenchOrder) -> None:
 def _inline(order: BenchOrder) -> None:
     """In this process, or in some that it starts."""
     order = replace(order, device=_device_kind(order))
+    cores = os.cpu_count() or 1
+    if order.device == "cpu" and order.workers * order.cpus_per_worker > cores:
+        raise Infeasible(
+            f"--workers {order.workers} with {order.cpus_per_worker} cores each are more than this machine's {cores}; "
+            "lower --workers or --cpus-per-worker"
+        )
     if order.workers == 1:
         threads = torch.get_num_threads()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -28,6 +29,7 @@ from harness.options import RunOptions
 from harness.schema import Outcome
 from harness.storage import SweepFolder
 from harness.tracking import outbox as outboxes
+from harness.tracking.address import DEFAULT_TRACKING_URI, display, resolve
 from harness.tracking.mapping import storage_of
 from harness.tracking.recorder import Progress as Recorded
 from harness.workload import Workload
@@ -67,6 +69,8 @@ def run_sweep_command(options: RunOptions) -> ExitCode:
 def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     tracking = open_tracking(options)
     address = options.address if options.launcher == "ray" else None
+    if tracking.available and options.report:
+        _check_out(options.out)
     options = replace(options, workload=on_machine(on_device(options.workload, address), address))
     named = name_sweep(options)
     if not options.take_over:
@@ -92,6 +96,21 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
     return code
+
+
+def _check_out(out: Path) -> None:
+    """A report that cannot be written is known before days of training, not after them.
+
+    Raises:
+        StorageError: the folder of reports is none, or cannot be written.
+    """
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    fault = "is not a folder" if not there.is_dir() else "" if os.access(there, os.W_OK) else "cannot be written"
+    if fault:
+        raise StorageError(
+            f"reports cannot be written to {out}: {there} {fault}; name another folder with --out, "
+            "or go without by --no-report"
+        )
 
 
 def _check_only_storage(named: NamedSweep, running_at: str | None) -> None:
@@ -241,13 +260,18 @@ def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Record
             markup=False,
         )
     else:
-        say.print("MLflow: harness ui", markup=False)
+        say.print(f"MLflow: harness ui{_at(sweep.options.tracking_uri)}", markup=False)
     if code in (ExitCode.OK, ExitCode.UNREACHABLE):
         return
     if sweep.options.fresh:
         say.print("The same command without --fresh runs only what has no result in this sweep.", markup=False)
     else:
         say.print("The same command again runs only what has no result.", markup=False)
+
+
+def _at(tracking_uri: str) -> str:
+    """What a command needs to find the store; nothing for the one that it finds by itself."""
+    return "" if tracking_uri == resolve(DEFAULT_TRACKING_URI) else f" --tracking-uri {display(tracking_uri)}"
 
 
 def out_of_time(ends: Iterable[TrialEnded], limit_s: float | None) -> str | None:

@@ -145,14 +145,19 @@ def lose_the_manifest(folder: Path) -> None:
     (folder / "manifest.json").unlink()
 
 
+def cut_the_manifest(folder: Path) -> None:
+    (folder / "manifest.json").write_text((folder / "manifest.json").read_text()[:-20])
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (flip_a_byte, "damaged: curves.parquet is not the file that was exported"),
+        (flip_a_byte, "damaged: curves.parquet and its SHA-256 in manifest.json do not agree"),
         (lose_a_file, "not whole: trials.parquet: No such file"),
         (be_of_tomorrow, "has version 99, this harness reads versions 1 to 2"),
         (name_no_file, "does not name the files of version 2"),
-        (lose_the_manifest, "is no bundle"),
+        (lose_the_manifest, "is no bundle: manifest.json: No such file or directory; "),
+        (cut_the_manifest, "is damaged: its manifest.json is no JSON"),
     ],
 )
 def test_a_damaged_bundle_is_refused_and_says_what_is_wrong(
@@ -162,6 +167,20 @@ def test_a_damaged_bundle_is_refused_and_says_what_is_wrong(
     damage(tmp_path)
     with pytest.raises(BundleError, match=message):
         read_bundle(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"nowhere is no bundle: .*/nowhere: No such file or directory; "):
+        read_bundle(tmp_path / "nowhere")
+
+
+def test_a_bundle_is_replaced_by_the_same_sweeps_and_by_no_other(tmp_path: Path) -> None:
+    kept = synthetic_sweep(name="kept", depths=(8,))
+    write_bundle(kept, tmp_path)
+    with pytest.raises(BundleError, match="holds the bundle of kept; name another folder with --out"):
+        write_bundle(synthetic_sweep(name="other", depths=(8,)), tmp_path)
+    write_bundle(kept, tmp_path)
+    assert read_bundle(tmp_path).name == "kept"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -84,6 +84,14 @@ def test_data_that_are_not_here_are_missed_before_anything_starts(
     assert not list(folder.rglob("outbox.jsonl"))
 
 
+def test_a_place_for_reports_that_is_none_is_told_before_anything_starts(harness: Harness, folder: Path) -> None:
+    (folder / "file").write_text("")
+    done = harness("run", "tiny.yaml", "--launcher", "inline", "--out", "file/reports")
+    assert (done.code, done.out) == (USAGE, "")
+    assert done.err.startswith(f"error: reports cannot be written to file/reports: {folder}/file is not a folder; name")
+    assert not list(folder.rglob("outbox.jsonl"))
+
+
 @pytest.mark.parametrize(
     "arguments", [("plan", "tiny.yaml"), ("report",), ("list", "sweeps")], ids=lambda arguments: arguments[0]
 )

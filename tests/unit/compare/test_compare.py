@@ -312,6 +312,24 @@ def test_the_command_answers_with_its_exit_code_for_ci(
     assert main(["compare", bundles[0], bundles[0]]) == ExitCode.OK
 
 
+def test_where_nothing_could_be_tested_nothing_is_said_of_regressions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bundle(synthetic_sweep(name="one", depths=(8,), shortcuts=("A",), seeds=(0,)), tmp_path / "a")
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "a")]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert "Nothing could be tested, so nothing is known of a regression. More seeds a side would tell." in out
+    assert "No regression" not in out
+
+
+def test_a_folder_without_a_bundle_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_bundle(sweep(), tmp_path / "a")
+    (tmp_path / "empty").mkdir()
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "empty"), "--tracking-uri", store]) == ExitCode.USAGE
+    assert f"{tmp_path}/empty is no bundle" in capsys.readouterr().err
+
+
 def test_the_command_fails_where_the_second_has_no_value_left(
     bundles: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,12 @@ def test_a_disk_that_fails_in_the_middle_leaves_nothing_behind(tmp_path, quick, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_more_workers_than_cores_is_infeasible_before_any_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with pytest.raises(Infeasible, match="--workers 3 with 1 cores each are more than this machine's 2; lower"):
+        bench.run_bench(options(tmp_path, workers=3))
+
+
 def test_more_gpus_than_there_are_is_infeasible(tmp_path):
     with pytest.raises(Infeasible, match="--workers 64 want a GPU each"):
         bench.run_bench(options(tmp_path, workers=64, device="cuda"))

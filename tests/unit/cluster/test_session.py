@@ -1,0 +1,32 @@
+"""Whom we connect to."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+from ray._private import services
+
+from harness.cluster.session import CONNECT_TIMEOUT_S, connected
+from harness.errors import ClusterUnreachable
+
+
+def test_a_cluster_that_ray_remembers_and_that_is_gone_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself would try for a minute and a half, and print what its libraries say."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        gone = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setattr(services, "get_ray_address_from_environment", lambda *_: gone)
+    began = time.monotonic()
+    with pytest.raises(ClusterUnreachable, match=f"^no Ray cluster answers at {gone} "), connected("auto"):
+        pass
+    assert time.monotonic() - began < CONNECT_TIMEOUT_S + 5
+
+
+def test_auto_on_a_node_without_ray_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(services, "find_gcs_addresses", set)
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda _folder: None)
+    with pytest.raises(ClusterUnreachable, match=r"^no Ray runs on this node, which --address auto"), connected("auto"):
+        pass
