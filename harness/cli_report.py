@@ -56,7 +56,8 @@ def report(
         raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
     show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=_known(prices), latex=latex)
     if bundle is not None or sample:
-        name, page = report_of_bundle(bundle or SAMPLE, out, show=show, settings=settings)
+        # Its sweep may be here too, made by the same workload.
+        name, page = report_of_bundle(bundle or SAMPLE, out / "sample" if sample else out, show=show, settings=settings)
     else:
         name, page = make_report(sweep, out, resolve(tracking_uri), log=log, show=show, settings=settings)
     if json:

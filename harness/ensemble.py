@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, StorageError, UsageError
 from harness.events import SweepStarted, TrialEnded
+from harness.launch.device import with_device
 from harness.matrix import expand
 from harness.schema import Outcome
 from harness.storage import SweepFolder
@@ -39,13 +40,14 @@ class Kept:
 
     @cached_property
     def trials(self) -> Mapping[str, Trial]:
-        """Its trials, made anew from its workload file.
+        """Its trials, made anew from its workload file; where that says `auto`, on either device, since ids differ.
 
         Raises:
             WorkloadError: the file is not one of this version, or its data set is not here.
         """
         workload = parse_workload(f"workload of sweep {self.started.name}", self.started.workload_text)
-        return {trial.id: trial for trial in expand(workload, fingerprints(workload))}
+        settled = (with_device(workload, "cpu"), with_device(workload, "cuda"))
+        return {trial.id: trial for each in settled for trial in expand(each, fingerprints(workload))}
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,14 @@ def find_members(sweeps: Sequence[Kept], wanted: Sequence[str], storage: Path) -
 
 
 def _meant(known: Iterable[Candidate], text: str, storage: Path) -> list[Candidate]:
-    """Every copy of the one trial that goes by a name or by the beginning of an id."""
+    """Every copy of the one trial that goes by a name or by the beginning of an id.
+
+    Several sweeps may have trials of one name: then those are meant that kept their weights.
+    """
     found = [one for one in known if text and (one.name == text or one.trial_id.startswith(text))]
     if not found:
         raise UsageError(f"no trial {text!r} in {storage}; `harness plan FILE` shows the ids of a workload's trials")
+    found = [one for one in found if one.name == text and one.weights.is_file()] or found
     if len({one.trial_id for one in found}) > 1:
         raise UsageError(f"{text!r} could be any of {_named(found)}; give more of the id")
     return found

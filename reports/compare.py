@@ -173,15 +173,15 @@ def _settings(matched: Iterable[tuple[Cell, Cell]]) -> tuple[str, ...]:
 
 
 def _unlike(matched: Iterable[tuple[Cell, Cell]], counts: Callable[[str], bool]) -> tuple[str, ...]:
-    """What is not one and the same over both sides of a cell, with its values."""
-    found: dict[str, set[str]] = {}
+    """What is not one and the same over both sides of a cell, with its values: the first side's, then the second's."""
+    found: dict[str, dict[str, None]] = {}
     for pair in matched:
         trials = [trial for cell in pair for trial in cell.results]
         for key in {key for trial in trials for key in trial.row if counts(key)}:
-            values = {as_text(trial.row.get(key)) or "not known" for trial in trials}
+            values = dict.fromkeys(as_text(trial.row.get(key)) or "not known" for trial in trials)
             if len(values) > 1:
-                found.setdefault(key, set()).update(values)
-    return tuple(f"{key} {' / '.join(sorted(values))}" for key, values in sorted(found.items()))
+                found.setdefault(key, {}).update(values)
+    return tuple(f"{key} {' / '.join(values)}" for key, values in sorted(found.items()))
 
 
 def _lines(matched: Sequence[tuple[Cell, Cell]], margin: float) -> list[Line]:

@@ -32,6 +32,7 @@ from harness.tracking import outbox as outboxes
 from harness.tracking.address import DEFAULT_TRACKING_URI, display, resolve
 from harness.tracking.mapping import storage_of
 from harness.tracking.recorder import Progress as Recorded
+from harness.trial import Trial
 from harness.workload import Workload
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     page = _report(sweep, say) if reported else None
     _say_next(sweep, tracking, code, recorded, say)
     if (advice := out_of_time(ends.values(), sweep.workload.trial_timeout_s)) is not None:
+        say.print(advice, markup=False)
+    if (advice := no_weights(sweep.trials, sweep.done, sweep.folder)) is not None:
         say.print(advice, markup=False)
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
@@ -284,6 +287,22 @@ def out_of_time(ends: Iterable[TrialEnded], limit_s: float | None) -> str | None
         f"Out of time: {trials}. Raise trial_timeout, {limit_s:g} s for each attempt now, in the workload file or by "
         "--trial-timeout."
     )
+
+
+def no_weights(trials: Iterable[Trial], done: Collection[str], folder: SweepFolder) -> str | None:
+    """What to do about trials that are to keep their weights and had a result already; None where there are none.
+
+    Args:
+        trials: of the sweep.
+        done: ids of those that had a result before this execution.
+        folder: of the sweep.
+    """
+    asked = [trial.id for trial in trials if trial.keep_weights and trial.id in done]
+    count = sum(not folder.weights(trial_id).is_file() for trial_id in asked)
+    if not count:
+        return None
+    trials_have = "1 trial that has" if count == 1 else f"{count} trials that have"
+    return f"No weights are kept here of {trials_have} a result already. With --fresh they are trained again."
 
 
 def _outcome(sweep: Sweep, ends: Ends, code: ExitCode, page: Path | None) -> dict[str, object]:

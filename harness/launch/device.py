@@ -24,7 +24,11 @@ def on_device(workload: Workload, address: str | None) -> Workload:
     """
     if all(scale.device != "auto" for scale in workload.scales):
         return workload
-    device: Literal["cpu", "cuda"] = "cuda" if _has_gpus(address) else "cpu"
+    return with_device(workload, "cuda" if _has_gpus(address) else "cpu")
+
+
+def with_device(workload: Workload, device: Literal["cpu", "cuda"]) -> Workload:
+    """The workload with this device wherever it says `auto`."""
     scales = (replace(scale, device=device) if scale.device == "auto" else scale for scale in workload.scales)
     return replace(workload, scales=tuple(scales))
 

@@ -210,7 +210,7 @@ def test_a_newcomer_gets_a_report_of_the_sample_without_a_tracking_store(
     monkeypatch.chdir(tmp_path)
     assert main(["report", "--sample", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert shown == {"sweep": "digits-3e04a4c7", "report": "out/digits-3e04a4c7/index.html"}
+    assert shown == {"sweep": "digits-3e04a4c7", "report": "out/sample/digits-3e04a4c7/index.html"}
     assert "digits-3e04a4c7" in Path(shown["report"]).read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -179,13 +179,18 @@ def test_cells_of_other_ids_are_matched_by_label_and_the_rest_is_named() -> None
 
 
 def test_cells_of_one_name_that_were_trained_differently_say_how() -> None:
-    before = with_column(sweep(), **{"recipe.epochs": "12", "recipe.lr": "0.1"})
+    before = with_column(sweep(), **{"recipe.channels_last": "True", "recipe.epochs": "12", "recipe.lr": "0.1"})
     after = with_column(
-        sweep(), **{"recipe.epochs": "4", "recipe.lr": "0.1"}, cell_id="new-" + sweep().trials["cell_id"]
+        sweep(),
+        **{"recipe.channels_last": "False", "recipe.epochs": "4", "recipe.lr": "0.1"},
+        cell_id="new-" + sweep().trials["cell_id"],
     )
     found = compare(before, after)
-    assert found.settings == ("recipe.epochs 12 / 4",)
-    assert any(line.endswith("of code or machine: recipe.epochs 12 / 4") for line in as_lines(found))
+    assert found.settings == ("recipe.channels_last True / False", "recipe.epochs 12 / 4")
+    assert any(
+        line.endswith("of code or machine: recipe.channels_last True / False; recipe.epochs 12 / 4")
+        for line in as_lines(found)
+    )
     assert compare(before, before).settings == ()
 
 

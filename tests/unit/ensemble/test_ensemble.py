@@ -18,6 +18,7 @@ from harness.engine.weights import read_weights
 from harness.ensemble import make_ensemble
 from harness.errors import StorageError, UsageError
 from harness.events import SweepStarted, TrialEnded
+from harness.launch.device import on_device
 from harness.matrix import expand
 from harness.schema import Outcome
 from harness.storage import SweepFolder
@@ -35,7 +36,7 @@ dataset: {dataset}
 matrix: {{model: resnet_cifar, depth: 8, shortcut: A, width: 4}}
 recipe: {{name: quick, epochs: {epochs}, batch_size: 96}}
 seeds: {seeds}
-scale: {{device: cpu}}
+scale: {{device: {device}}}
 audit: warn
 keep: {keep}
 """
@@ -50,8 +51,10 @@ class Swept:
 
 def sweep(storage: Path, name: str, *, keep: str = "weights", seeds: int = 3, epochs: int = 2, **more: str) -> Swept:
     """Train a workload's trials here, and leave what `harness run` leaves."""
-    text = WORKLOAD.format(name=name, keep=keep, seeds=seeds, epochs=epochs, **{"dataset": "digits", **more})
-    workload = parse_workload(name, text)
+    text = WORKLOAD.format(
+        name=name, keep=keep, seeds=seeds, epochs=epochs, **{"dataset": "digits", "device": "cpu", **more}
+    )
+    workload = on_device(parse_workload(name, text), None)
     trials = expand(workload, fingerprints(workload))
     folder = SweepFolder(storage / name)
     folder.make()
@@ -101,6 +104,16 @@ def say(storage: Path) -> Callable[..., None]:
         outbox.close()
 
     return write
+
+
+def test_trials_whose_file_leaves_the_device_open_are_found_by_id_and_by_name(tmp_path: Path) -> None:
+    """As nearly every file does; the ids are of trials on the device that there was."""
+    swept = sweep(tmp_path / "runs", "open", device="auto", seeds=2, epochs=1)
+    sweep(tmp_path / "runs", "longer", seeds=2, epochs=2, keep="nothing")
+    by_id = make_ensemble(tmp_path / "runs", [trial.id for trial in swept.trials])
+    by_name = make_ensemble(tmp_path / "runs", ["resnet-8-A-w4 seed 0", "resnet-8-A-w4 seed 1"])
+    assert by_id == by_name
+    assert {member.trial_id for member in by_name.members} == {trial.id for trial in swept.trials}
 
 
 def test_scores_are_averaged_and_each_members_error_is_the_one_it_was_recorded_with(trained: Swept) -> None:

@@ -16,15 +16,18 @@ from rich.console import Console
 from harness.cluster.queue import Running, Shape, Snapshot
 from harness.errors import ExitCode, UsageError
 from harness.events import TrialEnded
-from harness.launch.command import out_of_time, outcome_of
+from harness.launch.command import no_weights, out_of_time, outcome_of
 from harness.launch.environment import git_state
 from harness.launch.lock import held
 from harness.launch.progress import Progress, duration, outcome_counts, time_left
 from harness.launch.stop import StopSignal
 from harness.launch.sweep import shape_of
+from harness.matrix import expand
 from harness.schema import Outcome
+from harness.storage import SweepFolder
 from harness.tracking.recorder import Progress as Recorded
 from harness.trial import Scale
+from harness.workload import fingerprints, parse_workload
 
 EMPTY = Snapshot(total=4, waiting=4, running=(), ended=(), ended_count=0, cost_total=40.0, cost_done=0.0)
 
@@ -85,6 +88,23 @@ def test_what_ran_out_of_time_is_told_to_get_more_of_it() -> None:
     assert advice is not None
     assert advice.startswith("Out of time: 2 trials. Raise trial_timeout, 900 s for each attempt now")
     assert out_of_time([ended(Outcome.FINISHED), ended(Outcome.FAILED)], 900.0) is None
+
+
+def test_weights_that_a_result_never_had_are_missed_aloud(tmp_path: Path) -> None:
+    text = "name: t\ndataset: digits\nmatrix: {model: resnet_cifar, depth: 8}\nrecipe: quick\nseeds: 3\nkeep: weights\n"
+    workload = parse_workload("t", text)
+    trials, folder = expand(workload, fingerprints(workload)), SweepFolder(tmp_path)
+    done = [trial.id for trial in trials[:2]]
+    assert no_weights(trials, done, folder) == (
+        "No weights are kept here of 2 trials that have a result already. With --fresh they are trained again."
+    )
+    for trial_id in done:
+        folder.trial(trial_id).mkdir(parents=True)
+        folder.weights(trial_id).touch()
+    assert no_weights(trials, done, folder) is None
+    assert (
+        no_weights([replace(trial, keep_weights=False) for trial in trials], done, SweepFolder(tmp_path / "o")) is None
+    )
 
 
 def test_where_there_is_no_terminal_an_ended_trial_is_one_plain_line() -> None:
