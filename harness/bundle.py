@@ -84,13 +84,12 @@ def read_bundle(folder: Path) -> SweepResults:
 
 def _sweep_in(folder: Path) -> str | None:
     """Whose bundle a folder holds, None where it holds none that can be read."""
+    if not (folder / MANIFEST).exists():
+        return None
     try:
-        name = (
-            json.loads((folder / SWEEP).read_text(encoding="utf-8"))["name"] if (folder / MANIFEST).exists() else None
-        )
+        return str(json.loads((folder / SWEEP).read_text(encoding="utf-8"))["name"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return None if name is None else str(name)
 
 
 def _frames_of(version: int) -> dict[str, str]:
