@@ -75,10 +75,14 @@ $(VENV)/.created:
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# pip compiles modules on one core, compileall on all of them. Left uncompiled, they are compiled again by every process
+# that imports them where PYTHONDONTWRITEBYTECODE is set. compileall fails for modules that need a newer Python: nothing
+# imports those, and the log names them.
 define pip_install
 @echo "Installing $(1) into $(VENV). The first time takes minutes and about 6 GB, most of it torch."
 @$(BIN)/python -m pip install --no-compile --progress-bar off -c constraints.txt -e '$(1)' >$(LOG) 2>&1 || \
     { tail -n 20 $(LOG) >&2; echo "The installation failed; all that pip said is in $(LOG)." >&2; exit 1; }
+@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >>$(LOG) 2>&1 || true
 @touch $@
 endef
 
