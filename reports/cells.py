@@ -21,6 +21,11 @@ IMAGES = {TRAIN_ERROR: "final/train_images", TEST_ERROR: "final/val_images"}
 """Where the number of images behind an error stands."""
 
 SETTING_PREFIXES = ("model.", "dataset.", "recipe.", "scale.")
+DECIDING_PREFIXES = (*SETTING_PREFIXES, "machine.")
+DECIDING_NAMES = ("protocol", "measure")
+"""With those prefixes, all of a trial's settings that its result depends on, except its seed."""
+DEFAULTS = {"model.activation": "original", "measure": "training"}
+"""Values of settings that are not written down: trials of older versions have no activation, training no measure."""
 SHORTCUT_ORDER = ("plain", "A", "B", "C")
 
 
@@ -69,12 +74,14 @@ class Cell:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What was trained and how, seed and missing settings left out."""
-        return {
+        """All that decides the results, seed and missing settings left out."""
+        known = {**self.trials[0].row, "model.depth": self.depth, "model.shortcut": self.shortcut}
+        found = {
             key: value
-            for key, value in self.trials[0].row.items()
-            if key.startswith(SETTING_PREFIXES) and not is_missing(value)
+            for key, value in known.items()
+            if (key in DECIDING_NAMES or key.startswith(DECIDING_PREFIXES)) and not is_missing(value)
         }
+        return {**DEFAULTS, **found}
 
     @property
     def results(self) -> tuple[Trial, ...]:

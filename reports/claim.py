@@ -44,7 +44,9 @@ class ClaimTest:
     published: tuple[Figure, ...] = ()
     """First and second figure of the smallest gap that the paper prints, less those of another gap where that is what
     the claim is about; the one figure that cells are held against; empty where the paper prints none."""
-
+    others: tuple[Figure, ...] = ()
+    """Further figures that the paper prints of cells that are compared. Planning takes the gap of a pair from these and
+    from `published` where both of its cells are among them."""
     spread: float | None = None
     """Standard deviation between seeds, in points, that planning reckons with where it is not the usual one."""
 

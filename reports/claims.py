@@ -76,7 +76,7 @@ CLAIMS = _register(
         statement="The plain network of 110 layers ends above 60 % test error on CIFAR-10.",
         brief="plain-110 ends above 60 %",
         source=f"{HE_2015}, section 4.2",
-        needs="the plain network of 110 layers on CIFAR-10",
+        needs="the plain network of 110 layers on CIFAR-10, trained as in the paper",
         tests=(
             ClaimTest(
                 contrast="plain-110 on CIFAR-10",
@@ -123,7 +123,7 @@ CLAIMS = _register(
         statement="On ImageNet the test error of residual networks falls with depth.",
         brief="residual nets improve on ImageNet",
         source=f"{HE_2015}, section 4.1, Table 3",
-        needs="ImageNet's residual networks with option B, of two depths or more",
+        needs="residual networks with option B on ImageNet, of two depths or more",
         tests=(
             ClaimTest(
                 contrast="deepest against shallowest, option B on ImageNet",
@@ -164,6 +164,7 @@ CLAIMS = _register(
                 rule="any two means differ by less than {margin}",
                 margin=1.75,
                 published=(_OPTIONS[0], _OPTIONS[2]),
+                others=(_OPTIONS[1],),
             ),
         ),
     ),
@@ -179,6 +180,7 @@ CLAIMS = _register(
                 kind="ordering",
                 rule="A's mean is above B's, and B's above C's",
                 published=(_OPTIONS[2], _OPTIONS[1]),
+                others=(_OPTIONS[0],),
             ),
         ),
     ),

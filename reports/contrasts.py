@@ -1,29 +1,20 @@
-"""Which cells a claim compares: `CONTRASTS`, each a function of a sweep's cells.
-
-Two cells are compared only where they are alike in all but what the contrast is about.
-"""
+"""Published claims compare these cells: `CONTRASTS`, by name. `contrast` says when cells are alike enough for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations, product
+from typing import TypeVar
 
-from reports.cells import Cell, series_of
+from reports.cells import Cell, as_text, shortcut_rank
+from reports.contrast import Against, Alike, Between, Conditions, Contrast, Exemption, Pair, Pick, meets, where
 
-Contrast = Callable[[Sequence[Cell]], list["Pair"]]
-Conditions = Mapping[str, tuple[Any, ...]]
-"""Setting -> the values that it may have."""
-
-DEFAULTS = {"model.activation": "original"}
-"""Of settings that trials of older versions lack."""
+_T = TypeVar("_T")
 
 RESIDUAL: Conditions = {"model.shortcut": ("A", "B", "C"), "model.activation": ("original",)}
 """The first paper's residual networks."""
 PLAIN: Conditions = {"model.shortcut": ("plain",), "model.activation": ("original",)}
-WARMUP = ("recipe.warmup_*",)
-"""The first paper warms up its 110 residual layers only."""
-
 ORIGINAL: Conditions = {"model.activation": ("original",), "model.shortcut": ("A", "B")}
 PREACTIVATED: Conditions = {**ORIGINAL, "model.activation": ("full_preact",)}
 UNCLEAN: Conditions = {**ORIGINAL, "model.activation": ("bn_after_add", "relu_before_add")}
@@ -39,201 +30,263 @@ SHORTCUT_SETTINGS = (
     "model.gate_bias",
     "model.dropout_rate",
 )
+NO_WARMUP: Conditions = {
+    "recipe.warmup_fraction": (0, None),
+    "recipe.warmup_epochs": (0, None),
+    "recipe.warmup_iterations": (0, None),
+    "recipe.warmup_until_error_pct": (None,),
+    "recipe.warmup_lr": (None,),
+    "recipe.warmup_shape": ("climb", None),
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two cells; the difference is the second's mean less the first's."""
-
-    label: str
-    first: Cell | None
-    """None where the second is held against a published figure or a threshold."""
-    second: Cell
-    path: tuple[Cell, ...] = ()
-    """The cells from first to second, both included, where a trend is read along them."""
-    less: tuple[Cell, Cell] | None = None
-    """Another pair, whose difference is taken from this one's."""
-
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        """All that take part."""
-        return tuple(cell for cell in (*(self.less or ()), self.first, self.second) if cell is not None)
+def _warmed_110(one: Cell, two: Cell) -> bool:
+    """Whether one is a residual network of 110 layers, and the other has no warm-up."""
+    sides = ((one, two), (two, one))
+    return any(warm.depth == 110 and warm.shortcut != "plain" and meets(other, NO_WARMUP) for warm, other in sides)
 
 
-def ends(conditions: Conditions, *, up_to: int | None = None) -> Contrast:
-    """In each series of such cells, the deepest against the shallowest."""
-
-    def pairs(cells: Sequence[Cell]) -> list[Pair]:
-        chosen = [cell for cell in _where(cells, conditions) if up_to is None or (cell.depth or 0) <= up_to]
-        return [
-            Pair(label=one.name, first=one.cells[0], second=one.cells[-1], path=one.cells)
-            for one in series_of(chosen)
-            if len(one.cells) > 1
-        ]
-
-    return pairs
+def _basic_and_bottleneck(one: Cell, two: Cell) -> bool:
+    """Whether one of two ImageNet networks has basic blocks (below 50 layers), and the other has bottlenecks."""
+    shallow, deep = sorted((_depth(one), _depth(two)))
+    return one.settings.get("model.name") == "resnet_imagenet" and shallow < 50 <= deep
 
 
-def matched(first: Conditions, second: Conditions, *, apart: tuple[str, ...]) -> Contrast:
-    """Each cell of the first kind against each of the second that is like it in all settings but some."""
-
-    def pairs(cells: Sequence[Cell]) -> list[Pair]:
-        partners: dict[Any, list[Cell]] = {}
-        for cell in _where(cells, second):
-            partners.setdefault(_alike(cell, apart), []).append(cell)
-        return [
-            Pair(label=f"{two.label} against {one.label}", first=one, second=two)
-            for one in _where(cells, first)
-            for two in partners.get(_alike(one, apart), ())
-        ]
-
-    return pairs
+WARMUP_OF_110 = Exemption(settings=tuple(NO_WARMUP), between=_warmed_110)
+"""The first paper warms up its residual network of 110 layers and no other, because this one is slow to start
+converging at the full rate (He et al. 2015, section 4.2)."""
+STRIDE = Exemption(settings=("model.stride_in",), between=_basic_and_bottleneck)
+"""The first paper's ImageNet networks have bottlenecks from 50 layers on (He et al. 2015, Table 1). Those halve the
+resolution in their 1x1 convolution; basic blocks have none, and halve it in their first 3x3."""
 
 
-def deepest_residual_against_plain(cells: Sequence[Cell]) -> list[Pair]:
-    """Of each series of residual cells the deepest that has a plain one of its depth, against that."""
-    found = matched(RESIDUAL, PLAIN, apart=("model.shortcut", *WARMUP))(cells)
-    plain_of = {id(pair.first): pair for pair in found}
-    deepest = []
-    for series in series_of(_where(cells, RESIDUAL)):
-        here = [plain_of[id(cell)] for cell in series.cells if id(cell) in plain_of]
-        deepest += here[-1:]
-    return deepest
+def ends(conditions: Conditions, *, up_to: int | None = None) -> Pick:
+    """In each set of alike cells, the deepest against the shallowest."""
+
+    def pick(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
+        chosen = [cell for cell in where(cells, conditions) if up_to is None or _depth(cell) <= up_to]
+        paths = _paths(chosen, _depth, alike)
+        return _labelled([Pair(label="", first=path[0], second=path[-1], path=path) for path in paths])
+
+    return pick
 
 
-def options_in_order(*steps: tuple[str, str]) -> Contrast:
-    """Shortcut options of ImageNet's networks beside each other, at each depth that has A, B and C."""
-    apart = ("model.shortcut",)
+def matched(first: Conditions, second: Conditions) -> Pick:
+    """Each cell of the first kind against each of the second that is like it."""
 
-    def pairs(cells: Sequence[Cell]) -> list[Pair]:
-        groups: dict[Any, dict[str, Cell]] = {}
-        for cell in _where(cells, {**RESIDUAL, "model.name": ("resnet_imagenet",)}):
-            groups.setdefault(_alike(cell, apart), {})[str(cell.shortcut)] = cell
-        return [
-            Pair(label=f"{group[two].label} against {group[one].label}", first=group[one], second=group[two])
-            for group in groups.values()
-            if len(group) == len(RESIDUAL["model.shortcut"])
-            for one, two in steps
-        ]
+    def pick(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
+        both = product(where(cells, first), where(cells, second))
+        return [_beside(one, two) for one, two in both if alike(one, two)]
 
-    return pairs
+    return pick
 
 
-def gain_with_depth(cells: Sequence[Cell]) -> list[Pair]:
+def deepest_residual_against_plain(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
+    """For each shortcut, in each set of alike cells, the deepest residual one that has a plain one of its depth."""
+    found = _at_equal_depth(RESIDUAL, PLAIN, cells, alike)
+    deepest = [pair for pair in found if not any(_is_deeper(other, pair, alike) for other in found)]
+    return [_beside(*pair) for pair in sorted(deepest, key=lambda pair: shortcut_rank(str(pair[0].shortcut)))]
+
+
+def options_in_order(*steps: tuple[str, str]) -> Pick:
+    """Shortcut options of ImageNet's networks beside each other, in each set of alike cells that has A, B and C."""
+
+    def pick(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
+        chosen = where(cells, {**RESIDUAL, "model.name": ("resnet_imagenet",)})
+        options = [[cell for cell in chosen if cell.shortcut == name] for name in RESIDUAL["model.shortcut"]]
+        trios = [trio for trio in product(*options) if all(alike(*two) for two in combinations(trio, 2))]
+        by_option = [{str(cell.shortcut): cell for cell in trio} for trio in trios]
+        return [_beside(trio[one], trio[two]) for trio in by_option for one, two in steps]
+
+    return pick
+
+
+def gain_with_depth(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
     """What pre-activation takes off the error at the greatest depth, less what it takes off at the least."""
-    gains = matched(PREACTIVATED, ORIGINAL, apart=("model.activation",))(cells)
-    groups: dict[Any, list[Pair]] = {}
-    for pair in gains:
-        groups.setdefault(_alike(pair.second, ("model.depth", "model.activation")), []).append(pair)
-    return [_growth(group) for group in groups.values() if len({pair.second.depth for pair in group}) > 1]
+    gains = _at_equal_depth(PREACTIVATED, ORIGINAL, cells, alike)
+    paths = _paths(gains, lambda gain: _depth(gain[1]), lambda one, two: all(map(alike, one, two)))
+    return [_growth(path[0], path[-1]) for path in paths]
 
 
-def _growth(gains: Sequence[Pair]) -> Pair:
-    shallow, *_, deep = sorted(gains, key=lambda pair: pair.second.depth or 0)
-    assert shallow.first is not None
-    return Pair(
-        label=f"gain at {deep.second.label} against {shallow.second.label}",
-        first=deep.first,
-        second=deep.second,
-        less=(shallow.first, shallow.second),
-    )
+def _at_equal_depth(
+    first: Conditions, second: Conditions, cells: Sequence[Cell], alike: Alike
+) -> list[tuple[Cell, Cell]]:
+    both = product(where(cells, first), where(cells, second))
+    return [(one, two) for one, two in both if one.depth == two.depth and alike(one, two)]
 
 
-def alone(conditions: Conditions) -> Contrast:
-    """Each such cell on its own, to be held against a figure."""
-
-    def pairs(cells: Sequence[Cell]) -> list[Pair]:
-        return [Pair(label=cell.label, first=None, second=cell) for cell in _where(cells, conditions)]
-
-    return pairs
+def _is_deeper(other: tuple[Cell, Cell], pair: tuple[Cell, Cell], alike: Alike) -> bool:
+    """Whether another residual cell and its plain one are like these, with the same shortcut, but deeper."""
+    same = other[0].shortcut == pair[0].shortcut and all(map(alike, other, pair))
+    return same and _depth(other[0]) > _depth(pair[0])
 
 
-def _where(cells: Sequence[Cell], conditions: Conditions) -> list[Cell]:
-    return [cell for cell in cells if all(_setting(cell, key) in allowed for key, allowed in conditions.items())]
+def _growth(shallow: tuple[Cell, Cell], deep: tuple[Cell, Cell]) -> Pair:
+    label = f"gain at {deep[1].label} against {shallow[1].label}"
+    return Pair(label=label, first=deep[0], second=deep[1], less=shallow)
 
 
-def _setting(cell: Cell, key: str) -> Any:
-    if key == "model.shortcut":
-        return cell.shortcut
-    if key == "model.depth":
-        return cell.depth
-    return cell.settings.get(key, DEFAULTS.get(key))
+def _beside(one: Cell, two: Cell) -> Pair:
+    return Pair(label=f"{two.label} against {one.label}", first=one, second=two)
 
 
-def _alike(cell: Cell, apart: Sequence[str]) -> Any:
-    """The same for cells that differ in nothing but the settings named; `*` at the end stands for any."""
-    prefixes = tuple(name[:-1] for name in apart if name.endswith("*"))
-    return frozenset(_kept(cell, {*apart}, prefixes))
+def _paths(
+    items: Sequence[_T], depth: Callable[[_T], int], alike: Callable[[_T, _T], bool]
+) -> Iterator[tuple[_T, ...]]:
+    """In each set of alike items, all of them from the shallowest to the deepest, one of each depth.
+
+    An item can be in several sets: a network without a warm-up may be like two whose warm-ups differ.
+    """
+    rising = sorted((item for item in items if depth(item)), key=depth)
+    like = [
+        {place for place, other in enumerate(rising) if depth(other) != depth(item) and alike(item, other)}
+        for item in rising
+    ]
+    for first, last in combinations(range(len(rising)), 2):
+        like_both = like[first] & like[last]
+        if last in like[first] and all(first < place < last for place in like_both):
+            path = [first]
+            for place in (*sorted(like_both), last):
+                path += [place] if like[place].issuperset(path) else []
+            yield tuple(rising[place] for place in path)
 
 
-def _kept(cell: Cell, apart: set[str], prefixes: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    for key, value in cell.settings.items():
-        if key not in apart and not (prefixes and key.startswith(prefixes)):
-            yield key, value
+def _depth(cell: Cell) -> int:
+    return cell.depth or 0
+
+
+def _labelled(pairs: Sequence[Pair]) -> list[Pair]:
+    """Shortcut by shortcut, each pair named by its shortcut and by what tells it from others of that shortcut."""
+    named = []
+    for shortcut in sorted({str(pair.second.shortcut) for pair in pairs}, key=shortcut_rank):
+        group = [pair for pair in pairs if pair.second.shortcut == shortcut]
+        named += [replace(pair, label=shortcut + text) for pair, text in zip(group, _told_apart(group), strict=True)]
+    return named
+
+
+def _told_apart(pairs: Sequence[Pair]) -> list[str]:
+    """For each pair the settings that tell it from the others, as few as will do: `, width 16`."""
+    texts = [""] * len(pairs)
+    keys = dict.fromkeys(key for pair in pairs for cell in pair.cells for key in cell.settings if key != "model.depth")
+    for key in (*keys, "model.depth"):
+        name = key.removesuffix(".name").split(".")[-1]
+        values = [dict.fromkeys(as_text(cell.settings.get(key)) or "none" for cell in pair.cells) for pair in pairs]
+        longer = [f"{text}, {name} {'/'.join(one)}" for text, one in zip(texts, values, strict=True)]
+        texts = longer if len(set(longer)) > len(set(texts)) else texts
+    return texts
 
 
 _CIFAR: Conditions = {
-    "model.name": ("resnet_cifar",),
     "model.width": (16,),
     "model.cardinality": (1,),
-    "model.se": (0,),
-    "dataset.name": ("cifar10",),
-}
-_RESNET_110: Conditions = {
-    **_CIFAR,
-    **IDENTITY,
-    "model.depth": (110,),
     "model.block": ("basic",),
+    "model.stride_in": ("3x3",),
+    "dataset.name": ("cifar10",),
+    "dataset.split": ("all",),
+    "recipe.evaluation": ("single-crop",),
 }
-_PREACT_1001: Conditions = {
-    **_CIFAR,
-    "model.depth": (1001,),
-    "model.block": ("bottleneck",),
-    "model.shortcut": ("B",),
-    "model.activation": ("full_preact",),
+"""What the papers' networks on CIFAR-10 have in common."""
+_CIFAR_BOTTLENECK: Conditions = {**_CIFAR, "model.block": ("bottleneck",), "model.stride_in": ("1x1",)}
+HE_2015_CIFAR: Conditions = {
+    "recipe.iterations": (64_000,),
+    "recipe.batch_size": (128,),
+    "recipe.lr": (0.1,),
+    "recipe.schedule": ("steps",),
+    "recipe.lr_drop_epochs": ("[]",),
+    "recipe.lr_drop_iterations": ("[32000, 48000]",),
+    "recipe.lr_drop_factor": (0.1,),
+    "recipe.momentum": (0.9,),
+    "recipe.weight_decay": (1e-4,),
+    "recipe.weight_decay_norm": (True,),
+    "recipe.augmentation": ("crop-flip",),
 }
+"""The training of the first paper's section 4.2. Reports may not import recipes; a test holds both equal."""
+_ON_IMAGENET: Conditions = {"dataset.name": ("imagenet",), "dataset.subset": ("", None)}
 _IMAGENET: Conditions = {
-    **RESIDUAL,
-    "model.name": ("resnet_imagenet",),
+    **_ON_IMAGENET,
     "model.width": (64,),
     "model.cardinality": (1,),
-    "model.se": (0,),
-    "dataset.name": ("imagenet",),
+    "model.se": (0, None),
 }
 _BOTTLENECK: Conditions = {**_IMAGENET, "model.stride_in": ("1x1",)}
 """Where the first paper's bottlenecks have their stride. In the 3x3 convolution it costs more."""
 
+
+def _network(name: str, depth: int, kind: Conditions) -> Conditions:
+    return {"model.name": (name,), "model.depth": (depth,), **kind}
+
+
+_PLAIN_110 = _network("resnet_cifar", 110, PLAIN)
+_RESNET_110 = _network("resnet_cifar", 110, IDENTITY)
+_RESNET_1202 = _network("resnet_cifar", 1202, IDENTITY)
+_PRE_1001 = _network("resnet_cifar", 1001, {**PREACTIVATED, "model.shortcut": ("B",)})
+_RESNET_152 = _network("resnet_imagenet", 152, RESIDUAL)
+
 CONTRASTS: dict[str, Contrast] = {
-    "deepest against shallowest, plain": ends(PLAIN),
-    "deepest against shallowest, each shortcut": ends(RESIDUAL),
-    "deepest against shallowest up to 110 layers, option A": ends(
-        {**IDENTITY, "model.name": ("resnet_cifar",)}, up_to=110
+    "deepest against shallowest, plain": Between(about=("model.depth",), pick=ends(PLAIN)),
+    "deepest against shallowest, each shortcut": Between(
+        about=("model.depth",), exempt=(WARMUP_OF_110, STRIDE), pick=ends(RESIDUAL)
     ),
-    "deepest against shallowest, option B on ImageNet": ends(
-        {**RESIDUAL, "model.shortcut": ("B",), "model.name": ("resnet_imagenet",)}
+    "deepest against shallowest up to 110 layers, option A": Between(
+        about=("model.depth",),
+        exempt=(WARMUP_OF_110,),
+        pick=ends({**IDENTITY, "model.name": ("resnet_cifar",)}, up_to=110),
     ),
-    "plain against residual, at the greatest depth that both have": deepest_residual_against_plain,
-    "A against B, B against C": options_in_order(("B", "A"), ("C", "B")),
-    "each two of A, B and C": options_in_order(("A", "B"), ("B", "C"), ("A", "C")),
-    "1202 layers against 110": matched(
-        {**IDENTITY, "model.depth": (110,)}, {**IDENTITY, "model.depth": (1202,)}, apart=("model.depth", *WARMUP)
+    "deepest against shallowest, option B on ImageNet": Between(
+        about=("model.depth",),
+        exempt=(STRIDE,),
+        pick=ends({**RESIDUAL, **_ON_IMAGENET, "model.shortcut": ("B",), "model.name": ("resnet_imagenet",)}),
     ),
-    "plain-110 on CIFAR-10": alone({**_CIFAR, **PLAIN, "model.depth": (110,)}),
-    "resnet-1202 on CIFAR-10": alone({**_RESNET_110, "model.depth": (1202,)}),
-    "resnet-110 on CIFAR-10": alone({**_RESNET_110, "recipe.warmup_until_error_pct": (80, 80.0)}),
-    "original against pre-activation, all else equal": matched(PREACTIVATED, ORIGINAL, apart=("model.activation",)),
-    "gain by pre-activation, greatest depth against least": gain_with_depth,
-    "unclean addition against original, all else equal": matched(ORIGINAL, UNCLEAN, apart=("model.activation",)),
-    "each other shortcut against the identity, all else equal": matched(
-        IDENTITY, OTHER_SHORTCUTS, apart=SHORTCUT_SETTINGS
+    "plain against residual, at the greatest depth that both have": Between(
+        about=("model.depth", "model.shortcut"), exempt=(WARMUP_OF_110, STRIDE), pick=deepest_residual_against_plain
     ),
-    "preresnet-1001 on CIFAR-10": alone({**_PREACT_1001, "recipe.batch_size": (128,)}),
-    "preresnet-1001 on CIFAR-10, batches of 64": alone({**_PREACT_1001, "recipe.batch_size": (64,)}),
-    "preresnet-1001 on CIFAR-100": alone({**_PREACT_1001, "dataset.name": ("cifar100",), "recipe.batch_size": (128,)}),
-    "bottleneck of 50 layers against basic of 34": matched(
-        {**_IMAGENET, "model.depth": (34,)},
-        {**_BOTTLENECK, "model.depth": (50,)},
-        apart=("model.depth", "model.stride_in"),
+    "A against B, B against C": Between(about=("model.shortcut",), pick=options_in_order(("B", "A"), ("C", "B"))),
+    "each two of A, B and C": Between(
+        about=("model.shortcut",), pick=options_in_order(("A", "B"), ("B", "C"), ("A", "C"))
     ),
-    "resnet-152 on ImageNet": alone({**_BOTTLENECK, "model.depth": (152,)}),
+    "1202 layers against 110": Between(
+        about=("model.depth",),
+        exempt=(WARMUP_OF_110,),
+        pick=matched({**IDENTITY, "model.depth": (110,)}, {**IDENTITY, "model.depth": (1202,)}),
+    ),
+    "plain-110 on CIFAR-10": Against(
+        network=_PLAIN_110, published={**_CIFAR, **HE_2015_CIFAR}, held=("model.", "dataset.", "recipe.")
+    ),
+    "resnet-1202 on CIFAR-10": Against(network=_RESNET_1202, published=_CIFAR),
+    "resnet-110 on CIFAR-10": Against(
+        network=_RESNET_110, published={**_CIFAR, "recipe.warmup_until_error_pct": (80,)}
+    ),
+    "original against pre-activation, all else equal": Between(
+        about=("model.activation",), pick=matched(PREACTIVATED, ORIGINAL)
+    ),
+    "gain by pre-activation, greatest depth against least": Between(
+        about=("model.depth", "model.activation"), pick=gain_with_depth
+    ),
+    "unclean addition against original, all else equal": Between(
+        about=("model.activation",), pick=matched(ORIGINAL, UNCLEAN)
+    ),
+    "each other shortcut against the identity, all else equal": Between(
+        about=SHORTCUT_SETTINGS, pick=matched(IDENTITY, OTHER_SHORTCUTS)
+    ),
+    "preresnet-1001 on CIFAR-10": Against(
+        network=_PRE_1001, published={**_CIFAR_BOTTLENECK, "recipe.batch_size": (128,)}
+    ),
+    "preresnet-1001 on CIFAR-10, batches of 64": Against(
+        network=_PRE_1001, published={**_CIFAR_BOTTLENECK, "recipe.batch_size": (64,)}
+    ),
+    "preresnet-1001 on CIFAR-100": Against(
+        network=_PRE_1001,
+        published={**_CIFAR_BOTTLENECK, "dataset.name": ("cifar100",), "recipe.batch_size": (128,)},
+    ),
+    "bottleneck of 50 layers against basic of 34": Between(
+        about=("model.depth",),
+        exempt=(STRIDE,),
+        pick=matched(
+            {**_network("resnet_imagenet", 34, RESIDUAL), **_IMAGENET},
+            {**_network("resnet_imagenet", 50, RESIDUAL), **_BOTTLENECK},
+        ),
+    ),
+    "resnet-152 on ImageNet": Against(network=_RESNET_152, published={**_BOTTLENECK, "dataset.image_size": (224,)}),
 }
+
+__all__ = ["CONTRASTS", "Pair"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reports.statistics import Difference
@@ -29,8 +29,9 @@ class Kind:
     basis: Basis
     p_for: PValue
     p_against: PValue
-    distances: Callable[[float, float], tuple[float, ...]]
-    """From a difference and a margin: how far it lies within each bound of the claim. Below zero: beyond."""
+    distances: Callable[[Any, float], tuple[Any, ...]]
+    """From a difference and a margin: how far it lies within each bound of the claim. Below zero: beyond. An array of
+    differences gives arrays."""
     above: bool = True
     """Whether each seed should be above the threshold; of no meaning elsewhere."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.schema import Outcome
@@ -10,25 +10,27 @@ from reports.cells import IMAGES, Cell
 from reports.claim import ClaimTest, Figure
 from reports.contrasts import Pair
 from reports.kinds import KINDS, Basis
-from reports.power import Spreads, required_seeds
+from reports.power import Spreads, first_enough, required_seeds
 from reports.statistics import (
     LEVEL,
-    CountDifference,
     Difference,
     Estimate,
     EverySeed,
     ExactDifference,
     Term,
-    combination,
+    UnseenSeedsDifference,
+    difference_of_means,
     estimate,
     sample,
-    varies,
-    welch,
 )
 from reports.summaries import error_of
 
 ONE_SEED = "one seed says nothing about the next"
 NO_IMAGES = "the number of images is not recorded"
+UNSEEN = "bound for unseen seeds"
+"""The method where all seeds of a side agree."""
+MOST_SEEDS = 1000
+"""The largest number of seeds that is looked at for a verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +62,26 @@ class Comparison:
     low: float | None = None
     high: float | None = None
     method: str = ""
-    """`Welch`, `exact counts`, ...; empty where nothing could be tested."""
+    """`Welch`, `bound for unseen seeds`, ...; empty where nothing could be tested."""
     p_for: float | None = None
     p_against: float | None = None
     trend: tuple[Side, ...] = ()
     """Every cell from the first to the second, by depth, where the comparison is one along depth."""
+    unanimous: bool | None = None
+    """True where each seed of one side against each of the other agrees with the claim, False where each disagrees."""
     seeds_needed: int | None = None
     note: str = ""
     """Why it could not be tested, or what a reader must know of it."""
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """All that take part, in the order in which their sizes are shown."""
+        return (*self.less, self.first, self.second)
+
+    @property
+    def alike(self) -> tuple[Side, ...]:
+        """Sides of which all seeds gave the same value, where the bound for unseen seeds is the method."""
+        return tuple(side for side in self.sides if side.estimate.alike) if self.method == UNSEEN else ()
 
     @property
     def exact(self) -> bool:
@@ -98,36 +112,13 @@ def compare(pair: Pair, test: ClaimTest, *, alpha: float) -> Comparison:
     return _tested(blank, difference, method, alpha)
 
 
-def difference_between(first: Cell, second: Cell, metric: str) -> tuple[Difference | None, str]:
-    """Second less first with its uncertainty, and the method; or None and the reason."""
-    one, two = first.values(metric), second.values(metric)
-    if min(len(one), len(two)) < 2:
-        return None, ONE_SEED
-    if varies(one) or varies(two):
-        return welch(one, two), "Welch"
-    images_1, images_2 = first.constant(IMAGES[metric]), second.constant(IMAGES[metric])
-    if not images_1 or not images_2:
-        return None, f"every seed gave the same value, and {NO_IMAGES}"
-    counts = CountDifference(
-        wrong_1=_wrong(one[0], images_1),
-        images_1=int(images_1),
-        wrong_2=_wrong(two[0], images_2),
-        images_2=int(images_2),
-    )
-    return counts, "exact counts"
-
-
 def _between_seeds(pair: Pair, test: ClaimTest) -> tuple[Difference | None, str]:
-    assert pair.first is not None
-    if pair.less is None:
-        return difference_between(pair.first, pair.second, test.metric)
-    samples = [cell.values(test.metric) for cell in (*pair.less, pair.first, pair.second)]
+    samples = [cell.values(test.metric) for cell in pair.cells]
     if min(map(len, samples)) < 2:
         return None, ONE_SEED
-    if not any(map(varies, samples)):
-        return None, "every seed gave the same value"
-    weights = (1, -1, -1, 1)
-    return combination([sample(*one) for one in zip(weights, samples, strict=True)]), "Welch of four means"
+    weights = (1, -1, -1, 1)[-len(samples) :]
+    method = "Welch" if pair.less is None else "Welch of four means"
+    return _of_terms([sample(weight, values) for weight, values in zip(weights, samples, strict=True)], method)
 
 
 def _from_published(pair: Pair, test: ClaimTest) -> tuple[Difference | None, str]:
@@ -136,7 +127,12 @@ def _from_published(pair: Pair, test: ClaimTest) -> tuple[Difference | None, str
         return None, ONE_SEED
     assert figure.sd is not None
     published = Term(weight=-1, mean=figure.value, sd=figure.sd, n=figure.runs)
-    return combination([published, sample(1, values)]), "Welch, with the published spread"
+    return _of_terms([published, sample(1, values)], "Welch, with the published spread")
+
+
+def _of_terms(terms: Sequence[Term], method: str) -> tuple[Difference, str]:
+    difference = difference_of_means(terms)
+    return difference, UNSEEN if isinstance(difference, UnseenSeedsDifference) else method
 
 
 def _each_seed(pair: Pair, test: ClaimTest) -> tuple[Difference | None, str]:
@@ -176,29 +172,63 @@ def _tested(blank: Comparison, difference: Difference, method: str, alpha: float
         method=method,
         p_for=kind.p_for(difference, margin),
         p_against=kind.p_against(difference, margin),
-        seeds_needed=_seeds_needed(blank, kind.distances(difference.value, margin), alpha),
+        unanimous=_unanimous([min(kind.distances(value, margin)) for value in _extremes(blank)]),
+        seeds_needed=_seeds_needed(blank, difference, alpha),
     )
 
 
-def _seeds_needed(blank: Comparison, distances: tuple[float, ...], alpha: float) -> int | None:
-    """For a verdict where the difference lies as it was seen: for the claim, or against it where a bound is crossed."""
-    basis = KINDS[blank.test.kind].basis
-    if basis not in (Basis.SEEDS, Basis.PUBLISHED):
+def _unanimous(distances: Sequence[float]) -> bool | None:
+    if min(distances) > 0:
+        return True
+    return False if max(distances) < 0 else None
+
+
+def _extremes(comparison: Comparison) -> tuple[float, float]:
+    """The smallest and the largest difference that one seed of each side would give."""
+    low = high = 0.0
+    for weight, side in zip((1, -1, -1, 1)[-len(comparison.sides) :], comparison.sides, strict=True):
+        known = () if side.estimate.mean is None else (side.estimate.mean,)
+        ends = [weight * value for value in side.values or known]
+        low, high = low + min(ends), high + max(ends)
+    return low, high
+
+
+def _seeds_needed(blank: Comparison, difference: Difference, alpha: float) -> int | None:
+    """Seeds a cell for a verdict if more seeds go on like these: for the claim, or against it beyond a bound."""
+    kind = KINDS[blank.test.kind]
+    if isinstance(difference, UnseenSeedsDifference):
+        return _seeds_like_these(difference, blank.test, alpha)
+    if kind.basis not in (Basis.SEEDS, Basis.PUBLISHED):
         return None
-    sides = (*blank.less, blank.second) if basis is Basis.PUBLISHED else (*blank.less, blank.first, blank.second)
-    reference = blank.test.reference if basis is Basis.PUBLISHED else None
+    reference = blank.test.reference if kind.basis is Basis.PUBLISHED else None
     spreads = Spreads(
-        sds=tuple(side.estimate.sd or 0.0 for side in sides),
+        sds=tuple(side.estimate.sd or 0.0 for side in blank.sides if side.planned),
         published_sd=(reference.sd or 0.0) if reference else 0.0,
         published_runs=reference.runs if reference else 2,
     )
+    distances = kind.distances(difference.value, blank.test.margin)
     asked = distances if min(distances) > 0 else (min(distances),)
     return required_seeds(asked, spreads, alpha=alpha)
 
 
+def _seeds_like_these(difference: UnseenSeedsDifference, test: ClaimTest, alpha: float) -> int | None:
+    """The first number of seeds with which the bound for unseen seeds decides, means and spreads left as they are."""
+    kind = KINDS[test.kind]
+    published = kind.basis is Basis.PUBLISHED
+
+    def decides(n: int) -> bool:
+        terms = [
+            term if published and index == 0 else replace(term, n=n) for index, term in enumerate(difference.terms)
+        ]
+        more = UnseenSeedsDifference(terms=tuple(terms))
+        return min(kind.p_for(more, test.margin), kind.p_against(more, test.margin)) < alpha / 2
+
+    return first_enough(decides, most=MOST_SEEDS)
+
+
 def _effect(comparison: Comparison) -> float | None:
     """The difference of the means, tested or not."""
-    means = [side.estimate.mean for side in (*comparison.less, comparison.first, comparison.second)]
+    means = [side.estimate.mean for side in comparison.sides]
     if any(mean is None for mean in means):
         return None
     values = [mean for mean in means if mean is not None]

@@ -26,6 +26,7 @@ def sweep_note(results: SweepResults, verdicts: Sequence[Verdict]) -> str:
         markdown.escape(results.description),
         f"**Not the whole sweep.** {markdown.escape(partial)}" if partial else "",
         "\n".join(lines),
+        *map(markdown.escape, wording.assurances(verdicts)),
         markdown.table(tables.error_table(series_of(cells)) if trained(cells) else tables.cells_table(cells)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Protocol
 
@@ -28,30 +29,35 @@ class Estimate:
     low: float | None = None
     high: float | None = None
     exact: bool = False
-    """The interval is that of an exact count of images: of one seed, or of seeds that all gave the same error."""
+    """The interval is the exact binomial one of a single network's count of images; True for one seed only."""
+
+    @property
+    def alike(self) -> bool:
+        """All of several seeds gave the same value, so their spread is unknown and there is no interval."""
+        return self.n > 1 and self.low is None
 
 
 def estimate(values: Sequence[float], *, floor: float = -math.inf, ceiling: float = math.inf) -> Estimate:
-    """The mean and its 95 % t interval, cut at the quantity's own limits: an error below 0 % does not exist."""
+    """The mean and its 95 % t interval, cut at the quantity's own limits: an error below 0 % does not exist.
+
+    Values that are all the same have no interval: they do not tell how far the next one may lie.
+    """
     if not values:
         return Estimate(n=0)
     if len(values) == 1:
         return Estimate(n=1, mean=values[0])
+    if not varies(values):
+        return Estimate(n=len(values), mean=values[0], sd=0.0)
     mean, sd = fmean(values), deviation(values)
     half = t_quantile(len(values) - 1, LEVEL) * sd / math.sqrt(len(values))
     return Estimate(n=len(values), mean=mean, sd=sd, low=max(mean - half, floor), high=min(mean + half, ceiling))
 
 
 def estimate_pct(values: Sequence[float], *, images: int | None = None) -> Estimate:
-    """As `estimate`, for errors in percent of a number of images.
-
-    Where all seeds agree, the t interval has no width, and one seed has none; the exact interval of one network's count
-    of images, which is as sure as anything can be of one network, takes its place (see `CountDifference`).
-    """
-    if images and values and not varies(values):
+    """As `estimate`, for errors in percent; one seed gets the exact binomial interval of its count of images."""
+    if images and len(values) == 1:
         low, high = clopper_pearson_pct(round(values[0] * images / 100), images, LEVEL)
-        sd = 0.0 if len(values) > 1 else None
-        return Estimate(n=len(values), mean=values[0], sd=sd, low=low, high=high, exact=True)
+        return Estimate(n=1, mean=values[0], low=low, high=high, exact=True)
     return estimate(values, floor=0.0, ceiling=100.0)
 
 
@@ -113,20 +119,37 @@ class Term:
     sd: float
     n: int
 
+    def interval(self, level: float) -> tuple[float, float]:
+        """Confidence interval of the mean: Student's, or that of seeds which all agree, for an error in percent."""
+        if not self.sd:
+            unseen = unseen_share(self.n, (1 + level) / 2)
+            return self.mean - unseen * self.mean, self.mean + unseen * (100 - self.mean)
+        half = t_quantile(self.n - 1, level) * self.sd / math.sqrt(self.n)
+        return max(0.0, self.mean - half), min(100.0, self.mean + half)
+
+
+def unseen_share(n: int, level: float = LEVEL) -> float:
+    """The largest share of seeds, at a one-sided level, that may differ from what n seeds all showed.
+
+    The exact binomial bound for none of n: 0.53 for four seeds at 95 %.
+    """
+    return float(1 - (1 - level) ** (1 / n))
+
 
 def welch(first: Sequence[float], second: Sequence[float]) -> WelchDifference | None:
     """Second mean minus first; None below two values a side, or where neither side varies."""
     if min(len(first), len(second)) < 2 or not (varies(first) or varies(second)):
         return None
-    return combination([sample(-1, first), sample(1, second)])
+    return satterthwaite([sample(-1, first), sample(1, second)])
 
 
 def sample(weight: float, values: Sequence[float]) -> Term:
-    """Two values or more, with a weight."""
-    return Term(weight=weight, mean=fmean(values), sd=deviation(values), n=len(values))
+    """A term from two values or more. Its `sd` is 0 where they differ by no more than rounding."""
+    sd = deviation(values) if varies(values) else 0.0
+    return Term(weight=weight, mean=fmean(values), sd=sd, n=len(values))
 
 
-def combination(terms: Sequence[Term]) -> WelchDifference:
+def satterthwaite(terms: Sequence[Term]) -> WelchDifference:
     """A weighted sum of independent means: Welch's for two, and Satterthwaite's degrees of freedom for any number.
 
     At least one of the terms must vary.
@@ -140,19 +163,58 @@ def combination(terms: Sequence[Term]) -> WelchDifference:
     )
 
 
+def difference_of_means(terms: Sequence[Term]) -> WelchDifference | UnseenSeedsDifference:
+    """A weighted sum of mean errors in percent: by Welch where all samples vary, else with a bound for unseen seeds."""
+    if all(term.sd for term in terms):
+        return satterthwaite(terms)
+    return UnseenSeedsDifference(terms=tuple(terms))
+
+
 def varies(values: Sequence[float]) -> bool:
     """Whether the values differ by more than rounding."""
     return max(values) - min(values) > 1e-9 * max(1.0, abs(max(values)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountDifference:
-    """Two error rates, each one exact count of images: for seeds that all gave the very same error.
+class UnseenSeedsDifference:
+    """A weighted sum of mean errors in percent, where the seeds of at least one sample all gave the same error.
 
-    Equal values leave Welch's interval no width, which would claim certainty from a handful of seeds. The floor under
-    the uncertainty is then that of one network's count: each rate gets the exact (Clopper-Pearson) interval of `wrong`
-    out of `images`, and the two are joined by the method of variance estimates recovery (Newcombe 1998). Seeds are not
-    pooled: agreeing to the image, they say nothing about how much further ones would differ, so they add no images.
+    Such a sample has no spread to reckon with. Its mean gets the interval that holds whatever the seeds are that nobody
+    saw: a share of them, bounded by `unseen_share`, may lie anywhere between 0 and 100 %. The intervals of all means
+    are joined by the method of variance estimates recovery (Zou and Donner 2008).
+    """
+
+    terms: tuple[Term, ...]
+
+    @cached_property
+    def value(self) -> float:
+        return math.fsum(term.weight * term.mean for term in self.terms)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        below = above = 0.0
+        for term in self.terms:
+            ends = [term.weight * (end - term.mean) for end in term.interval(level)]
+            below += min(ends) ** 2
+            above += max(ends) ** 2
+        return self.value - math.sqrt(below), self.value + math.sqrt(above)
+
+    def p_above(self, threshold: float) -> float:
+        if self.value <= threshold:
+            return 1 - self.p_below(threshold) if self.value < threshold else 0.5
+        return _smallest_alpha(lambda alpha: self.interval(1 - 2 * alpha)[0] > threshold)
+
+    def p_below(self, threshold: float) -> float:
+        if self.value >= threshold:
+            return 1 - self.p_above(threshold) if self.value > threshold else 0.5
+        return _smallest_alpha(lambda alpha: self.interval(1 - 2 * alpha)[1] < threshold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountDifference:
+    """The error rates of two networks, each one exact count of images. It speaks of these networks alone.
+
+    Each rate gets the exact (Clopper-Pearson) interval of `wrong` out of `images`, and the two are joined by the method
+    of variance estimates recovery (Newcombe 1998).
     """
 
     wrong_1: int
@@ -186,7 +248,7 @@ class CountDifference:
 def _smallest_alpha(excludes: Callable[[float], bool]) -> float:
     """The one-sided level at which an interval begins to exclude a threshold: its p value, by bisection."""
     low, high = 0.0, 0.5
-    for _ in range(60):
+    for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if excludes(middle) else (middle, high)
     return high

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.cells import TEST_ERROR, TRAIN_ERROR, Cell, Trial
+from reports.contrasts import HE_2015_CIFAR
 
 CIFAR = {
     "model.name": "resnet_cifar",
@@ -15,7 +16,9 @@ CIFAR = {
     "model.block": "basic",
     "model.activation": "original",
     "dataset.name": "cifar10",
-    "recipe.batch_size": 128,
+    "dataset.split": "all",
+    **{key: value for key, (value,) in HE_2015_CIFAR.items()},
+    "recipe.evaluation": "single-crop",
 }
 IMAGENET = {
     "model.name": "resnet_imagenet",
@@ -25,6 +28,7 @@ IMAGENET = {
     "model.stride_in": "3x3",
     "model.activation": "original",
     "dataset.name": "imagenet",
+    "dataset.image_size": 224,
 }
 
 
@@ -59,7 +63,8 @@ def cell(
 def cifar(label: str, test: Sequence[float | None], *args: Any, depth: int, shortcut: str, **settings: Any) -> Cell:
     """A cell of CIFAR's form; further settings as `block="bottleneck"`, without their `model.`."""
     keep = {key: settings.pop(key) for key in ("images", "outcome") if key in settings}
-    own = {"model.depth": depth, "model.shortcut": shortcut}
+    stride = "1x1" if settings.get("block") == "bottleneck" else "3x3"
+    own = {"model.depth": depth, "model.shortcut": shortcut, "model.stride_in": stride}
     return cell(
         label, {**CIFAR, **own, **{f"model.{key}": value for key, value in settings.items()}}, test, *args, **keep
     )

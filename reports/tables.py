@@ -22,6 +22,7 @@ from reports.cells import (
 )
 from reports.costs import NO_PRICES, Prices, price_of
 from reports.measurement import Comparison
+from reports.statistics import unseen_share
 from reports.summaries import MEMORY, SPEED, TIME, device_of, error_of, hardware_of, measured
 from reports.verdicts import Verdict
 
@@ -137,14 +138,14 @@ def _intervals_note(cells: Sequence[Cell], usual_n: int) -> str:
     parts = [f"n = {wording.counted(usual_n, 'seed')} {where}."]
     parts += (
         ["Student's t intervals over seeds, cut at 0 and 100 %."]
-        if any(error.n > 1 and not error.exact for error in errors)
+        if any(error.n > 1 and not error.alike for error in errors)
         else []
     )
+    if alike := [error.n for error in errors if error.alike]:
+        share = wording.percent(round(100 * unseen_share(min(alike))))
+        parts.append(f"No interval where all seeds gave the same error: up to {share} of other seeds could differ.")
     if any(error.exact for error in errors):
-        parts.append(
-            "Where all seeds gave the same error, or one seed gave any, the interval is the exact one of a single "
-            "network's count of images."
-        )
+        parts.append("With one seed, the exact binomial interval of its network's count of images.")
     if any(error.n == 1 and not error.exact for error in errors):
         parts.append("One seed has no interval.")
     return " ".join(parts)

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from harness.tracking.results import SweepResults
 
-STYLES = {Ruling.SUPPORTED: "bold green", Ruling.CONTRADICTED: "bold red", Ruling.INCONCLUSIVE: "bold yellow"}
+STYLES = {
+    Ruling.SUPPORTED: "bold green",
+    Ruling.CONTRADICTED: "bold red",
+    Ruling.HELD: "green",
+    Ruling.INCONCLUSIVE: "bold yellow",
+}
 
 
 def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: Console) -> None:
@@ -33,6 +38,8 @@ def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: C
         console.print(Text(readable(lacking), style="yellow"))
     for verdict in verdicts:
         console.print(_line(verdict, readable))
+    for text in wording.assurances(verdicts):
+        console.print(Text(readable(text), style="dim"))
 
 
 def _spaced(text: str) -> str:

@@ -3,17 +3,18 @@
 1. A contrast turns the sweep's cells into comparisons, such as "A: depth 44 against depth 8". What is compared is the
    mean over seeds. A diverged trial counts with the error that it ended with; a failed one is no result and does not
    count. A diverged trial without an error could be any: where there is one, nothing is tested.
-2. The difference gets Welch's interval, also that from a published mean with its spread. Where no seed differs from
-   another on either side, Welch's has no width, and exact counts of images take its place
-   (`statistics.CountDifference`). With one seed on a side there is no verdict: one seed says nothing about the next.
-   Where a claim is about every seed, each gets the exact binomial test of its images. Costs are counts: what they say
-   is certain, and takes no part in 4.
+2. The difference gets Welch's interval, also that from a published mean with its spread. Where all seeds of a side gave
+   the same error, their spread is unknown, and the interval allows for the seeds that nobody saw
+   (`statistics.UnseenSeedsDifference`). With one seed on a side there is no verdict: one seed says nothing about the
+   next. Where a claim is about every seed, each gets the exact binomial test of its images. Costs are counts: what they
+   say is certain, and takes no part in 4.
 3. Each comparison has two one-sided p values: for the claim and against it. A claim holds if every comparison does, so
    the largest p value speaks for it (an intersection-union test); it falls if one comparison falls, so the smallest
    one, times the number of comparisons (Bonferroni), speaks against it.
 4. Twice the smaller of those two is the claim's p value. Holm's procedure adjusts the p values of one report's claims.
-   Below alpha, the verdict is supported or contradicted; else it is inconclusive, with the number of seeds that would
-   decide it. Intervals are shown as they are, at 95 %.
+   Below alpha, the verdict is supported or contradicted. Above it, a claim that every seed agrees with and that is open
+   only because seeds show no spread "held so far". Else it is inconclusive. Both say how many seeds would decide it.
+   Intervals are shown as they are, at 95 %.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from reports.claim import Claim, ClaimTest
 from reports.claims import CLAIMS
 from reports.contrasts import CONTRASTS, Pair
 from reports.kinds import KINDS, Basis
-from reports.measurement import Comparison, Side, compare, difference_between
-from reports.statistics import holm
+from reports.measurement import Comparison, Side, compare
+from reports.statistics import holm, unseen_share
 
 if TYPE_CHECKING:
     from harness.tracking.results import SweepResults
@@ -40,6 +41,8 @@ class Ruling(StrEnum):
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
+    HELD = "held so far"
+    """Every seed agrees with the claim, and some show no spread, so that other seeds may differ by anything."""
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not run"
 
@@ -73,8 +76,19 @@ def claims_for(cells: Sequence[Cell], names: Sequence[str]) -> list[Claim]:
 
 def pairs_for(test: ClaimTest, cells: Sequence[Cell]) -> list[Pair]:
     """What a test compares. Timed networks are not trained: they have costs and no errors."""
+    return CONTRASTS[test.contrast](_measured_by(test, cells))
+
+
+def lacking(claim: Claim, cells: Sequence[Cell]) -> str:
+    """Why these cells cannot decide a claim: what keeps the nearest from being compared, or which it needs."""
+    unmet = [test for test in claim.tests if not pairs_for(test, cells)]
+    obstacles = [CONTRASTS[test.contrast].obstacle(_measured_by(test, cells)) for test in unmet]
+    return next(filter(None, obstacles), f"needs {claim.needs}")
+
+
+def _measured_by(test: ClaimTest, cells: Sequence[Cell]) -> list[Cell]:
     counted = KINDS[test.kind].basis is Basis.COUNTS
-    return CONTRASTS[test.contrast]([cell for cell in cells if counted or not cell.timed])
+    return [cell for cell in cells if counted or not cell.timed]
 
 
 def judge_claims(claims: Sequence[Claim], cells: Sequence[Cell]) -> tuple[Verdict, ...]:
@@ -96,7 +110,7 @@ def _measure(claim: Claim, cells: Sequence[Cell], shared_by: int) -> Verdict:
     """The verdict before Holm: its comparisons and its own p value; the ruling stands for "not decided yet"."""
     pairs = [(test, pairs_for(test, cells)) for test in claim.tests]
     if not all(found for _, found in pairs):
-        return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=f"needs {claim.needs}")
+        return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=lacking(claim, cells))
     alpha = claim.alpha / shared_by
     comparisons = tuple(compare(pair, test, alpha=alpha) for test, found in pairs for pair in found)
     if all(comparison.effect is None for comparison in comparisons):
@@ -127,10 +141,22 @@ def _rule(verdict: Verdict, p_holm: float | None) -> Verdict:
     if certain or (p_holm is not None and p_holm < verdict.claim.alpha):
         holds = p_for is not None and (p_against is None or p_for < p_against)
         return replace(verdict, ruling=Ruling.SUPPORTED if holds else Ruling.CONTRADICTED, reason="")
-    return _inconclusive(verdict)
+    return _explained(replace(verdict, ruling=Ruling.HELD) if _held(verdict) else verdict)
 
 
-def _inconclusive(verdict: Verdict) -> Verdict:
+def _held(verdict: Verdict) -> bool:
+    """Whether each comparison supports the claim on its own, or is open only because seeds show no spread."""
+    waiting = [comparison for comparison in verdict.comparisons if not _clear(comparison, verdict.claim)]
+    return bool(waiting) and all(comparison.alike and comparison.unanimous for comparison in waiting)
+
+
+def _clear(comparison: Comparison, claim: Claim) -> bool:
+    """Whether the comparison supports the claim, taken on its own."""
+    return comparison.p_for is not None and comparison.p_for < claim.alpha / 2
+
+
+def _explained(verdict: Verdict) -> Verdict:
+    """The verdict with the reason why it is open."""
     untested: dict[str, list[str]] = {}
     for comparison in verdict.comparisons:
         if not comparison.method:
@@ -139,18 +165,29 @@ def _inconclusive(verdict: Verdict) -> Verdict:
         one = len(verdict.comparisons) == 1
         notes = [note if one else f"{', '.join(names)}: {note}" for note, names in untested.items()]
         return replace(verdict, reason="; ".join(notes))
-    needed = [comparison.seeds_needed for comparison in _open_comparisons(verdict)]
+    waiting = [one for one in verdict.comparisons if not _clear(one, verdict.claim)] or list(verdict.comparisons)
+    needed = [comparison.seeds_needed for comparison in waiting]
     known = [seeds for seeds in needed if seeds is not None]
-    if not known or len(known) < len(needed):
-        return replace(verdict, reason="more seeds like these would not decide it")
-    return replace(verdict, reason=f"about {max(known)} seeds a cell would decide it", seeds_needed=max(known))
+    enough = max(known) if known and len(known) == len(needed) else None
+    known_to_do = f"about {enough} seeds a cell would decide it"
+    more = "more seeds like these would not decide it" if enough is None else known_to_do
+    return replace(verdict, reason="; ".join([*_against(waiting), *_unseen(waiting), more]), seeds_needed=enough)
 
 
-def _open_comparisons(verdict: Verdict) -> list[Comparison]:
-    """Those that hold the claim up: not yet clear on their own."""
-    alpha = verdict.claim.alpha / 2
-    unclear = [comparison for comparison in verdict.comparisons if (comparison.p_for or 0.0) >= alpha]
-    return unclear or list(verdict.comparisons)
+def _against(comparisons: Sequence[Comparison]) -> list[str]:
+    """Names the comparisons in which every seed disagrees with the claim, left open by the bound for unseen seeds."""
+    labels = [comparison.label for comparison in comparisons if comparison.alike and comparison.unanimous is False]
+    return [f"every seed of {' and '.join(labels)} disagrees"] if labels else []
+
+
+def _unseen(comparisons: Sequence[Comparison]) -> list[str]:
+    """What is not known of the seeds that nobody ran, where those that ran show no spread; empty where all do."""
+    alike = {side.label: side.estimate for comparison in comparisons for side in comparison.alike}
+    if not alike:
+        return []
+    n = min(estimate.n for estimate in alike.values())
+    share = f"up to {100 * unseen_share(n):.0f} % of other seeds could differ"
+    return [f"all seeds of {' and '.join(alike)} gave one value, and {share} (n = {n})"]
 
 
 __all__ = [
@@ -160,7 +197,6 @@ __all__ = [
     "Verdict",
     "claims_for",
     "compare",
-    "difference_between",
     "judge",
     "judge_claims",
 ]

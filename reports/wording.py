@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 from harness.schema import METRICS
+from reports.assurance import wrong_pct
 from reports.cells import Trial
-from reports.kinds import KINDS
+from reports.kinds import KINDS, Basis
 from reports.measurement import Comparison, Side
-from reports.statistics import Estimate
-from reports.verdicts import Verdict
+from reports.statistics import Estimate, unseen_share
+from reports.verdicts import Ruling, Verdict
 
 DASH = "—"
 MINUS = "\N{MINUS SIGN}"
@@ -149,8 +151,7 @@ def sample_sizes(comparison: Comparison) -> str:
 
 def seeds(comparison: Comparison) -> str:
     """`3+3`, the seeds of each cell that takes part."""
-    sides = (*comparison.less, comparison.first, comparison.second)
-    return "+".join(str(side.estimate.n) for side in sides if side.planned)
+    return "+".join(str(side.estimate.n) for side in comparison.sides if side.planned)
 
 
 def side_values(side: Side, digits: int = 2) -> str:
@@ -181,16 +182,22 @@ def trend(comparison: Comparison) -> str:
     return f"{path}, rising at {rises} of {len(known) - 1} steps"
 
 
-def worst(verdict: Verdict) -> Comparison | None:
-    """The comparison that stands for a verdict in one line: the one that lies worst for the claim."""
+def deciding(verdict: Verdict) -> Comparison | None:
+    """The comparison that decides a verdict: the surest one against a claim that is contradicted, else the least sure.
+
+    One that could not be tested leaves its claim open, so it comes before all that could. Where two are equally sure,
+    as two counts are, it is the one that lies worse for the claim.
+    """
     measured = [comparison for comparison in verdict.comparisons if comparison.effect is not None]
-    return min(measured, key=_room, default=None)
+    return max(measured, key=partial(_weight, verdict), default=None)
 
 
-def _room(comparison: Comparison) -> float:
-    """How far the difference lies within the claim's bounds; below zero: beyond."""
+def _weight(verdict: Verdict, comparison: Comparison) -> tuple[float, float]:
     assert comparison.effect is not None
-    return min(KINDS[comparison.test.kind].distances(comparison.effect, comparison.test.margin))
+    room = min(KINDS[comparison.test.kind].distances(comparison.effect, comparison.test.margin))
+    if verdict.ruling is Ruling.CONTRADICTED:
+        return (-2.0 if comparison.p_against is None else -comparison.p_against, -room)
+    return (2.0 if comparison.p_for is None else comparison.p_for, -room)
 
 
 def verdict_line(verdict: Verdict) -> str:
@@ -199,21 +206,43 @@ def verdict_line(verdict: Verdict) -> str:
 
 
 def line_after_ruling(verdict: Verdict) -> str:
-    """What a line says behind the ruling: the weakest difference, then the reason."""
-    shown = worst(verdict)
+    """The end of a verdict's line: the difference that decides, then the reason."""
+    shown = deciding(verdict)
     which = f"{_metric(verdict, shown)}{shown.label} " if shown is not None and len(verdict.comparisons) > 1 else ""
     measured = "" if shown is None else f", {which}{effect(shown)}"
     return f"{measured}; {verdict.reason}" if verdict.reason else measured
 
 
 def verdict_detail(verdict: Verdict) -> str:
-    """What stands behind a ruling, in a few words: the weakest difference, then the reason."""
-    shown = worst(verdict)
+    """The evidence for a ruling in a few words: the difference that decides, then the reason."""
+    shown = deciding(verdict)
     parts = []
     if shown is not None:
-        among = f"weakest of {len(verdict.comparisons)}: " if len(verdict.comparisons) > 1 else ""
+        among = f"decided by one of {len(verdict.comparisons)}: " if len(verdict.comparisons) > 1 else ""
         parts.append(f"{among}{_metric(verdict, shown)}{compared(shown)}: {effect(shown)}")
     return "; ".join([*parts, verdict.reason] if verdict.reason else parts)
+
+
+def assurance(verdict: Verdict) -> str:
+    """How often such a verdict is wrong; empty where there is none, or where chance over seeds has no part in it."""
+    shown = deciding(verdict)
+    if shown is None or verdict.ruling not in (Ruling.SUPPORTED, Ruling.CONTRADICTED):
+        return ""
+    if KINDS[shown.test.kind].basis not in (Basis.SEEDS, Basis.PUBLISHED):
+        return ""
+    seeds = min(side.estimate.n for side in shown.sides if side.planned)
+    wrong = {shape: percent(round(share)) for shape, share in wrong_pct(seeds).items()}
+    unseen = percent(round(100 * unseen_share(seeds)))
+    return (
+        f"With {counted(seeds, 'seed')} a cell, such a verdict is wrong in at most {wrong['normal']} of sweeps if "
+        f"errors are normal over seeds, {wrong['exponential']} if exponential, {wrong['lognormal']} if lognormal. "
+        f"Up to {unseen} of other seeds could be of a kind that none of these showed."
+    )
+
+
+def assurances(verdicts: Sequence[Verdict]) -> list[str]:
+    """Each different assurance once, where verdicts are listed."""
+    return list(dict.fromkeys(text for verdict in verdicts if (text := assurance(verdict))))
 
 
 def capital(text: str) -> str:

@@ -13,10 +13,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from reports.simulated import SCENARIOS, simulate
+from reports.simulated import SCENARIOS, Rates, simulate
 from reports.statistics import clopper_pearson_pct
 
 SEED = 20151210
+TITLES = (
+    "sweeps",
+    "wrong verdict, %",
+    "held so far, %",
+    "interval holds the truth, %",
+    "all right, %",
+    "planned, %",
+    "n",
+)
 
 
 def main() -> None:
@@ -25,18 +34,27 @@ def main() -> None:
     parser.add_argument("--part", default="1/1", help="the K-th of M parts of the scenarios, to run them side by side")
     arguments = parser.parse_args()
     part, parts = map(int, arguments.part.split("/"))
-    print("| sweeps | any wrong verdict, % | all right, % | n |\n| --- | ---: | ---: | ---: |", flush=True)
+    print(row(TITLES), row(["---", *["---:"] * (len(TITLES) - 1)]), sep="\n", flush=True)
     for number, scenario in enumerate(SCENARIOS):
         if number % parts == part - 1:
-            rates = simulate(scenario, arguments.sweeps, SEED + number)
-            right = share(rates.decided, rates.sweeps) if scenario.right else "-"
-            print(f"| {scenario.name} | {share(rates.wrong, rates.sweeps)} | {right} | {rates.sweeps:,} |", flush=True)
+            print(row([scenario.name, *cells(simulate(scenario, arguments.sweeps, SEED + number))]), flush=True)
+
+
+def cells(rates: Rates) -> list[str]:
+    right = "-" if rates.decided is None else share(rates.decided, rates.sweeps)
+    planned = "-" if rates.promised is None else f"{100 * rates.promised:.1f}"
+    held, covered = f"{100 * rates.held:.1f}", f"{100 * rates.covered:.1f}"
+    return [share(rates.wrong, rates.sweeps), held, covered, right, planned, f"{rates.sweeps:,}"]
 
 
 def share(rate: float, of: int) -> str:
     """With its exact 95 % interval."""
     low, high = clopper_pearson_pct(round(rate * of), of, 0.95)
-    return f"{100 * rate:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{100 * rate:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def row(texts: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(texts)} |"
 
 
 if __name__ == "__main__":

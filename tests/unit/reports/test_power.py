@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.power import Spreads, detectable, power_of, required_seeds
+from reports.power import Planned, Spreads, detectable, power_of, power_of_all, required_seeds
 
 ONE_EACH = Spreads(sds=(1.0, 1.0))
 
@@ -58,18 +58,31 @@ def test_the_seeds_behind_a_published_mean_limit_what_more_seeds_of_ours_can_tel
     beside = Spreads(sds=(1.0,), published_sd=1.0, published_runs=5)
     assert required_seeds([0.5], beside, alpha=0.05) is None
     assert required_seeds([0.5], Spreads(sds=(1.0,)), alpha=0.05) == 34  # one-sample t test, G*Power's manual
+    # Our own mean is known for certain then: what is told apart is the critical value times the paper's error.
     limit = detectable(beside, n=100_000, alpha=0.05)
-    critical = stats.t.ppf(0.975, 4)
-    assert limit is not None
-    missed = stats.nct.cdf(critical, 4, limit * math.sqrt(5))
-    assert missed == pytest.approx(0.2, abs=0.001)
+    assert limit == pytest.approx(stats.t.ppf(0.975, 4) / math.sqrt(5), rel=0.01)
 
 
-def test_power_is_the_share_of_draws_in_which_welchs_test_rejects() -> None:
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_power_is_the_share_of_draws_in_which_welchs_test_rejects(n: int) -> None:
+    # Three standard errors of a share of 4,000 are 2.4 points.
     rng = np.random.default_rng(1603)
-    first, second = rng.normal(0, 1.0, (4000, 5)), rng.normal(2.0, 1.5, (4000, 5))
+    first, second = rng.normal(0, 1.0, (4000, n)), rng.normal(2.0, 1.5, (4000, n))
     found = stats.ttest_ind(second, first, equal_var=False, axis=1)
     share = np.mean((found.pvalue < 0.05) & (found.statistic > 0))
-    # Three standard errors of a share of 4,000 are 2.4 points, and with five seeds degrees of freedom are guessed from
-    # so little that the approximation is a few points too hopeful.
-    assert 0.0 < power_of([2.0], Spreads(sds=(1.0, 1.5)), n=5, alpha=0.05) - share + 0.024 < 0.074
+    assert power_of([2.0], Spreads(sds=(1.0, 1.5)), n=n, alpha=0.05) == pytest.approx(share, abs=0.024)
+
+
+def test_the_power_of_several_comparisons_counts_the_seeds_that_they_share_once() -> None:
+    # Each of two networks against a third: scipy on draws of all three, one one-sided test each.
+    spreads = Spreads(sds=(1.0, 1.0))
+    planned = [
+        Planned(distances=lambda value: (value,), gap=2.0, weights=((0, -1.0), (index, 1.0)), spreads=spreads)
+        for index in (1, 2)
+    ]
+    third, *others = np.random.default_rng(7).normal([[[0.0]], [[2.0]], [[2.0]]], 1.0, (3, 4000, 4))
+    found = [stats.ttest_ind(one, third, equal_var=False, axis=1) for one in others]
+    share = np.mean([(one.pvalue < 0.05) & (one.statistic > 0) for one in found], axis=1)
+    both = np.mean(np.all([(one.pvalue < 0.05) & (one.statistic > 0) for one in found], axis=0))
+    assert power_of_all(planned, n=4, alpha=0.05) == pytest.approx(both, abs=0.03)
+    assert both > share[0] * share[1] + 0.03  # what independent seeds would give

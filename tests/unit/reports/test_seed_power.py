@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from reports.cells import Cell
 from reports.claims import CLAIMS
 from reports.seed_power import ClaimPower, seed_power
 from reports.synthetic_cells import cifar, imagenet
-from reports.verdicts import Ruling, judge_claims
 
 
 def power(claim: str, *cells: Cell, spread: float = 0.2) -> ClaimPower:
@@ -65,22 +63,3 @@ def test_more_claims_in_a_report_leave_each_less_chance() -> None:
     assert shared is not None
     assert alone is not None
     assert shared < alone
-
-
-@pytest.mark.parametrize(("n", "hopeful"), [(3, 0.1), (5, 0.03)])
-def test_the_chance_that_is_planned_is_about_the_share_of_sweeps_that_get_the_verdict(n: int, hopeful: float) -> None:
-    # 400 sweeps as the paper prints them; three standard errors are at most 7.5 points. Welch's test guesses its
-    # degrees of freedom, so that the plan is too hopeful where seeds are few (docs/statistics.md has the figures).
-    planned = power("plain-test-error-grows", *plain(n)).power
-    draws = np.random.default_rng(n).normal([[[27.94], [28.54]]], 0.2, (400, 2, n))
-    found = sum(_ruling(shallow, deep) is Ruling.SUPPORTED for shallow, deep in draws.tolist())
-    assert planned is not None
-    assert planned - hopeful - 0.075 < found / 400 < planned + 0.075
-
-
-def _ruling(shallow: list[float], deep: list[float]) -> Ruling:
-    cells = [
-        cifar("plain-20", shallow, depth=20, shortcut="plain"),
-        cifar("plain-56", deep, depth=56, shortcut="plain"),
-    ]
-    return judge_claims([CLAIMS["plain-test-error-grows"]], cells)[0].ruling

@@ -9,10 +9,14 @@ from scipy import stats
 
 from reports.statistics import (
     CountDifference,
+    Term,
     clopper_pearson_pct,
+    difference_of_means,
     estimate,
     estimate_pct,
     holm,
+    sample,
+    unseen_share,
     varies,
     welch,
 )
@@ -39,17 +43,48 @@ def test_an_interval_of_errors_ends_at_zero_percent() -> None:
     assert estimate_pct([0.0, 0.0, 0.3]).low == 0.0
 
 
-def test_seeds_that_agree_get_the_exact_interval_of_one_networks_images() -> None:
+def test_one_seed_gets_the_exact_interval_of_its_networks_images() -> None:
     # No wrong image among N: the upper limit solves (1 - p)^N = 0.025.
-    found = estimate_pct([0.0, 0.0, 0.0], images=1437)
+    found = estimate_pct([0.0], images=1437)
     assert found.exact
     assert (found.mean, found.low) == (0.0, 0.0)
     assert found.high == pytest.approx(100 * (1 - 0.025 ** (1 / 1437)))
 
 
-def test_seeds_that_agree_without_a_number_of_images_keep_the_interval_of_no_width() -> None:
-    found = estimate_pct([4.0, 4.0])
-    assert (found.low, found.high, found.exact) == (4.0, 4.0, False)
+@pytest.mark.parametrize("images", [None, 1437])
+def test_seeds_that_agree_have_no_interval_however_many_images_there_are(images: int | None) -> None:
+    found = estimate_pct([4.0, 4.0], images=images)
+    assert (found.mean, found.sd, found.low, found.high, found.exact) == (4.0, 0.0, None, None, False)
+    assert found.alike
+
+
+def test_none_of_four_seeds_leaves_up_to_53_percent_of_seeds_unseen() -> None:
+    # Clopper and Pearson's upper limit for 0 of 4, one-sided 95 %.
+    expected = stats.binomtest(0, 4, alternative="less").proportion_ci(0.95, method="exact").high
+    assert unseen_share(4) == pytest.approx(expected)
+    assert round(100 * expected) == 53
+
+
+def test_the_mean_of_seeds_that_agree_is_as_far_as_the_unseen_ones_allow() -> None:
+    # Four seeds at 10 %: at 95 % two-sided, 1 - 0.025^(1/4) = 60.24 % of seeds may end at 0 or at 100 %.
+    unseen = stats.binomtest(0, 4).proportion_ci(0.95, method="exact").high
+    low, high = Term(weight=1, mean=10.0, sd=0.0, n=4).interval(0.95)
+    assert (low, high) == pytest.approx((10 - 10 * unseen, 10 + 90 * unseen))
+
+
+def test_the_bound_for_unseen_seeds_joins_both_means_limits_by_their_squares() -> None:
+    found = difference_of_means([sample(-1, [10.0] * 4), sample(1, [30.0, 32.0, 34.0])])
+    unseen = stats.binomtest(0, 4).proportion_ci(0.95, method="exact").high
+    half = stats.t.ppf(0.975, 2) * 2 / math.sqrt(3)
+    expected = (22 - math.hypot(90 * unseen, half), 22 + math.hypot(10 * unseen, half))
+    assert found.interval(0.95) == pytest.approx(expected)
+
+
+def test_the_p_value_of_unseen_seeds_is_where_their_interval_touches_the_threshold() -> None:
+    found = difference_of_means([sample(-1, [0.0] * 3), sample(1, [0.0] * 3)])
+    # Only the second side can lie above: its one-sided limit at alpha is 100 (1 - alpha^(1/3)), 30 at 0.7^3.
+    assert found.p_below(30.0) == pytest.approx(0.7**3, rel=1e-6)
+    assert found.p_above(30.0) == pytest.approx(1 - 0.7**3, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def verdicts(results: SweepResults) -> dict[str, Verdict]:
 
 def planted(values: dict[tuple[str, int], Sequence[float]], other: float = 0.0) -> PlantedError:
     """Errors by shortcut and depth, one for each seed; all else ends at `other`."""
-    return lambda shortcut, depth, seed: values.get((shortcut, depth), [other] * 9)[seed]
+    return lambda shortcut, depth, seed: values.get((shortcut, depth), [other] * 12)[seed]
 
 
 def sweep(values: dict[tuple[str, int], Sequence[float]], **settings: Any) -> SweepResults:
@@ -57,14 +57,15 @@ def test_plain_nets_that_improve_with_depth_contradict_the_claim() -> None:
 
 
 def test_one_residual_shortcut_that_degrades_contradicts_the_claim_about_all() -> None:
-    found = verdicts(sweep({("B", 44): [20.0, 21.0, 19.0]}))
+    found = verdicts(sweep({("B", 8): [0.0, 0.1, 0.2], ("B", 44): [20.0, 21.0, 19.0]}))
     assert found[RESIDUAL].ruling is Ruling.CONTRADICTED
-    assert "B +20.00 points" in verdict_line(found[RESIDUAL])
+    assert "B +19.90 points" in verdict_line(found[RESIDUAL])
 
 
 def test_a_degradation_below_the_margin_leaves_the_residual_claim_standing() -> None:
-    found = verdicts(sweep({("A", 44): [0.4, 0.5, 0.45]}))
-    assert found[RESIDUAL].ruling is Ruling.SUPPORTED
+    values = {(shortcut, 8): [0.2, 0.1, 0.15] for shortcut in ("A", "B")}
+    values |= {(shortcut, 44): [0.4, 0.5, 0.45] for shortcut in ("A", "B")}
+    assert verdicts(sweep(values))[RESIDUAL].ruling is Ruling.SUPPORTED
 
 
 def test_a_wide_spread_is_inconclusive_and_says_how_many_seeds_would_decide() -> None:
@@ -84,22 +85,41 @@ def test_one_seed_is_never_more_than_inconclusive() -> None:
     assert found[PLAIN].comparisons[0].low is None
 
 
-def test_seeds_that_all_agree_are_judged_by_exact_counts_and_not_by_an_interval_of_no_width() -> None:
+def test_seeds_that_all_agree_with_a_claim_hold_it_up_so_far_and_no_further() -> None:
     found = verdicts(sweep({}))
-    comparison = found[PLAIN].comparisons[0]
-    limit = 100 * (1 - 0.025 ** (1 / 1437))
-    assert comparison.method == "exact counts"
+    comparison = found[RESIDUAL].comparisons[0]
+    # None of three: at 95 % two-sided, up to 1 - 0.025^(1/3) of the seeds may end anywhere up to 100 %.
+    limit = 100 * (1 - 0.025 ** (1 / 3))
+    assert comparison.method == "bound for unseen seeds"
     assert (comparison.low, comparison.high) == pytest.approx((-limit, limit))
+    assert found[RESIDUAL].ruling is Ruling.HELD
+    assert "up to 63 % of other seeds could differ (n = 3)" in found[RESIDUAL].reason
     assert found[PLAIN].ruling is Ruling.INCONCLUSIVE
-    assert found[RESIDUAL].ruling is Ruling.SUPPORTED
+    assert found[PLAIN].reason.endswith("more seeds like these would not decide it")
 
 
-def test_seeds_that_all_agree_but_whose_images_are_not_recorded_decide_nothing() -> None:
-    results = sweep({})
-    blind = dataclasses.replace(results, trials=results.trials.drop(columns="final/train_images"))
-    found = verdicts(blind)
-    assert {verdict.ruling for verdict in found.values()} == {Ruling.INCONCLUSIVE}
-    assert "number of images is not recorded" in found[PLAIN].reason
+def test_a_claim_that_held_so_far_says_with_how_many_seeds_like_these_it_would_be_decided() -> None:
+    found = verdicts(sweep({}, claims=(RESIDUAL,)))[RESIDUAL]
+    # The limit 100 (1 - 0.025^(1/n)) falls below the margin of 1 point at n = log 0.025 / log 0.99 = 367.04.
+    assert found.seeds_needed == 368
+
+
+def test_one_side_without_spread_is_no_certainty_either() -> None:
+    found = verdicts(sweep({("plain", 44): [30.0, 41.0, 36.0]}))[PLAIN]
+    assert found.ruling is Ruling.HELD
+    assert "all seeds of plain-8 gave one value" in found.reason
+
+
+def test_no_spread_leaves_no_doubt_where_no_unseen_seed_could_change_the_verdict() -> None:
+    values = {("plain", 8): [1.0] * 12, ("plain", 44): [90.0] * 12}
+    # Even with 1 - 0.0125^(1/12) = 31 % of the seeds of either at the other end, the means stay 61 - 31 points apart.
+    assert verdicts(sweep(values, seeds=range(12)))[PLAIN].ruling is Ruling.SUPPORTED
+
+
+def test_seeds_without_spread_that_disagree_with_a_claim_are_told_so() -> None:
+    found = verdicts(sweep({("B", 44): [20.0, 21.0, 19.0]}))[RESIDUAL]
+    assert found.ruling is Ruling.INCONCLUSIVE
+    assert "every seed of B disagrees" in found.reason
 
 
 def test_diverged_trials_count_with_the_error_they_ended_with() -> None:
