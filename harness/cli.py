@@ -243,7 +243,8 @@ def sync(
 ) -> None:
     """Send MLflow what it missed.
 
-    A crash or an outage leaves events in the outboxes of a storage folder; to send one twice changes nothing.
+    A crash or an outage leaves events in the outboxes of a storage folder; to send one twice changes nothing. A sweep
+    that cannot be sent is named at the end, with exit code 1; the others are sent.
     """
     from harness.cli_sync import sync_storage
 

@@ -55,7 +55,7 @@ KeepWeights = Annotated[
     bool, typer.Option("--keep-weights", help="Keep the final weights of every trial in the storage.")
 ]
 Monitor = Annotated[bool, typer.Option("--monitor/--no-monitor", help="Watch GPUs and hosts while trials run.")]
-MaxAttempts = Annotated[int | None, typer.Option(min=1, help="Tries of each trial, else as in the file.")]
+MaxAttempts = Annotated[int | None, typer.Option(min=1, max=1_000, help="Tries of each trial, else as in the file.")]
 TrialTimeout = Annotated[
     str | None,
     typer.Option(metavar="DURATION", help="Longest time of one attempt at a trial, else as in the file: 90s, 15m, 2h."),
@@ -95,11 +95,14 @@ def duration(flag: str, text: str | None) -> float | None:
     """Seconds, None where nothing was given.
 
     Raises:
-        UsageError: the text is no time above 0.
+        UsageError: the text is no time, or one that a workload file may not give either.
     """
-    from harness.workload_fields import seconds
+    if text is None:
+        return None
+    from harness.workload_fields import DURATION_S, seconds
+    from harness.workload_source import show
 
-    value = None if text is None else seconds(text)
-    if isinstance(value, str) or value == 0:
-        raise UsageError(f"{flag} is {text!r}; give a time above 0 such as 90s, 15m or 2h")
-    return value
+    value, (least, most) = seconds(text), DURATION_S
+    if isinstance(value, str) or not least <= value <= most:
+        raise UsageError(f"{flag} is {show(text)}; give a time above 0 such as 90s, 15m or 2h, 366d at most")
+    return float(value)

@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.cli_output import emit, note
-from harness.errors import ExitCode, StorageError, TrackingUnreachable
+from harness.errors import ExitCode, HarnessError, StorageError, TrackingUnreachable
 from harness.events import SweepEnded
 from harness.launch.lock import Held, held
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox, unfinished
-from harness.tracking.recorder import Recorder
+from harness.tracking.recorder import Recorder, connect
 
 
 def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
-    """Forward every outbox. FAILED where MLflow refused something for good.
+    """Forward every outbox, whatever becomes of another one.
+
+    Returns:
+        FAILED where a sweep could not be sent, or MLflow refused something for good.
 
     Raises:
         StorageError: the folder cannot be read, or holds no sweep.
@@ -25,7 +28,29 @@ def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
     folders = list(_sweeps(storage))
     if not folders:
         raise StorageError(f"storage folder {storage} holds no sweep; name the folder that `harness run --storage` had")
-    return max(_sync_unless_held(folder, tracking_uri) for folder in folders)
+    codes, failures = [ExitCode.OK], []
+    for folder in folders:
+        try:
+            codes.append(_sync_unless_held(folder, tracking_uri))
+        except TrackingUnreachable as error:
+            _check_store(tracking_uri, error)
+            failures.append(f"{folder.root.name}: {error}")
+        except Exception as error:  # noqa: BLE001  a fault in one sweep must not keep back the results of the others
+            kind = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
+            failures.append(f"{folder.root.name}: {kind}{error}")
+    if failures:
+        note(
+            "\n  ".join([f"{len(failures)} of {len(folders)} sweeps could not be sent; what waits is kept", *failures])
+        )
+    return ExitCode.FAILED if failures else max(codes)
+
+
+def _check_store(tracking_uri: str, found: TrackingUnreachable) -> None:
+    """Raise what was found while a sweep was sent, unless the store answers: then it is that sweep's fault alone."""
+    try:
+        connect(tracking_uri).check()
+    except TrackingUnreachable:
+        raise found from None
 
 
 def _sweeps(storage: Path) -> Iterator[SweepFolder]:
@@ -55,6 +80,6 @@ def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:
     for problem in progress.problems:
         note(f"{folder.root.name}: refused for good: {problem}")
     if progress.error is not None:
-        raise TrackingUnreachable(f"{progress.error}\n{progress.waiting:,} events of {folder.root.name} still wait")
+        raise TrackingUnreachable(f"{progress.error}; {progress.waiting:,} events of {folder.root.name} still wait")
     emit(f"{folder.root.name}: all {progress.sent:,} events are in MLflow")
     return ExitCode.FAILED if progress.problems else ExitCode.OK

@@ -125,12 +125,14 @@ def encode(event: Event) -> str:
 
 
 def decode(line: str) -> Event:
-    """The event in a line.
+    """The event in a line. Lone surrogates, as in a file name that is no text, become `?`: no store takes them.
 
     Raises:
         ValueError: the line is not one that `encode` wrote.
     """
     fields = json.loads(line)
+    if "\\ud" in line:
+        fields = json.loads(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace"))
     kind = KINDS.get(fields.pop("event", None))
     if kind is None:
         raise ValueError(f"not an event: {line[:80]!r}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.workload_file import text_of
 from harness.workload_source import Source, parse, show, suggest
 
 _KEYS = ("currency", "per_device_hour")
@@ -36,15 +37,15 @@ def read_prices(path: Path) -> Prices:
         UsageError: the file cannot be read, or is not of this form; says where, and what is allowed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"prices file {str(path)!r} cannot be read: {error}") from error
+        text = text_of(path, "prices file")
+    except FileNotFoundError as error:
+        raise UsageError(f"prices file {show(str(path))} cannot be read: {error.strerror}") from error
     if not text.strip():
         raise UsageError(f"{path}: the file is empty; prices need `currency` and `per_device_hour`")
     source = parse(str(path), text)
     for key in source.data:
         if key not in _KEYS:
-            _refuse(source, (key,), f"unknown key {key!r}{suggest(key, _KEYS)}")
+            _refuse(source, (key,), f"unknown key {show(key)}{suggest(key, _KEYS)}")
     return Prices(currency=_currency(source), per_device_hour=_per_device_hour(source))
 
 

@@ -13,8 +13,9 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from harness.trial import Machine, Measure, Scale
 from harness.workload_fields import Axes, FileFields, as_block, axes_of, read
@@ -29,6 +30,8 @@ from workloads.recipes import RECIPES, Recipe
 
 MAX_TRIALS = 100_000
 """More are taken for a slip."""
+SCALE_BOUNDS = {"workers": (1, 10_000), "cpus_per_worker": (1, 1_024), "gpus_per_worker": (0.0001, 64)}
+"""The least and the most of each number of a `Scale`. Ray's shares of a GPU have four decimals."""
 
 _T = TypeVar("_T")
 
@@ -104,13 +107,14 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
     fields = read(FileFields, source.data, (), mistakes)
     mistakes.check()
     assert fields is not None
-    scales = _product(_scale, axes_of(Scale, fields.scale, ("scale",), mistakes), ("scale",), mistakes)
+    scales = _Product(_scale, axes_of(Scale, fields.scale, ("scale",), mistakes), ("scale",), mistakes)
     blocks = _blocks(fields, mistakes)
-    _check_count(sum(map(_count, blocks)) * len(scales) * len(fields.seeds), (), mistakes)
-    mistakes.check()
+    _check_count(sum(map(_count, blocks)) * scales.count * len(fields.seeds), mistakes)
     cells = tuple(dict.fromkeys(cell for block in blocks for cell in itertools.starmap(NetworkCell, _cells(block))))
-    places = {recipe: block.place for block in reversed(blocks) for recipe in block.recipes}
-    check_fit(cells, scales, places, mistakes)
+    places = {recipe: block.place for block in reversed(blocks) for recipe in block.recipes.made}
+    all_scales = scales.made
+    mistakes.check()
+    check_fit(cells, all_scales, places, mistakes)
     if fields.measure == "throughput":
         check_timed(cells, places, mistakes)
         _check_no_claims(fields, mistakes)
@@ -129,7 +133,7 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
     }
     return Workload(
         cells=cells,
-        scales=tuple(scales),
+        scales=tuple(all_scales),
         **{name: getattr(fields, name) for name in settings},
         trial_timeout_s=fields.trial_timeout,
         stall_timeout_s=fields.stall_timeout,
@@ -149,7 +153,7 @@ def check_claims(workload: Workload, known: Sequence[str]) -> None:
     mistakes = Mistakes(parse(workload.file, workload.text))
     for index, claim in enumerate(workload.claims):
         if claim not in known:
-            mistakes.add(("claims", index), f"unknown claim {claim!r}{suggest(claim, known)}")
+            mistakes.add(("claims", index), f"unknown claim {show(claim)}{suggest(claim, known)}")
     mistakes.check()
 
 
@@ -177,12 +181,42 @@ def _check_no_claims(fields: FileFields, mistakes: Mistakes) -> None:
         )
 
 
-class _Block(NamedTuple):
-    """One block of the matrix, resolved."""
+@dataclass(frozen=True)
+class _Product(Generic[_T]):
+    """Every combination of some settings, counted before any is made."""
 
-    models: Sequence[ModelSpec]
-    datasets: Sequence[DatasetSpec]
-    recipes: Sequence[Recipe]
+    make: Callable[..., _T]
+    axes: Axes | None
+    """None where mistakes are noted already."""
+    place: Place
+    mistakes: Mistakes
+
+    @property
+    def count(self) -> int:
+        """How many there are; one with mistakes counts as one."""
+        return 1 if self.axes is None else math.prod(map(len, self.axes.values()))
+
+    @cached_property
+    def made(self) -> list[_T]:
+        """All of them, the last axis fastest. What `make` refuses becomes a mistake."""
+        if self.axes is None:
+            return []
+        made = []
+        for values in itertools.product(*self.axes.values()):
+            settings = dict(zip(self.axes, values, strict=True))
+            try:
+                made.append(self.make(**settings))
+            except ValueError as error:
+                self.mistakes.add(_blame(str(error), self.axes, settings, self.place), str(error))
+        return made
+
+
+class _Block(NamedTuple):
+    """One block of the matrix."""
+
+    models: _Product[ModelSpec]
+    datasets: _Product[DatasetSpec]
+    recipes: _Product[Recipe]
     place: Place
     """Where its recipes stand."""
 
@@ -212,30 +246,34 @@ _BESIDE_MODEL = ("dataset", "recipe")
 
 
 def _count(block: _Block) -> int:
-    return len(block.models) * len(block.datasets) * len(block.recipes)
+    return block.models.count * block.datasets.count * block.recipes.count
 
 
 def _cells(block: _Block) -> Iterator[tuple[ModelSpec, DatasetSpec, Recipe]]:
-    return itertools.product(block.models, block.datasets, block.recipes)
+    return itertools.product(block.models.made, block.datasets.made, block.recipes.made)
 
 
-def _models(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> list[ModelSpec]:
+def _models(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> _Product[ModelSpec]:
     kind = _named(block, "model", MODELS, place, mistakes)
-    return _settings_product(kind, kind, block, "model", place, mistakes, also=_BESIDE_MODEL) if kind else []
+    if kind is None:
+        return _Product(ModelSpec, None, place, mistakes)
+    return _settings_product(kind, kind, block, "model", place, mistakes, also=_BESIDE_MODEL)
 
 
-def _datasets(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> list[DatasetSpec]:
+def _datasets(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> _Product[DatasetSpec]:
     kind = _named(block, "name", DATASETS, place, mistakes)
-    return _settings_product(kind, kind, block, "name", place, mistakes) if kind else []
+    if kind is None:
+        return _Product(DatasetSpec, None, place, mistakes)
+    return _settings_product(kind, kind, block, "name", place, mistakes)
 
 
-def _recipes(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> list[Recipe]:
+def _recipes(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> _Product[Recipe]:
     """A recipe by name, with what is said beside it changed; without a name, all that a recipe needs."""
     if "name" not in block:
         return _settings_product(Recipe, Recipe, block, "name", place, mistakes)
     base = _named(block, "name", RECIPES, place, mistakes)
     if base is None:
-        return []
+        return _Product(Recipe, None, place, mistakes)
     return _settings_product(Recipe, base.changed, block, "name", place, mistakes, optional=True)
 
 
@@ -249,20 +287,21 @@ def _settings_product(
     *,
     optional: bool = False,
     also: Sequence[str] = (),
-) -> list[_T]:
+) -> _Product[_T]:
     """Every combination of the settings that stand beside `key`, and beside what else is allowed, in a block."""
     settings = {name: value for name, value in block.items() if name != key}
     axes = axes_of(kind, settings, place, mistakes, beside=(key, *also), optional=optional)
-    return _product(make, axes, place, mistakes)
+    return _Product(make, axes, place, mistakes)
 
 
 def _scale(**settings: Any) -> Scale:
     scale = Scale(**settings)
-    for name in ("workers", "cpus_per_worker"):
-        if getattr(scale, name) < 1:
-            raise ValueError(f"{name} is {getattr(scale, name)}; it must be at least 1")
+    for name, (least, most) in SCALE_BOUNDS.items():
+        if not least <= getattr(scale, name) <= most:
+            value = show(getattr(scale, name))
+            raise ValueError(f"{name} is {value}; it must be at least {least:,} and at most {most:,}")
     gpus = scale.gpus_per_worker
-    if gpus <= 0 or (gpus > 1 and gpus % 1):
+    if gpus > 1 and gpus % 1:
         raise ValueError(f"gpus_per_worker is {gpus}; it must be a share up to 1, or a whole number")
     if gpus < 1 and scale.workers > 1 and scale.device != "cpu":
         raise ValueError(
@@ -290,29 +329,14 @@ def _named(
     return None
 
 
-def _product(make: Callable[..., _T], axes: Axes | None, place: Place, mistakes: Mistakes) -> list[_T]:
-    """Every combination of the axes' values, the last axis fastest. What `make` refuses becomes a mistake."""
-    if axes is None or not _check_count(math.prod(map(len, axes.values())), place, mistakes):
-        return []
-    made = []
-    for values in itertools.product(*axes.values()):
-        settings = dict(zip(axes, values, strict=True))
-        try:
-            made.append(make(**settings))
-        except ValueError as error:
-            mistakes.add(_blame(str(error), axes, settings, place), str(error))
-    return made
-
-
 def _blame(message: str, axes: Axes, settings: Mapping[str, Any], place: Place) -> Place:
     """The place of the value that a message is about: of the first axis that it names, else of the whole block."""
     named = next((axis for axis in axes if re.search(rf"\b{re.escape(axis)}\b", message)), None)
     return place if named is None else (*place, named, axes[named].index(settings[named]))
 
 
-def _check_count(count: int, place: Place, mistakes: Mistakes) -> bool:
+def _check_count(count: int, mistakes: Mistakes) -> None:
+    """Raise the mistakes at once where there are more combinations than could be made in good time."""
     if count > MAX_TRIALS:
-        mistakes.add(
-            place, f"{mistakes.spell(place)} asks for {count:,} combinations; at most {MAX_TRIALS:,} are allowed"
-        )
-    return count <= MAX_TRIALS
+        mistakes.add((), f"the file asks for {count:,} combinations; at most {MAX_TRIALS:,} are allowed")
+        mistakes.check()

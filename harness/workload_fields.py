@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
@@ -23,6 +23,10 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+DURATION_S = (0.001, 366 * 86400)
+"""The least and the most of a duration, in seconds: a year is longer than any trial."""
+SEEDS = 10_000
+"""At most, of a sweep."""
 
 
 def _listed(value: Any) -> Any:
@@ -52,18 +56,33 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _seeds(value: Any) -> Any:
     """A count n becomes the seeds 0 to n-1."""
+    if isinstance(value, list) and len(value) > SEEDS:
+        raise ValueError(f"is a list of {len(value):,}; at most {SEEDS:,} seeds are allowed")
     if isinstance(value, list):
         return tuple(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"is {show(value)}; it must be a count, or a list of whole numbers")
-    if not 1 <= value <= 10_000:
-        raise ValueError(f"is {value}; a count of seeds must be between 1 and 10,000")
+    if not 1 <= value <= SEEDS:
+        raise ValueError(f"is {show(value)}; a count of seeds must be between 1 and {SEEDS:,}")
     return tuple(range(value))
+
+
+def within(least: float, most: float, unit: str = "") -> AfterValidator:
+    """The check of a number, or of each in a tuple, against its bounds; -0.0 becomes 0.0, which is the same setting."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(check, value))
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"is {show(value)}; it must be at least {least:,}{unit} and at most {most:,}{unit}")
+        return value + 0.0 if isinstance(value, float) else value
+
+    return AfterValidator(check)
 
 
 def seconds(value: Any) -> Any:
     """A duration such as `90`, `90s`, `15m` or `2h`, in seconds; anything else is left for the type check to refuse."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd]?)", value) if isinstance(value, str) else None
     return float(match[1]) * _SECONDS[match[2] or "s"] if match else value
 
 
@@ -91,7 +110,7 @@ class FileFields(_Fields):
     recipe: Annotated[dict[str, Any], BeforeValidator(_named)]
     scale: dict[str, Any] = {}
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
+        tuple[Annotated[int, within(0, 2**32 - 1)], ...],
         BeforeValidator(_seeds),
         AfterValidator(_filled),
         AfterValidator(_distinct),
@@ -101,11 +120,11 @@ class FileFields(_Fields):
     audit: Literal["strict", "warn"] = "strict"
     isolation: Literal["group", "process"] = "group"
     keep: Literal["nothing", "weights"] = "nothing"
-    max_attempts: Annotated[int, Field(ge=1)] = 3
-    trial_timeout: Annotated[float | None, Field(gt=0), BeforeValidator(seconds)] = None
-    stall_timeout: Annotated[float, Field(gt=0), BeforeValidator(seconds)] = 1800.0
-    checkpoint_every: Annotated[float, Field(gt=0), BeforeValidator(seconds)] = 600.0
-    checkpoint_every_steps: Annotated[int | None, Field(ge=1)] = None
+    max_attempts: Annotated[int, within(1, 1_000)] = 3
+    trial_timeout: Annotated[float | None, within(*DURATION_S, " s"), BeforeValidator(seconds)] = None
+    stall_timeout: Annotated[float, within(*DURATION_S, " s"), BeforeValidator(seconds)] = 1800.0
+    checkpoint_every: Annotated[float, within(*DURATION_S, " s"), BeforeValidator(seconds)] = 600.0
+    checkpoint_every_steps: Annotated[int | None, within(1, 100_000_000)] = None
 
 
 _FIELDS = TypeVar("_FIELDS", bound=BaseModel)
@@ -150,8 +169,8 @@ def axes_of(
 
 @cache
 def _axes_model(kind: type, optional: bool) -> type[BaseModel]:
-    """A pydantic model with the fields of a dataclass, each one value or a list of them."""
-    hints = get_type_hints(kind)
+    """A pydantic model with the fields of a dataclass, each one value or a list; numbers within their bounds."""
+    hints = get_type_hints(kind, include_extras=True)
     fields: dict[str, Any] = {
         field.name: (_axis(hints[field.name]), () if optional or _has_default(field) else ...)
         for field in dataclasses.fields(kind)
@@ -161,7 +180,11 @@ def _axes_model(kind: type, optional: bool) -> type[BaseModel]:
 
 
 def _axis(hint: Any) -> Any:
-    listed = _listed_tuples if get_origin(hint) is tuple else _listed
+    if get_origin(hint) is Annotated:
+        plain, bounds = get_args(hint)
+        hint, listed = Annotated[plain, within(*bounds)], _listed_tuples if get_origin(plain) is tuple else _listed
+    else:
+        listed = _listed
     return Annotated[tuple[hint, ...], BeforeValidator(listed), AfterValidator(_filled), AfterValidator(_distinct)]
 
 
@@ -182,7 +205,7 @@ def _note(
     at = (*place, *detail["loc"])
     if detail["type"] == "extra_forbidden":
         valid = [*beside, *kind.model_fields]
-        message = f"unknown key {at[-1]!r} in {mistakes.spell(at[:-1])}{suggest(at[-1], valid)}"
+        message = f"unknown key {show(at[-1])} in {mistakes.spell(at[:-1])}{suggest(at[-1], valid)}"
         mistakes.add(at, message, key=True)
     elif detail["type"] == "missing":
         mistakes.add(at[:-1], f"{mistakes.spell(at[:-1])} lacks {str(at[-1])!r}")

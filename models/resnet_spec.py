@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from models.checks import nearest_numbers, require_choice, require_int
 from models.provenance import source_of
@@ -19,6 +19,10 @@ from models.spec import Family, ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
+Width = Annotated[int, (1, 8_192)]
+"""Channels. The last stage has up to 32 times as many, so that one of its layers would fill a GPU."""
+Factor = Annotated[float | None, (-1_000, 1_000)]
+"""On a shortcut or a branch, or the bias of a gate."""
 Block = Literal["single", "basic", "bottleneck"]
 EXPANSION = {"single": 1, "basic": 1, "bottleneck": 4}
 """Output channels of a unit over the stage's nominal channels."""
@@ -28,8 +32,9 @@ EXPANSION = {"single": 1, "basic": 1, "bottleneck": 4}
 class ResNetSpec(ModelSpec):
     """What the CIFAR and the ImageNet form have in common."""
 
-    depth: int
-    """Weighted layers on the main path: convolutions and the classifier. Shortcuts, gates and squeezes do not count."""
+    depth: Annotated[int, (1, 20_000)]
+    """Weighted layers on the main path: convolutions and the classifier. Shortcuts, gates and squeezes do not count.
+    Networks of up to 10,000 layers have been trained (Xiao 2018, arXiv 1806.05393)."""
     shortcut: str = "B"
     """`plain` has none. `A` subsamples and pads with zero channels; `B` projects (1x1 convolution, batch norm) where
     the shape changes; `C` projects everywhere (He 2015, section 3.3 and Table 3). The ablations of He 2016, Table 1,
@@ -39,25 +44,25 @@ class ResNetSpec(ModelSpec):
     activation: str = ORIGINAL
     """Where batch norm and ReLU stand around the addition (He 2016, Figure 4): `original`, `bn_after_add`,
     `relu_before_add`, `relu_only_preact`, `full_preact`."""
-    width: int = 64
+    width: Width = 64
     """Channels of the stem and nominal channels of the first stage; each later stage doubles them."""
-    cardinality: int = 1
+    cardinality: Annotated[int, (1, 1_024)] = 1
     """Groups of a bottleneck's 3x3 convolution (Xie 2017). More than one needs `group_width`."""
-    group_width: int | None = None
+    group_width: Annotated[int | None, (1, 8_192)] = None
     """Channels of each group of the first stage's 3x3 convolution; None is `width`. ResNeXt 32x4d has cardinality 32
     and group width 4; the wide ResNet-50-2 has cardinality 1 and group width 128 (Zagoruyko 2016, Table 8)."""
-    se: int = 0
+    se: Annotated[int, (0, 32_768)] = 0
     """Reduction ratio of squeeze-and-excitation at the end of each branch (Hu 2018, section 3: 16). 0 is none."""
     stride_in: str | None = None
     """Which convolution of a bottleneck halves the resolution: `1x1` (He 2015) or `3x3` (Xie 2017; torchvision calls it
     v1.5). None becomes the one that the paper of this net has. Blocks without a 1x1 have it in their first 3x3."""
-    shortcut_scale: float | None = None
+    shortcut_scale: Factor = None
     """Factor on the shortcut, for `constant` alone."""
-    residual_scale: float | None = None
+    residual_scale: Factor = None
     """Factor on the branch, for `constant` alone."""
-    gate_bias: float | None = None
+    gate_bias: Factor = None
     """Initial bias, for the two gates alone: -6 opens the shortcut and, with exclusive gates, shuts the branch."""
-    dropout_rate: float | None = None
+    dropout_rate: Annotated[float | None, (0, 1)] = None
     """Share of the shortcut's elements dropped in training, for `dropout` alone. The rest grows to keep the mean."""
 
     native_width: ClassVar[int]
@@ -166,7 +171,7 @@ class ResNetCifar(ResNetSpec):
     layers_per_n: ClassVar[dict[str, int]] = {"single": 3, "basic": 6, "bottleneck": 9}
 
     shortcut: str = "A"
-    width: int = 16
+    width: Width = 16
     block: str = "basic"
     """`basic` has depths 6n+2; `bottleneck` 9n+2 (He 2016: 164, 1001); `single` 3n+2 (its Table 3, "1layer")."""
 
@@ -185,7 +190,8 @@ class ResNetCifar(ResNetSpec):
         step = self.layers_per_n[self.block]
         if self.depth > 2 and (self.depth - 2) % step == 0:
             return
-        nearest = nearest_numbers(self.depth, range(step + 2, max(self.depth, 2) + step + 1, step))
+        below = max(self.depth - 2, step) // step * step + 2
+        nearest = nearest_numbers(self.depth, (below, below + step))
         others = [
             kind for kind, layers in self.layers_per_n.items() if self.depth > 2 and (self.depth - 2) % layers == 0
         ]

@@ -17,6 +17,7 @@ Scalar = str | int | float | bool | None
 class ModelSpec(ABC):
     """One network, named by the values of its axes. The dataclass fields are the axes; all are JSON scalars.
 
+    Each number is annotated with the least and the most that a workload file may give: `Annotated[int, (1, 20_000)]`.
     Constructing one validates it: `ValueError` says what, which value, what is allowed and what is nearest.
     """
 

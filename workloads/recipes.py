@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 Protocol = Literal["single-crop", "10-crop", "multi-scale"]
 """How a test error is counted."""
@@ -20,54 +20,57 @@ SCALES = (224, 256, 384, 480, 640)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Optimizer, schedule, batch, augmentation, precision, evaluation. A workload file can override every field."""
+    """Optimizer, schedule, batch, augmentation, precision, evaluation. A workload file can override every field.
 
-    epochs: int | None = None
+    Each number is annotated with the least and the most that such a file may give: far beyond what is ever trained.
+    """
+
+    epochs: Annotated[int | None, (1, 100_000)] = None
     """Length of the training, in whole batches of the training set; either this or `iterations`."""
-    iterations: int | None = None
+    iterations: Annotated[int | None, (1, 100_000_000)] = None
     """Length of the training in steps."""
-    batch_size: int
+    batch_size: Annotated[int, (1, 1_000_000)]
     """Images a step over all workers, who share them; more workers never make it more."""
-    micro_batch_size: int | None = None
+    micro_batch_size: Annotated[int | None, (1, 1_000_000)] = None
     """Images that a worker takes through the network at once, its gradients summed over its share of a step. None is
     the whole share. Weights come out the same but for batch norm, whose statistics are then over so many images."""
 
-    lr: float
+    lr: Annotated[float, (1e-9, 1_000)]
     """Highest learning rate; see `lr_scaling_images`."""
-    lr_scaling_images: int | None = None
+    lr_scaling_images: Annotated[int | None, (1, 1_000_000)] = None
     """The linear scaling rule: `lr` is for so many images a step and grows with `batch_size`. None: no such rule."""
     schedule: Literal["constant", "linear", "steps", "plateau"] = "linear"
     """After the warm-up: constant; linear from `lr` to zero, which the step after the last one would have; multiplied
     by `lr_drop_factor` at fixed steps; or so multiplied when the training error, epoch by epoch, stops falling."""
-    lr_drop_epochs: tuple[int, ...] = ()
+    lr_drop_epochs: Annotated[tuple[int, ...], (1, 100_000)] = ()
     """`steps`: drop after so many epochs."""
-    lr_drop_iterations: tuple[int, ...] = ()
+    lr_drop_iterations: Annotated[tuple[int, ...], (1, 100_000_000)] = ()
     """`steps`: drop after so many iterations."""
-    lr_drop_factor: float = 0.1
-    plateau_epochs: int = 5
+    lr_drop_factor: Annotated[float, (1e-9, 1)] = 0.1
+    plateau_epochs: Annotated[int, (1, 100_000)] = 5
     """`plateau`: drop when in so many epochs the training error has not fallen, by `plateau_points`, below its best."""
-    plateau_points: float = 0.1
+    plateau_points: Annotated[float, (0, 100)] = 0.1
     """Percentage points."""
 
-    warmup_fraction: float = 0.0
+    warmup_fraction: Annotated[float, (0, 1)] = 0.0
     """Length of the warm-up as a share of all steps; or in epochs, or in iterations, below."""
-    warmup_epochs: int = 0
-    warmup_iterations: int = 0
-    warmup_until_error_pct: float | None = None
+    warmup_epochs: Annotated[int, (0, 100_000)] = 0
+    warmup_iterations: Annotated[int, (0, 100_000_000)] = 0
+    warmup_until_error_pct: Annotated[float | None, (1e-3, 100)] = None
     """A warm-up that lasts until the training error of some steps is below this; see `Schedule.look`."""
-    warmup_lr: float | None = None
+    warmup_lr: Annotated[float | None, (1e-9, 1_000)] = None
     """Rate at the first step of the warm-up. None climbs from zero, which the step before the first would have."""
     warmup_shape: Literal["climb", "hold"] = "climb"
     """climb: linearly to `lr`; hold: `warmup_lr` all the time."""
 
-    momentum: float = 0.9
+    momentum: Annotated[float, (0, 1)] = 0.9
     nesterov: bool = False
-    weight_decay: float = 1e-4
+    weight_decay: Annotated[float, (0, 100)] = 1e-4
     weight_decay_norm: bool = True
     """Whether the scales and shifts of normalization layers decay too."""
     zero_gamma: bool = False
     """Whether the last batch norm of each residual branch starts with scale 0, so that units start as identities."""
-    classifier_std: float | None = None
+    classifier_std: Annotated[float | None, (0, 100)] = None
     """Standard deviation of the classifier's first weights, normal around 0. None leaves them to the model."""
 
     augmentation: Literal["none", "crop-flip", "scale-jitter", "random-resized-crop"] = "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class FashionMnist(DatasetSpec):
 
     root: str = field(default="data", metadata=ASIDE)
     """Folder or fsspec URL with the four IDX files; Debian's package is found without it."""
-    image_size: int = 32
+    image_size: Annotated[int, (28, 32)] = 32
     """32, padded with 2 black pixels on each side, or 28 as published."""
     normalize: Literal["channel", "pixel-mean"] = "channel"
     split: Literal["all", "train54k"] = "all"

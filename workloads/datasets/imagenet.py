@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from workloads.datasets.class_folders import Tree, no_folder, tree_of
 from workloads.datasets.files import Place, digest_of, located
@@ -26,11 +26,11 @@ class ImageNet(DatasetSpec):
     subset: str = ""
     """Name of a tree that is not all of ImageNet as published: fewer classes, smaller files. Then its class folders are
     taken as they are, in sorted order, and its fingerprint is that of its files."""
-    image_size: int = 224
+    image_size: Annotated[int, (1, 8_192)] = 224
     """Of the crops; the sizes that photographs are scaled to before go with it."""
-    max_corrupt_pct: float = field(default=0.1, metadata=ASIDE)
+    max_corrupt_pct: Annotated[float, (0, 100)] = field(default=0.1, metadata=ASIDE)
     """A trial fails where more than this share of a part's images cannot be decoded; fewer are shown as plain grey."""
-    decoders: int = field(default=8, metadata=ASIDE)
+    decoders: Annotated[int, (0, 1_024)] = field(default=8, metadata=ASIDE)
     """Processes that decode for each worker, never more than it has cores; 0 decodes in the worker itself."""
 
     origin: ClassVar[str] = (

@@ -35,7 +35,10 @@ class Remote(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """A data set by name and options, cheap to make and to hash; subclasses are the entries of `DATASETS`."""
+    """A data set by name and options, cheap to make and to hash; subclasses are the entries of `DATASETS`.
+
+    Each number among its options is annotated with the least and the most that a workload file may give.
+    """
 
     origin: ClassVar[str]
     """Where its files come from, for people."""

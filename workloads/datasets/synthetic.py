@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from workloads.datasets.files import digest_of
 from workloads.datasets.spec import DatasetSpec
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class Synthetic(DatasetSpec):
     """Noise of any shape, made on the device. Nothing can be learned from it; it times what is not the data's."""
 
-    channels: int = 3
-    image_size: int = 32
-    classes: int = 10
-    train_images: int = 50_000
-    test_images: int = 10_000
+    channels: Annotated[int, (1, 1_024)] = 3
+    image_size: Annotated[int, (1, 8_192)] = 32
+    classes: Annotated[int, (1, 1_000_000)] = 10
+    train_images: Annotated[int, (1, 1_000_000_000)] = 50_000
+    test_images: Annotated[int, (1, 1_000_000_000)] = 10_000
 
     origin: ClassVar[str] = "made when it is needed"
     version: ClassVar[str] = "noise 1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import subprocess
 import sys
@@ -21,6 +21,11 @@ WORKLOADS = [
     ("depth: 8", "depth: []", "tiny.yaml:3: matrix.depth is an empty list"),
     ("depth: 8", "depth: [8", "not valid YAML"),
     ("seeds: 2", "seeds: 2\nseeds: 3", "tiny.yaml:6: key 'seeds' is here for the second time, first in line 5"),
+    ("seeds: 2", "seeds: 2\ndescription: !!bool zzz", "tiny.yaml:6: tag !!bool does not fit 'zzz'"),
+    ("seeds: 2", 'seeds: 2\ndescription: "\\ud800"', "tiny.yaml:6: character U+D800 is not allowed"),
+    ("seeds: 2", f"seeds: 2\ndescription: 0x{'f' * 3573}", "tiny.yaml:6: a number of 3,575 characters"),
+    ("depth: 8", "depth: 600000000000000002", "tiny.yaml:3: matrix.depth is 600000000000000002; it must be at least 1"),
+    ("depth: 8", "depth: 8, width: 4000000000", "tiny.yaml:3: matrix.width is 4000000000; it must be at least 1 and"),
     ("seeds: 2", "seeds: 2\nclaims: [plain-degrades]", "unknown claim 'plain-degrades'; did you mean 'plain-degrades-"),
 ]
 
@@ -44,11 +49,15 @@ def test_a_mistake_in_a_workload_file_is_one_message_and_exit_code_2(
     [
         (("plan", "missing.yaml"), "there is no workload file missing.yaml"),
         (("plan", "."), "is a folder"),
+        (("plan", "/dev/zero"), "/dev/zero is a pipe or a device, which may never end"),
         (("plan", "tiny.yaml", "--tracking-uri", "nonsense"), "tracking URI 'nonsense'"),
         (("plan", "tiny.yaml", "--tracking-uri", "http://"), "names no host"),
         (("run", "tiny.yaml", "--trial-timeout", "soon"), "--trial-timeout is 'soon'; give a time above 0 such as 90s"),
         (("run", "tiny.yaml", "--trial-timeout", "0"), "--trial-timeout is '0'"),
+        (("run", "tiny.yaml", "--trial-timeout", "9" * 400), "15m or 2h, 366d at most"),
+        (("run", "tiny.yaml", "--stall-timeout", "400d"), "--stall-timeout is '400d'; give a time above 0"),
         (("run", "tiny.yaml", "--max-attempts", "0"), "--max-attempts"),
+        (("run", "tiny.yaml", "--max-attempts", "1001"), "--max-attempts"),
         (("run", "tiny.yaml", "--launcher", "slurm"), "slurm"),
         (("run", "tiny.yaml", "--workers", "2"), "--workers"),
         (("run",), "FILE"),
@@ -165,13 +174,21 @@ def test_a_full_disk_below_stdout_is_said(folder: Path) -> None:
     assert done.stderr.startswith(b"error: stdout cannot be written: No space left on device")
 
 
+def reads_its_stdin(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has opened its stdin a second time, as a file."""
+    handles = Path(f"/proc/{process.pid}/fd")
+    files = []
+    for handle in handles.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            files.append(handle.readlink())
+    return files.count((handles / "0").readlink()) == 2
+
+
 def test_ctrl_c_is_exit_code_130_without_a_traceback(folder: Path) -> None:
-    os.mkfifo("slow.yaml")  # a workload file that never comes
-    process = start("plan", "slow.yaml")
-    writer = os.open("slow.yaml", os.O_WRONLY)  # returns when the command has opened it, too
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    os.close(writer)
+    with start("plan", "/dev/stdin", stdin=subprocess.PIPE) as process:  # a workload file that never comes
+        while process.poll() is None and not reads_its_stdin(process):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
     assert process.returncode == INTERRUPTED
-    assert b"Traceback" not in err

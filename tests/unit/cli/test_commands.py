@@ -7,16 +7,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from harness.errors import ExitCode
+from harness.errors import ExitCode, TrackingUnreachable
 from harness.options import RunOptions
 from harness.storage import SweepFolder
+from harness.tracking.memory import MemoryTracker
 from harness.tracking.outbox import Outbox
+from harness.tracking.recorder import Recorder
 from harness.tracking.sample import Sample
+from harness.tracking.tracker import Refused
 from tests.unit.cli.conftest import Harness
 
 
@@ -252,3 +257,61 @@ def test_sync_sends_an_outbox_once_and_the_sweep_can_then_be_listed(harness: Har
     assert (unknown.code, unknown.out) == (ExitCode.USAGE, "")
     assert "no sweep 'sample-2'" in unknown.err
     assert "sample-1" in unknown.err
+
+
+class Choosy(MemoryTracker):
+    """Refuses the sweeps of one experiment, and fails with those of another."""
+
+    def ensure_experiment(self, name: str) -> str:
+        if name == "refused":
+            raise Refused("experiment refused was deleted")
+        if name == "failing":
+            raise TrackingUnreachable("the database takes no such text")
+        return super().ensure_experiment(name)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Choosy:
+    tracker = Choosy()
+    monkeypatch.setattr("harness.cli_sync.connect", lambda _: tracker)
+    monkeypatch.setattr("harness.cli_sync.Recorder", partial(Recorder, connect=lambda _: tracker))
+    return tracker
+
+
+def outbox_of(name: str, experiment: str = "sample") -> SweepFolder:
+    """A sweep's folder below `runs`, with nothing sent of it."""
+    sweep = SweepFolder(Path("runs", name))
+    sweep.make()
+    outbox = Outbox(sweep.outbox)
+    for event in Sample(trials=1, epochs=1, name=name, sweep_id=name, experiment=experiment).events():
+        outbox.append(event)
+    return sweep
+
+
+def test_sync_goes_on_past_a_sweep_that_cannot_be_sent_and_names_it_at_the_end(harness: Harness, store: Choosy) -> None:
+    outbox_of("a", "refused")
+    outbox_of("b")
+    outbox_of("c", "failing")
+    outbox_of("d").lock.mkdir()
+    started = Sample(trials=1).started()
+    Outbox(outbox_of("e").outbox).append(replace(started, trials=({"label": "no id"},)))
+    outbox_of("f")
+    done = harness("sync")
+    assert [line.partition(":")[0] for line in done.out.splitlines()] == ["b", "f"]
+    assert {run.record.name for run in store.runs.values()} >= {"b", "f"}
+    head, *named = done.err.splitlines()
+    assert head == "4 of 6 sweeps could not be sent; what waits is kept"
+    assert [line.split(":")[0].strip() for line in named] == ["a", "c", "d", "e"]
+    assert "experiment refused was deleted" in named[0]
+    assert "the database takes no such text" in named[1]
+    assert done.code == ExitCode.FAILED
+
+
+def test_sync_ends_with_the_first_sweep_where_the_store_is_away(harness: Harness, store: Choosy) -> None:
+    outbox_of("a")
+    outbox_of("b")
+    store.away = True
+    done = harness("sync")
+    assert (done.code, done.out) == (ExitCode.UNREACHABLE, "")
+    assert "events of a still wait" in done.err
+    assert "of b" not in done.err

@@ -108,6 +108,7 @@ MISTAKES = [
     ("seeds: 2", "seeds: [1, -1]", 9, ["seeds[1] is -1"]),
     ("seeds: 2", "seeds: [1, 4294967296]", 9, ["seeds[1] is 4294967296"]),
     ("seeds: 2", "seeds: three", 9, ["seeds is 'three'", "count"]),
+    ("seeds: 2", f"seeds: {list(range(10_001))}", 9, ["seeds is a list of 10,001", "at most 10,000"]),
     ("seeds: 2", "seeds: true", 9, ["seeds is True"]),
     ("seeds: 2", "seeds: 1000000000", 9, ["10,000"]),
     ("seeds: 2", "seeds: 2\naudit: sctrict", 10, ["is 'sctrict'", "did you mean 'strict'?"]),
@@ -127,7 +128,12 @@ MISTAKES = [
     ("seeds: 2", "? [a, b]\n: c", 9, ["a key must be text"]),
     ("seeds: 2", "seeds: [2", 10, ["not valid YAML"]),
     ("seeds: 2", "seeds: *nothing", 9, ["not valid YAML", "nothing"]),
-    ("seeds: 2", "seeds: !!python/object/apply:os.getcwd []", 9, ["not valid YAML", "python"]),
+    (
+        "seeds: 2",
+        "seeds: !!python/object/apply:os.getcwd []",
+        9,
+        ["tag !!python/object/apply:os.getcwd is not allowed"],
+    ),
     ("seeds: 2", "seeds: 2\n---\nname: other", 10, ["not valid YAML", "another document"]),
 ]
 
@@ -230,7 +236,7 @@ def test_a_file_that_is_not_there_is_told_with_the_nearest_shipped_one(tmp_path:
     ("content", "said"),
     [
         (b"\x89PNG\r\n\x1a\n\x00\xff", "is not text"),
-        (b"a: \x00", "not valid YAML"),
+        (b"a: \x00", r":1: character U\+0000 is not allowed"),
         (b"a" * (2 << 20), "larger than 1 MiB"),
     ],
 )
@@ -252,15 +258,6 @@ def test_a_name_that_no_file_can_have_is_refused(name: str, tmp_path: Path, monk
     Path("w.yaml").touch()
     with pytest.raises(WorkloadError):
         load_workload(name)
-
-
-def test_a_file_that_refers_to_itself_is_refused() -> None:
-    assert "w.yaml:1" in refusal("&a {name: *a}")
-
-
-def test_aliases_that_multiply_do_not_fill_the_memory() -> None:
-    lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
-    assert len(refusal("\n".join([*lines, GOOD, "description: *a11"]))) < 5000
 
 
 def test_brackets_a_thousand_deep_are_refused() -> None:

@@ -150,6 +150,15 @@ def test_the_parent_run_tells_what_the_sweep_is(desk: Desk) -> None:
     assert parent.artifacts["workload.yaml"] == b"name: sample\n"
 
 
+def test_text_that_no_store_takes_costs_a_question_mark(desk: Desk) -> None:
+    broken = "a\ud800 \N{GRINNING FACE} b"
+    desk.write(replace(start(), description=broken, workload_text=broken), begun(), ended(reason=broken))
+    assert desk.recorder().forward().error is None
+    assert desk.parent().record.tags["mlflow.note.content"] == "a? \N{GRINNING FACE} b"
+    assert desk.parent().artifacts["workload.yaml"].decode() == "a? \N{GRINNING FACE} b"
+    assert desk.run().record.tags["harness.reason"] == "a? \N{GRINNING FACE} b"
+
+
 def test_a_trial_is_a_child_run_with_its_settings_as_params(desk: Desk) -> None:
     desk.write(start(), begun())
     desk.recorder().forward()
