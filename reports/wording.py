@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -231,7 +232,7 @@ def assurance(verdict: Verdict) -> str:
     if KINDS[shown.test.kind].basis not in (Basis.SEEDS, Basis.PUBLISHED):
         return ""
     seeds = min(side.estimate.n for side in shown.sides if side.planned)
-    wrong = {shape: percent(round(share)) for shape, share in wrong_pct(seeds).items()}
+    wrong = {shape: percent(math.ceil(share)) for shape, share in wrong_pct(seeds).items()}
     unseen = percent(round(100 * unseen_share(seeds)))
     return (
         f"With {counted(seeds, 'seed')} a cell, such a verdict is wrong in at most {wrong['normal']} of sweeps if "

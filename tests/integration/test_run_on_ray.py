@@ -79,7 +79,7 @@ def test_the_terminal_shows_the_errors_and_one_line_for_each_verdict(undisturbed
     out = (undisturbed.folder / "first.txt").read_text()
     for line in ("plain", "A", "2 of 2"):
         assert line in out
-    assert len(re.findall(r"\b(supported|contradicted|inconclusive|not run)\b", out)) == 2
+    assert len(re.findall(r"\b(supported|contradicted|held so far|inconclusive|not run)\b", out)) == 2
 
 
 def test_the_same_command_again_runs_nothing_and_shows_the_same(undisturbed: Any) -> None:
