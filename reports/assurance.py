@@ -2,8 +2,8 @@
 
 Welch's test assumes that errors are normal over seeds. With few seeds none of the tests that were tried keeps its level
 for skewed errors whose spreads differ (docs/decisions.md), so the reader of a verdict is told what holds instead. The
-figures are from tests/perf/verdict_rates.py (10,000 sweeps each): the largest of spreads alike, 1 : 5 and 1 : 20, at the
-upper end of its 95 % interval.
+figures are from tests/perf/verdict_rates.py (10,000 sweeps each): the largest of spreads alike, 1 : 5 and 1 : 20, at
+the upper end of its 95 % interval.
 """
 
 from __future__ import annotations
