@@ -31,6 +31,7 @@ class Scale:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda where the cluster has GPUs, else cpu."""
     cpus_per_worker: int = 1
+    """Cores of each worker. On a CPU it computes with as many threads, and their number decides its numbers."""
     gpus_per_worker: float = 1.0
     """Where the device is cuda; a fraction shares a GPU between trials, of one worker each."""
     placement: Literal["pack", "spread"] = "pack"
@@ -95,10 +96,14 @@ class Trial:
     def settings(self) -> dict[str, Scalar]:
         """The resolved settings, flat: `model.depth`, `recipe.lr`, ...: MLflow's params and the digest's input.
 
-        How many cores or which share of a GPU a worker gets, and where, decides the speed alone: it is left out of
-        training trials, and part of timing trials.
+        Which share of a GPU a worker gets, and where it runs, decides the speed alone: it is left out of training
+        trials, and part of timing trials. So are the cores of a GPU's worker. On a CPU they are threads, and decide in
+        which order numbers are added: there they are part of every trial.
         """
-        return self._of_result() | (self._of_speed() if self.measure == "throughput" else {})
+        return self._of_result() | self._of_threads() | (self._of_speed() if self.measure == "throughput" else {})
+
+    def _of_threads(self) -> dict[str, Scalar]:
+        return {"scale.cpus_per_worker": self.scale.cpus_per_worker} if self.scale.device == "cpu" else {}
 
     def _of_speed(self) -> dict[str, Scalar]:
         return {

@@ -139,8 +139,6 @@ def run_worker(group: str, shape: Shape, queue: Actor, settings: GroupSettings) 
         GroupBroken: a trial failed in a way that leaves the group unfit.
     """
     rank, device = ray.train.get_context().get_world_rank(), own_device()
-    if device.type == "cpu":
-        torch.set_num_threads(shape.cpus_per_worker)
     if rank == 0:
         ask(queue.join, group)
     _enlist(group, rank, queue)

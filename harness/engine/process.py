@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+import os
 import platform
 import socket
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import metadata
 
 import torch
 
+from harness.engine.arithmetic import settle_arithmetic
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects
 from harness.engine.randomness import seed_generators
@@ -20,38 +23,30 @@ from harness.schema import Tag
 from harness.trial import Trial
 from workloads.datasets.spec import DatasetSpec, LoadedDataset
 
+DECODERS = ("torchvision", "pillow")
+"""Packages that turn a photograph's file into numbers."""
+
 
 def prepare_process(trial: Trial, device: torch.device) -> None:
-    """Make a warm process equal to a fresh one: threads, numeric modes, memory, compiled graphs and seed.
+    """Make a warm process equal to a fresh one: arithmetic, memory, compiled graphs and seed.
 
     Seeds come last: what is built next, the network, is then the same on all ranks and in every attempt.
 
     Raises:
-        ValueError: the device cannot compute as the recipe says.
+        ValueError: the device cannot compute as the recipe says, or the environment has it compute otherwise.
     """
-    if device.type == "cpu":
-        if trial.recipe.precision == "tf32":
-            raise ValueError("precision tf32 needs a GPU; on a CPU use fp32 or bf16")
-        if trial.recipe.cuda_graphs:
-            raise ValueError("cuda_graphs needs a GPU; on a CPU leave it out")
-        torch.set_num_threads(trial.scale.cpus_per_worker)
-    else:
-        _prepare_cuda(device, tf32=trial.recipe.precision == "tf32")
+    settle_arithmetic(trial, device, os.environ)  # noqa: TID251  # what the libraries of this process see
+    if device.type == "cuda":
+        _free_memory(device)
     _forget_compiled_graphs(trial.cell_id)
     seed_generators(trial.seed, device)
 
 
-def _prepare_cuda(device: torch.device, *, tf32: bool) -> None:
+def _free_memory(device: torch.device) -> None:
     gc.collect()  # networks hang in reference cycles, and hold device memory until those are collected
     torch.cuda.set_device(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.deterministic = False
-    # fp32 means fp32: cuDNN's own default is TF32, with 10 bits of mantissa.
-    mode = "tf32" if tf32 else "ieee"
-    torch.backends.cudnn.conv.fp32_precision = mode  # type: ignore[attr-defined]  # made at run time
-    torch.backends.cuda.matmul.fp32_precision = mode
 
 
 @lru_cache(maxsize=1)
@@ -101,6 +96,7 @@ def describe_workers(context: TrialContext) -> dict[str, str]:
         Tag.GROUP_LAYOUT.value: node_layout(hosts),
         "host.names": " ".join(sorted(set(hosts))),
         "version.torch": torch.__version__,
+        **{f"version.{name}": metadata.version(name) for name in DECODERS},
         "version.python": platform.python_version(),
     }
     if context.device.type == "cuda":

@@ -298,12 +298,31 @@ class Training:
         self._last_checkpoint = time.perf_counter()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
+        self._rehearse()
         self.module.load_state_dict(checkpoint.module)
         self.stepper.restore(checkpoint.stepper)
         self.schedule_state = ScheduleState(**checkpoint.schedule)
         self._lr, self.milestones = checkpoint.lr, checkpoint.milestones
         self.epoch, self.history = checkpoint.epoch, checkpoint.history
         self.evaluate_s, self._earlier_s = checkpoint.evaluate_s, checkpoint.total_s
+
+    def _rehearse(self) -> None:
+        """Where workers share batches, take a step that the checkpoint then undoes.
+
+        DDP adds up gradients in another order in its first step than in all later ones, and the checkpoint's trial has
+        had its first step: without this, three workers or more would round their sums otherwise than if nothing had
+        interrupted them.
+        """
+        if self.stepper.network.parallel is None:
+            return
+        dataset, share = self.trial.dataset, self.recipe.batch_size // self.context.world_size
+        pixels = (share, dataset.channels, dataset.image_size, dataset.image_size)
+        self.module.train()
+        self.stepper.step(
+            torch.zeros(pixels, device=self.context.device),
+            torch.zeros(share, dtype=torch.int64, device=self.context.device),
+            lr=0.0,
+        )
 
     @property
     def train_s(self) -> float:

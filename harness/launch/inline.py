@@ -139,8 +139,6 @@ def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Ca
     for shape in orders.shapes:
         if _obstacle(shape, among) is not None:
             continue
-        if shape.device == "cpu":
-            torch.set_num_threads(shape.cpus_per_worker)
         worker = Worker(
             group=GROUP,
             shape=shape,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from functools import lru_cache
 from importlib import metadata
@@ -32,9 +33,30 @@ def merged(machines: list[Machine]) -> Machine:
     return Machine(device_name=every("device_name"), torch=every("torch"), cuda=every("cuda"), driver=every("driver"))
 
 
+KERNELS = (
+    "ATEN_CPU_CAPABILITY",
+    "DNNL_MAX_CPU_ISA",
+    "GOMP_CPU_AFFINITY",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OMP_PLACES",
+    "OMP_PROC_BIND",
+    "OMP_WAIT_POLICY",
+    "ONEDNN_MAX_CPU_ISA",
+)
+"""Environment variables that choose among a processor's instructions, or say on which cores its threads run and how
+they wait: with them it rounds like another processor, or is as fast as another one."""
+
+
 @lru_cache(maxsize=1)
 def processor_name() -> str:
-    """The processor's own name, or else its architecture."""
+    """The processor's own name, or else its architecture; then what this process's environment sets of `KERNELS`."""
+    environment = os.environ  # noqa: TID251  # of a node, which the driver's says nothing about
+    found = [f"{name}={value}" for name in KERNELS if (value := environment.get(name))]
+    return " with ".join(filter(None, (_own_name(), " ".join(found))))
+
+
+def _own_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

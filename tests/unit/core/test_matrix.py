@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from typing import Any
 
@@ -163,9 +165,36 @@ def test_a_label_says_what_varies_and_nothing_else() -> None:
     ]
 
 
-def test_an_axis_that_decides_no_result_is_refused() -> None:
-    with pytest.raises(WorkloadError, match=r"cpus_per_worker=1.*cpus_per_worker=2.*are the same trial"):
-        trials_of(with_axes({("scale", "cpus_per_worker"): [1, 2]}))
+@pytest.mark.parametrize(
+    ("device", "name", "values"),
+    [
+        ("cuda", "cpus_per_worker", [1, 2]),
+        ("cuda", "gpus_per_worker", [0.5, 2]),
+        ("cuda", "placement", ["pack", "spread"]),
+        ("cpu", "placement", ["pack", "spread"]),
+    ],
+)
+def test_an_axis_that_decides_no_result_is_refused(device: str, name: str, values: list[Any]) -> None:
+    with pytest.raises(WorkloadError, match=f"{name}={values[0]}.*{name}={values[1]}.*are the same trial"):
+        trials_of(with_axes({("scale", "device"): [device], ("scale", name): values}))
+
+
+def test_the_threads_of_a_cpus_workers_make_another_trial_and_the_cores_of_a_gpus_do_not() -> None:
+    def trial(device: str, cores: int) -> Trial:
+        [made] = trials_of(with_axes({("scale", "device"): [device], ("scale", "cpus_per_worker"): [cores]}))
+        return made
+
+    assert len({trial("cpu", cores).id for cores in (1, 2, 3)}) == 3
+    assert len({trial("cuda", cores).id for cores in (1, 2, 3)}) == 1
+    assert set(trial("cpu", 1).settings()) - set(trial("cuda", 1).settings()) == {"scale.cpus_per_worker"}
+
+
+def test_no_result_from_when_threads_were_in_no_id_is_taken_for_one_of_now() -> None:
+    """One thread's neither: several threads' results had the same id."""
+    [now] = trials_of(with_axes({("scale", "device"): ["cpu"]}))
+    then = {key: value for key, value in now.settings().items() if key != "scale.cpus_per_worker"}
+    text = json.dumps(then, sort_keys=True, separators=(",", ":"))
+    assert now.id != hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def test_the_same_workload_is_the_same_sweep_and_a_nonce_makes_it_a_fresh_one() -> None:

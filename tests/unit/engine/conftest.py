@@ -22,7 +22,7 @@ from workloads.recipes import Recipe
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As a worker with one core has: with more, the order of a sum depends on what else the process has run."""
+    """As a worker with one core has: with more, numbers are added in another order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

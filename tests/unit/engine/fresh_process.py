@@ -7,10 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
+import torch
 from conftest import Recording, timeless_results, tiny_trial
 
 from harness.engine import run_trial
 
+torch.set_num_interop_threads(3)  # may be set once in a process
 recorded = Recording(Path(tempfile.mkdtemp()))
 ended = run_trial(tiny_trial(seed=5), recorded.context)
 print(json.dumps({"results": timeless_results(ended), "curves": recorded.curves()}))

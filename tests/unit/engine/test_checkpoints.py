@@ -6,12 +6,15 @@ import io
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 import harness.engine.checkpoint
 import harness.engine.train
 from harness.engine import run_trial
 from harness.engine.checkpoint import FORMAT, KEPT, CheckpointFolder
+from harness.engine.distributed import data_parallel
+from harness.engine.network import Network
 from harness.engine.step import Stepper
 from harness.errors import HarnessError, Stopped
 from harness.events import TrialStarted
@@ -101,6 +104,47 @@ def test_a_trial_stopped_again_and_again_still_ends_with_the_same_numbers(record
         stop(part, make_trial(), 9)
     assert timeless(run_trial(make_trial(), part.context)) == timeless(expected)
     assert part.curves() == whole.curves()
+
+
+@pytest.fixture
+def sums(monkeypatch, tmp_path):
+    """Of every step, in which order DDP adds up gradients: the shapes in each of its messages."""
+    found = []
+
+    def note(_state, bucket):
+        if bucket.index() == 0:
+            found.append([])
+        found[-1].append([tuple(gradient.shape) for gradient in bucket.gradients()])
+        done = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    def shared(module, recipe, context):
+        parallel = data_parallel(module, context.device)
+        parallel.register_comm_hook(None, note)
+        return Network(parallel, parallel)
+
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.setattr("harness.engine.step.runnable", shared)
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield found
+    dist.destroy_process_group()
+
+
+def test_a_resumed_trial_adds_up_its_workers_gradients_in_the_order_of_one_that_nobody_stopped(
+    recording, make_trial, sums, timeless
+):
+    """In another order three workers or more round their sums otherwise. One worker shows the order as well."""
+    trial = make_trial(epochs=1)
+    whole, part = recording(), recording()
+    expected = run_trial(trial, whole.context)
+    undisturbed = sums.copy()
+    assert len(undisturbed) == STEPS_PER_EPOCH
+    assert undisturbed[0] != undisturbed[1] == undisturbed[-1]
+    stop(part, trial, after=4)
+    sums.clear()
+    assert timeless(run_trial(trial, part.context)) == timeless(expected)
+    assert sums[-(STEPS_PER_EPOCH - 4) :] == undisturbed[4:]
 
 
 @pytest.mark.parametrize(

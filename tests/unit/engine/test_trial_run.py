@@ -64,11 +64,34 @@ def test_losses_and_final_numbers_equal_a_plain_pytorch_loop_to_the_last_bit(rec
     assert ended.results["final/val_error_pct"] == 100 * errors / 355
 
 
-def test_a_warm_process_gives_the_numbers_of_a_fresh_one(recording, make_trial, timeless):
+WITHOUT_INFLUENCE = {
+    "CUBLAS_WORKSPACE_CONFIG": ":16:8",
+    "GOMP_SPINCOUNT": "0",
+    "KMP_BLOCKTIME": "0",
+    "MALLOC_PERTURB_": "85",
+    "MKL_DYNAMIC": "TRUE",
+    "MKL_NUM_THREADS": "2",
+    "NVIDIA_TF32_OVERRIDE": "1",
+    "OMP_NUM_THREADS": "2",
+    "OMP_SCHEDULE": "dynamic",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0",
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "PYTHONHASHSEED": "7",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1",
+}
+"""On a CPU: environment variables of Python and of the libraries that compute, other than what they are without."""
+
+
+def test_a_warm_process_gives_the_numbers_of_a_fresh_one_in_another_environment(recording, make_trial, timeless):
     trial = make_trial(seed=5)
     fresh = json.loads(
         subprocess.run(
-            [sys.executable, HERE / "fresh_process.py"], capture_output=True, text=True, check=True, cwd=HERE.parents[2]
+            [sys.executable, HERE / "fresh_process.py"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=HERE.parents[2],
+            env={**os.environ, **WITHOUT_INFLUENCE},
         ).stdout
     )
     for other in (make_trial(depth=14, shortcut="plain"), make_trial(seed=1, augmentation="crop-flip")):

@@ -43,8 +43,21 @@ def nvml(names: list[str | bytes], log: list[str]) -> SimpleNamespace:
     )
 
 
-def test_a_cpu_is_named_as_the_kernel_names_it_and_has_neither_cuda_nor_driver() -> None:
-    found = machine_here("cpu")
+def named_cpu(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Machine:
+    """This machine's processor in an environment that says this of it, and nothing else."""
+    for name in identity.KERNELS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    identity.processor_name.cache_clear()
+    try:
+        return machine_here("cpu")
+    finally:
+        identity.processor_name.cache_clear()
+
+
+def test_a_cpu_is_named_as_the_kernel_names_it_and_has_neither_cuda_nor_driver(monkeypatch) -> None:
+    found = named_cpu(monkeypatch)
     kernel = Path("/proc/cpuinfo").read_text()
     assert found.device_name is not None
     assert f": {found.device_name}\n" in kernel or "model name" not in kernel
@@ -96,6 +109,14 @@ def test_who_trains_is_not_asked(monkeypatch) -> None:
     monkeypatch.setattr(machine, "_machine", lambda device, address: pytest.fail("asked"))
     asked = parse_workload("w.yaml", TEXT.replace("measure: throughput\n", ""))
     assert on_machine(asked, "nowhere:1") is asked
+
+
+def test_variables_that_choose_a_processors_instructions_are_part_of_its_name(monkeypatch) -> None:
+    """With them it rounds like another processor, or is as fast as another one."""
+    plain = named_cpu(monkeypatch, OMP_NUM_THREADS="2").device_name
+    found = named_cpu(monkeypatch, MKL_CBWR="COMPATIBLE", ATEN_CPU_CAPABILITY="avx2").device_name
+    assert found == f"{plain} with ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE"
+    assert "OMP_NUM_THREADS" not in str(plain)
 
 
 def test_to_name_a_cpu_needs_no_torch(monkeypatch) -> None:
