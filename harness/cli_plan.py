@@ -144,9 +144,14 @@ def _ledger(source: str, found: Sequence[Deviation], labels: Sequence[str]) -> I
 def _totals(plan: Plan, sweep: str) -> str:
     totals = plan.totals
     return (
-        f"Sweep {sweep}: {totals['trials']} trials in {totals['cells']} cells, {totals['done']} done.\n"
+        f"Sweep {sweep}: {_counted(totals['trials'], 'trial')} in {_counted(totals['cells'], 'cell')}, "
+        f"{totals['done']} done.\n"
         f"Training costs {si(totals['train_flops'], 'FLOP')}, "
         f"{si(totals['remaining_train_flops'], 'FLOP')} of it still to do; "
         f"evaluation costs another {si(totals['evaluate_flops'], 'FLOP')}.\n"
         "A MAC is a multiply-accumulate of one image's forward pass: 2 FLOPs."
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

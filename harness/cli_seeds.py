@@ -81,8 +81,9 @@ def _answer(one: ClaimPower) -> str:
     chance = f"{'yes' if one.decidable else 'no'}, {_percent(one.power)} with {_seeds(one.seeds)}"
     gap = f"a gap of {abs(one.gap):.2f}" if one.gap else "no gap"
     within = f" within {one.margin:g}" if one.margin else ""
+    unit = "point" if one.margin == 1 else "points"
     need = "more would not do" if one.seeds_needed is None else f"{_seeds(one.seeds_needed)} would do"
-    return f"{chance} for {gap}{within} points; {need}"
+    return "; ".join(filter(None, [f"{chance} for {gap}{within} {unit}", need, one.caveat]))
 
 
 def _told(one: ClaimPower) -> str:

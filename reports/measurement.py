@@ -19,6 +19,7 @@ from reports.statistics import (
     ExactDifference,
     Term,
     UnseenSeedsDifference,
+    careful,
     difference_of_means,
     estimate,
     sample,
@@ -67,6 +68,10 @@ class Comparison:
     p_against: float | None = None
     trend: tuple[Side, ...] = ()
     """Every cell from the first to the second, by depth, where the comparison is one along depth."""
+    clear: bool = False
+    """It supports the claim on its own, at the level that the claims of the report share."""
+    p_known: float | None = None
+    """The p value for the claim, were the means of seeds that all agree known for certain; else as `p_for`."""
     unanimous: bool | None = None
     """True where each seed of one side against each of the other agrees with the claim, False where each disagrees."""
     seeds_needed: int | None = None
@@ -89,8 +94,15 @@ class Comparison:
         return KINDS[self.test.kind].basis is Basis.COUNTS
 
 
-def compare(pair: Pair, test: ClaimTest, *, alpha: float) -> Comparison:
-    """The difference between two cells, tested as far as the data goes."""
+def compare(pair: Pair, test: ClaimTest, *, alpha: float, look_ahead: bool = True) -> Comparison:
+    """The difference between two cells, tested as far as the data goes.
+
+    Args:
+        pair: what is compared.
+        test: what must hold of it.
+        alpha: two-sided level, after Holm's first step.
+        look_ahead: find out how many seeds would decide it, too.
+    """
     blank = Comparison(
         label=pair.label,
         test=test,
@@ -105,11 +117,21 @@ def compare(pair: Pair, test: ClaimTest, *, alpha: float) -> Comparison:
     if lacking := [side.label for side in sides if not side.values]:
         return replace(blank, note=f"no result yet for {' and '.join(lacking)}")
     if unknown := sum(cell.unknown(test.metric) for cell in pair.cells):
-        return replace(blank, effect=_effect(blank), note=f"{unknown} diverged without an error to count")
+        return replace(
+            blank,
+            effect=_effect(blank),
+            note=f"{unknown} {'result' if unknown == 1 else 'results'} without an error to count",
+        )
     difference, method = MEASURES[KINDS[test.kind].basis](pair, test)
     if difference is None:
         return replace(blank, effect=_effect(blank), note=method)
-    return _tested(blank, difference, method, alpha)
+    tested = _tested(blank, difference, method)
+    tested = replace(tested, clear=tested.p_for is not None and tested.p_for < alpha / 2)
+    if KINDS[test.kind].basis is not Basis.EACH_SEED:
+        unanimous = _unanimous([KINDS[test.kind].distances(value, test.margin) for value in _extremes(blank)])
+        tested = replace(tested, unanimous=unanimous)
+        tested = replace(tested, p_known=_p_known(tested, difference))
+    return replace(tested, seeds_needed=_seeds_needed(blank, difference, alpha)) if look_ahead else tested
 
 
 def _between_seeds(pair: Pair, test: ClaimTest) -> tuple[Difference | None, str]:
@@ -156,12 +178,10 @@ def _counted(blank: Comparison, pair: Pair, test: ClaimTest) -> Comparison:
     base = _figure(test).value * 1e9 if pair.first is None else pair.first.macs
     if not base or not pair.second.macs:
         return replace(blank, unit="%", note="the multiply-accumulates are not recorded")
-    return _tested(
-        replace(blank, unit="%"), ExactDifference(value=100 * (pair.second.macs / base - 1)), "exact counts", alpha=0.05
-    )
+    return _tested(replace(blank, unit="%"), ExactDifference(value=100 * (pair.second.macs / base - 1)), "exact counts")
 
 
-def _tested(blank: Comparison, difference: Difference, method: str, alpha: float) -> Comparison:
+def _tested(blank: Comparison, difference: Difference, method: str) -> Comparison:
     kind, margin = KINDS[blank.test.kind], blank.test.margin
     low, high = difference.interval(LEVEL)
     return replace(
@@ -172,15 +192,23 @@ def _tested(blank: Comparison, difference: Difference, method: str, alpha: float
         method=method,
         p_for=kind.p_for(difference, margin),
         p_against=kind.p_against(difference, margin),
-        unanimous=_unanimous([min(kind.distances(value, margin)) for value in _extremes(blank)]),
-        seeds_needed=_seeds_needed(blank, difference, alpha),
     )
 
 
-def _unanimous(distances: Sequence[float]) -> bool | None:
-    if min(distances) > 0:
+def _unanimous(ends: Sequence[Sequence[float]]) -> bool | None:
+    """From the distances to each bound at both extremes: within all bounds at both, beyond the same bound at both."""
+    low, high = ends
+    if min(*low, *high) > 0:
         return True
-    return False if max(distances) < 0 else None
+    return False if any(max(both) < 0 for both in zip(low, high, strict=True)) else None
+
+
+def _p_known(tested: Comparison, difference: Difference) -> float | None:
+    if not isinstance(difference, UnseenSeedsDifference):
+        return tested.p_for
+    if not any(term.sd for term in difference.terms):
+        return 0.0 if tested.unanimous else 1.0
+    return KINDS[tested.test.kind].p_for(careful(difference.terms), tested.test.margin)
 
 
 def _extremes(comparison: Comparison) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reports.cells import Cell
+from reports.cells import TRAIN_ERROR, Cell
 from reports.claim import Claim, ClaimTest
 from reports.contrasts import Pair
 from reports.kinds import KINDS, Basis
@@ -23,6 +23,9 @@ from reports.verdicts import claims_by_chance, lacking, pairs_for
 SPREAD_POINTS = 0.2
 """Standard deviation between seeds where nothing else is said. The papers print 0.14 to 0.22 points beside
 their means of five runs (He et al. 2015, Table 6; He et al. 2016, Table 4)."""
+
+
+ALIKE = "seeds that agree to the image, as training errors near 0 do, leave it at held so far"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class ClaimPower:
     """The smallest distance from the bound, in points, that these seeds tell with a chance of `POWER`."""
     seeds_needed: int | None = None
     """For a chance of `POWER`; None where no number would do, or it cannot be reckoned."""
+    caveat: str = ""
+    """What the chance leaves out."""
 
 
 def seed_power(claims: Sequence[Claim], cells: Sequence[Cell], spread: float = SPREAD_POINTS) -> list[ClaimPower]:
@@ -79,6 +84,7 @@ def _claim(claim: Claim, cells: Sequence[Cell], alpha: float, spread: float) -> 
         gap=hardest.gap,
         margin=hardest.test.margin,
         detectable=detectable(hardest.spreads(hardest.pairs[0]), n=n, alpha=alpha),
+        caveat=ALIKE if any(test.metric == TRAIN_ERROR for test in claim.tests) else "",
     )
     return told if hardest.gap is None else _reckoned(told, parts, n)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from reports.assurance import WRONG_PCT
+from reports.assurance import Design
 from reports.cells import TRAIN_ERROR, Cell
 from reports.claims import CLAIMS
 from reports.measurement import Comparison, Side
@@ -57,6 +58,8 @@ class Truth:
     mean: float
     spread: float
     draw: Draw = normal
+    seeds: int | None = None
+    """Where it is not the scenario's number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +73,11 @@ class Scenario:
     seeds: int
     right: Mapping[str, Ruling]
     """The true ruling of each claim; claims that lie on their bound have none, and every ruling of them is wrong."""
-    bound_pct: float = 5.0
-    """Percent of sweeps in which a verdict may be wrong, as docs/statistics.md states it."""
+    design: Design | None = None
+    """What the scenario gives figures for; `shape` is its errors' shape."""
+    shape: str = "normal"
+    unseen_pct: float = 0.0
+    """Percent of sweeps in which no seed is of a rare kind that exists, so that a verdict may be wrong."""
     images: int = 10_000
     train_spread: float | None = None
     """Spread of the training errors, whose mean is 1 % in every cell; None where they are the test errors."""
@@ -103,8 +109,8 @@ def simulate(scenario: Scenario, sweeps: int, seed: int) -> Rates:
         errors if spread is None else [_errors(scenario, Truth(mean=1.0, spread=spread), sweeps, rng) for _ in errors]
     )
     claims = [CLAIMS[claim] for claim in scenario.claims]
-    sheets = zip(np.stack(errors, 1).tolist(), np.stack(train, 1).tolist(), strict=True)
-    judged = [judge_claims(claims, _cells(scenario, *sheet)) for sheet in sheets]
+    sheets = zip(*(zip(*(one.tolist() for one in kind), strict=True) for kind in (errors, train)), strict=True)
+    judged = [judge_claims(claims, _cells(scenario, *sheet), look_ahead=False) for sheet in sheets]
     intervals = [_covers(scenario, one) for verdicts in judged for verdict in verdicts for one in verdict.comparisons]
     return Rates(
         sweeps=sweeps,
@@ -118,7 +124,7 @@ def simulate(scenario: Scenario, sweeps: int, seed: int) -> Rates:
 
 def _errors(scenario: Scenario, truth: Truth, sweeps: int, rng: np.random.Generator) -> np.ndarray:
     """Errors in whole images, in percent, [sweeps, seeds]."""
-    drawn = truth.mean + truth.spread * truth.draw(rng, (sweeps, scenario.seeds))
+    drawn = truth.mean + truth.spread * truth.draw(rng, (sweeps, truth.seeds or scenario.seeds))
     wrong: np.ndarray = np.clip(np.round(drawn * scenario.images / 100), 0, scenario.images)
     return wrong * (100 / scenario.images)
 
@@ -170,8 +176,11 @@ def _cell(label: str, test: Sequence[float], train: Sequence[float], images: int
     kind = rest[0] if rest else "plain"
     if depth == "34":
         return imagenet(label, test, depth=34, shortcut=kind)
+    form: dict[str, Any]
     if kind in ("original", "full_preact"):
-        form: dict[str, Any] = {"shortcut": "B", "block": "bottleneck", "activation": kind}
+        form = {"shortcut": "B", "block": "bottleneck", "activation": kind}
+    elif kind.startswith("gate"):
+        form = {"shortcut": "shortcut_gate", "gate_bias": -float(kind.removeprefix("gate"))}
     else:
         form = {"shortcut": kind}
     made = cifar(label, test, train, depth=int(depth), images=images, **form)
@@ -188,6 +197,7 @@ _TEST_GROWS, _DOES_NOT_DEGRADE, _OVERFITS = (
     "resnet-1202-overfits",
 )
 _LITTLE, _ORDER, _REACHES = "options-differ-little", "options-in-order", "resnet-110-reaches-published"
+_IDENTITY = "identity-beats-other-shortcuts"
 _FALLS, _GAIN = "residual-improves-to-110", "preactivation-gains-with-depth"
 
 
@@ -205,25 +215,50 @@ def _one(
     )
 
 
-def _no_difference(shape: str, ratio: int, seeds: int) -> Scenario:
+def _no_difference(shape: str, ratio: int, seeds: int, fewer: int | None = None) -> Scenario:
     draw = SHAPES[shape]
     cells = {
         "plain-20": Truth(mean=28.0, spread=SPREAD, draw=draw),
-        "plain-56": Truth(mean=28.0, spread=ratio * SPREAD, draw=draw),
+        "plain-56": Truth(mean=28.0, spread=ratio * SPREAD, draw=draw, seeds=fewer),
     }
-    spreads = f", spreads 1 : {ratio}" if ratio > 1 else ""
-    return _one(_TEST_GROWS, f"no difference, {shape}{spreads}", seeds, cells, bound_pct=WRONG_PCT[seeds][shape])
+    name = f"two means, {shape}, 1 : {ratio}" + (f", and {fewer} seeds" if fewer else "")
+    return _one(_TEST_GROWS, name, seeds, cells, design=Design.TWO_MEANS, shape=shape)
 
 
-def _nine_of_ten(name: str, draw: Draw, seeds: int, bound_pct: float = 5.0) -> Scenario:
+def _no_growth(shape: str, ratio: int, seeds: int) -> Scenario:
+    """Equal gains; the spread of one network of the four is larger than the others'."""
+    draw = SHAPES[shape]
+    labels = ("164-original", "164-full_preact", "1001-original", "1001-full_preact")
+    cells = {f"resnet-{label}": Truth(mean=28.0, spread=SPREAD, draw=draw) for label in labels}
+    cells["resnet-1001-original"] = Truth(mean=28.0, spread=ratio * SPREAD, draw=draw)
+    return _one(_GAIN, f"four means, {shape}, 1 : {ratio}", seeds, cells, design=Design.FOUR_MEANS, shape=shape)
+
+
+def _missed_by_the_margin(shape: str, ratio: int, seeds: int) -> Scenario:
+    cells = {"resnet-110-A": Truth(mean=6.61 + 0.75, spread=ratio * 0.04, draw=SHAPES[shape])}
+    name = f"published mean, {shape}, {ratio * 0.04 / 0.16:g} of its spread"
+    return _one(_REACHES, name, seeds, cells, design=Design.PUBLISHED, shape=shape)
+
+
+def _many(others: int, shape: str, ratio: int, seeds: int) -> Scenario:
+    """Other shortcuts that are as good as the identity: each is compared with it. Their spread is larger."""
+    draw = SHAPES[shape]
+    cells = {"resnet-56-A": Truth(mean=28.0, spread=SPREAD, draw=draw)}
+    for number in range(others):
+        cells[f"resnet-56-gate{number}"] = Truth(mean=28.0, spread=ratio * SPREAD, draw=draw)
+    design = Design.UP_TO_3 if others <= 3 else Design.UP_TO_15
+    return _one(_IDENTITY, f"{others} comparisons, {shape}, 1 : {ratio}", seeds, cells, design=design, shape=shape)
+
+
+def _nine_of_ten(name: str, draw: Draw, seeds: int, unseen_pct: float = 0.0) -> Scenario:
     """The deep network's mean is just at the margin of one point: one seed of ten ends ten points higher."""
     cells = {"resnet-20-A": Truth(mean=0.0, spread=0.0), "resnet-56-A": Truth(mean=1.0, spread=3.0, draw=draw)}
-    return _one(_DOES_NOT_DEGRADE, name, seeds, cells, bound_pct=bound_pct)
+    return _one(_DOES_NOT_DEGRADE, name, seeds, cells, unseen_pct=unseen_pct)
 
 
 def _nearly_alike(seeds: int) -> Scenario:
     """A verdict is wrong where no seed is a tenth one: no test can know of a kind of seed that nobody saw."""
-    return _nine_of_ten("nine of ten seeds nearly alike", nine_of_ten_nearly, seeds, bound_pct=100 * 0.9**seeds)
+    return _nine_of_ten("nine of ten seeds nearly alike", nine_of_ten_nearly, seeds, unseen_pct=100 * 0.9**seeds)
 
 
 def _beside_nine_of_ten(seeds: int) -> Scenario:
@@ -276,8 +311,17 @@ def _published(seeds: int) -> list[Scenario]:
 SHAPES: dict[str, Draw] = {"normal": normal, "exponential": exponential, "lognormal": lognormal}
 """Shapes of errors over seeds for which `assurance` states how often a verdict is wrong."""
 
+CASES = tuple(product(SHAPES, (1, 5, 20), SEEDS))
+UNEQUAL = ((10, 2), (5, 2), (3, 2), (5, 3), (10, 3))
+"""Seeds of two cells, of one of which some trials failed."""
+
 SCENARIOS = (
-    *(_no_difference(shape, ratio, seeds) for shape in SHAPES for ratio in (1, 5, 20) for seeds in SEEDS),
+    *(_no_difference(*case) for case in CASES),
+    *(_no_difference(*case, more, fewer) for case in product(SHAPES, (1, 2, 5)) for more, fewer in UNEQUAL),
+    *(_no_growth(*case) for case in CASES),
+    *(_missed_by_the_margin(*case) for case in CASES),
+    *(_many(3, *case) for case in CASES),
+    *(_many(15, *case) for case in CASES),
     *(_nine_of_ten("nine of ten seeds alike", nine_of_ten, seeds) for seeds in SEEDS),
     *map(_nearly_alike, SEEDS),
     *(_beside_nine_of_ten(seeds) for seeds in SEEDS),

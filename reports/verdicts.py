@@ -42,7 +42,8 @@ class Ruling(StrEnum):
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
     HELD = "held so far"
-    """Every seed agrees with the claim, and some show no spread, so that other seeds may differ by anything."""
+    """The seeds that ran agree with the claim, but cannot bound the others: some show no spread, or the claim is about
+    every seed."""
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not run"
 
@@ -91,14 +92,33 @@ def _measured_by(test: ClaimTest, cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if counted or not cell.timed]
 
 
-def judge_claims(claims: Sequence[Claim], cells: Sequence[Cell]) -> tuple[Verdict, ...]:
-    """The verdicts, adjusted by Holm over those claims that could be tested."""
+def judge_claims(claims: Sequence[Claim], cells: Sequence[Cell], *, look_ahead: bool = True) -> tuple[Verdict, ...]:
+    """The verdicts, adjusted by Holm over those claims that could be tested.
+
+    Args:
+        claims: those of the report.
+        cells: those of the sweep.
+        look_ahead: find out how many seeds would decide what is open, too.
+    """
     shared_by = claims_by_chance(claims)
-    measured = [_measure(claim, cells, shared_by) for claim in claims]
-    tested = [(index, verdict.p_value) for index, verdict in enumerate(measured) if verdict.p_value is not None]
-    adjusted = holm([p_value for _, p_value in tested])
-    p_holm = {index: p_value for (index, _), p_value in zip(tested, adjusted, strict=True)}
-    return tuple(_rule(verdict, p_holm.get(index)) for index, verdict in enumerate(measured))
+    measured = [_measure(claim, cells, shared_by, look_ahead=look_ahead) for claim in claims]
+    p_holm = _adjusted([verdict.p_value for verdict in measured])
+    p_known = _adjusted([_p_known(verdict) for verdict in measured])
+    return tuple(map(_rule, measured, p_holm, p_known))
+
+
+def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """By Holm over those that are known."""
+    adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
+    return [None if p_value is None else next(adjusted) for p_value in p_values]
+
+
+def _p_known(verdict: Verdict) -> float | None:
+    """The claim's p value, were the means of seeds that all agree known for certain."""
+    if verdict.p_value is None:
+        return None
+    for_it = [comparison.p_known for comparison in verdict.comparisons if comparison.p_known is not None]
+    return min(1.0, 2 * max(for_it)) if len(for_it) == len(verdict.comparisons) else 1.0
 
 
 def claims_by_chance(claims: Sequence[Claim]) -> int:
@@ -106,13 +126,15 @@ def claims_by_chance(claims: Sequence[Claim]) -> int:
     return max(1, sum(any(KINDS[test.kind].basis is not Basis.COUNTS for test in claim.tests) for claim in claims))
 
 
-def _measure(claim: Claim, cells: Sequence[Cell], shared_by: int) -> Verdict:
+def _measure(claim: Claim, cells: Sequence[Cell], shared_by: int, *, look_ahead: bool) -> Verdict:
     """The verdict before Holm: its comparisons and its own p value; the ruling stands for "not decided yet"."""
     pairs = [(test, pairs_for(test, cells)) for test in claim.tests]
     if not all(found for _, found in pairs):
         return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=lacking(claim, cells))
     alpha = claim.alpha / shared_by
-    comparisons = tuple(compare(pair, test, alpha=alpha) for test, found in pairs for pair in found)
+    comparisons = tuple(
+        compare(pair, test, alpha=alpha, look_ahead=look_ahead) for test, found in pairs for pair in found
+    )
     if all(comparison.effect is None for comparison in comparisons):
         return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=comparisons[0].note, comparisons=comparisons)
     undecided = Verdict(claim=claim, ruling=Ruling.INCONCLUSIVE, reason="", comparisons=comparisons)
@@ -132,7 +154,7 @@ def _p_values(comparisons: Sequence[Comparison]) -> tuple[float | None, float | 
     )
 
 
-def _rule(verdict: Verdict, p_holm: float | None) -> Verdict:
+def _rule(verdict: Verdict, p_holm: float | None, p_known: float | None) -> Verdict:
     if verdict.ruling is Ruling.NOT_RUN:
         return verdict
     verdict = replace(verdict, p_holm=p_holm)
@@ -140,19 +162,20 @@ def _rule(verdict: Verdict, p_holm: float | None) -> Verdict:
     certain = all(comparison.exact and comparison.method for comparison in verdict.comparisons)
     if certain or (p_holm is not None and p_holm < verdict.claim.alpha):
         holds = p_for is not None and (p_against is None or p_for < p_against)
+        if holds and any(KINDS[one.test.kind].basis is Basis.EACH_SEED for one in verdict.comparisons):
+            return replace(verdict, ruling=Ruling.HELD, reason=_of_these_alone(verdict.comparisons))
         return replace(verdict, ruling=Ruling.SUPPORTED if holds else Ruling.CONTRADICTED, reason="")
-    return _explained(replace(verdict, ruling=Ruling.HELD) if _held(verdict) else verdict)
+    # Open only because seeds show no spread: what varies would support it, and the seeds that do not vary agree.
+    alike = [comparison for comparison in verdict.comparisons if comparison.alike]
+    held = p_known is not None and p_known < verdict.claim.alpha and all(one.unanimous for one in alike)
+    return _explained(replace(verdict, ruling=Ruling.HELD) if held and alike else verdict)
 
 
-def _held(verdict: Verdict) -> bool:
-    """Whether each comparison supports the claim on its own, or is open only because seeds show no spread."""
-    waiting = [comparison for comparison in verdict.comparisons if not _clear(comparison, verdict.claim)]
-    return bool(waiting) and all(comparison.alike and comparison.unanimous for comparison in waiting)
-
-
-def _clear(comparison: Comparison, claim: Claim) -> bool:
-    """Whether the comparison supports the claim, taken on its own."""
-    return comparison.p_for is not None and comparison.p_for < claim.alpha / 2
+def _of_these_alone(comparisons: Sequence[Comparison]) -> str:
+    """The limit of a claim about every seed: the seeds that ran say nothing certain of others."""
+    n = min(comparison.second.estimate.n for comparison in comparisons)
+    networks = "this network" if n == 1 else f"these {n} networks"
+    return f"said of {networks} alone; up to {100 * unseen_share(n):.0f} % of other seeds could differ"
 
 
 def _explained(verdict: Verdict) -> Verdict:
@@ -165,7 +188,7 @@ def _explained(verdict: Verdict) -> Verdict:
         one = len(verdict.comparisons) == 1
         notes = [note if one else f"{', '.join(names)}: {note}" for note, names in untested.items()]
         return replace(verdict, reason="; ".join(notes))
-    waiting = [one for one in verdict.comparisons if not _clear(one, verdict.claim)] or list(verdict.comparisons)
+    waiting = [one for one in verdict.comparisons if not one.clear] or list(verdict.comparisons)
     needed = [comparison.seeds_needed for comparison in waiting]
     known = [seeds for seeds in needed if seeds is not None]
     enough = max(known) if known and len(known) == len(needed) else None
@@ -177,7 +200,11 @@ def _explained(verdict: Verdict) -> Verdict:
 def _against(comparisons: Sequence[Comparison]) -> list[str]:
     """Names the comparisons in which every seed disagrees with the claim, left open by the bound for unseen seeds."""
     labels = [comparison.label for comparison in comparisons if comparison.alike and comparison.unanimous is False]
-    return [f"every seed of {' and '.join(labels)} disagrees"] if labels else []
+    return [f"in {_listed(labels)}, every seed disagrees"] if labels else []
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return " and ".join([", ".join(labels[:-1]), labels[-1]]) if len(labels) > 1 else "".join(labels)
 
 
 def _unseen(comparisons: Sequence[Comparison]) -> list[str]:
@@ -187,7 +214,8 @@ def _unseen(comparisons: Sequence[Comparison]) -> list[str]:
         return []
     n = min(estimate.n for estimate in alike.values())
     share = f"up to {100 * unseen_share(n):.0f} % of other seeds could differ"
-    return [f"all seeds of {' and '.join(alike)} gave one value, and {share} (n = {n})"]
+    each = "gave one value" if len(alike) == 1 else "each gave one value"
+    return [f"all seeds of {_listed(list(alike))} {each}, and {share} (n = {n})"]
 
 
 __all__ = [

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import pairwise
 
 from harness.schema import METRICS
-from reports.assurance import wrong_pct
+from reports.assurance import design_of, wrong_pct
 from reports.cells import Trial
 from reports.kinds import KINDS, Basis
 from reports.measurement import Comparison, Side
@@ -190,6 +190,8 @@ def deciding(verdict: Verdict) -> Comparison | None:
     as two counts are, it is the one that lies worse for the claim.
     """
     measured = [comparison for comparison in verdict.comparisons if comparison.effect is not None]
+    if verdict.ruling is Ruling.INCONCLUSIVE and len(measured) < len(verdict.comparisons):
+        return None  # what has no difference at all leaves the claim open
     return max(measured, key=partial(_weight, verdict), default=None)
 
 
@@ -219,7 +221,8 @@ def verdict_detail(verdict: Verdict) -> str:
     shown = deciding(verdict)
     parts = []
     if shown is not None:
-        among = f"decided by one of {len(verdict.comparisons)}: " if len(verdict.comparisons) > 1 else ""
+        which = "decided by one" if verdict.ruling in (Ruling.SUPPORTED, Ruling.CONTRADICTED) else "the least sure"
+        among = f"{which} of {len(verdict.comparisons)}: " if len(verdict.comparisons) > 1 else ""
         parts.append(f"{among}{_metric(verdict, shown)}{compared(shown)}: {effect(shown)}")
     return "; ".join([*parts, verdict.reason] if verdict.reason else parts)
 
@@ -229,15 +232,22 @@ def assurance(verdict: Verdict) -> str:
     shown = deciding(verdict)
     if shown is None or verdict.ruling not in (Ruling.SUPPORTED, Ruling.CONTRADICTED):
         return ""
-    if KINDS[shown.test.kind].basis not in (Basis.SEEDS, Basis.PUBLISHED):
+    basis = KINDS[shown.test.kind].basis
+    if basis not in (Basis.SEEDS, Basis.PUBLISHED):
         return ""
-    seeds = min(side.estimate.n for side in shown.sides if side.planned)
-    wrong = {shape: percent(math.ceil(share)) for shape, share in wrong_pct(seeds).items()}
-    unseen = percent(round(100 * unseen_share(seeds)))
+    sides = [side.estimate.n for one in verdict.comparisons for side in one.sides if side.planned and side.estimate.n]
+    seeds = min(sides)
+    unseen = (
+        f"Up to {percent(round(100 * unseen_share(seeds)))} of other seeds may be of a kind that none of these showed."
+    )
+    design = design_of(len(verdict.comparisons), len(shown.sides), published=basis is Basis.PUBLISHED)
+    if shown.alike or design is None:
+        return unseen
+    wrong = {shape: percent(math.ceil(share)) for shape, share in wrong_pct(design, seeds).items()}
     return (
-        f"With {counted(seeds, 'seed')} a cell, such a verdict is wrong in at most {wrong['normal']} of sweeps if "
-        f"errors are normal over seeds, {wrong['exponential']} if exponential, {wrong['lognormal']} if lognormal. "
-        f"Up to {unseen} of other seeds could be of a kind that none of these showed."
+        f"With {counted(seeds, 'seed')} and {design}, a verdict is wrong in at most {wrong['normal']} of sweeps where "
+        f"errors are normal over seeds, {wrong['exponential']} where exponential, {wrong['lognormal']} where lognormal."
+        f" {unseen}"
     )
 
 

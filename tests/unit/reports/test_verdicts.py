@@ -105,7 +105,7 @@ def test_a_claim_that_held_so_far_says_with_how_many_seeds_like_these_it_would_b
 
 
 def test_one_side_without_spread_is_no_certainty_either() -> None:
-    found = verdicts(sweep({("plain", 44): [30.0, 41.0, 36.0]}))[PLAIN]
+    found = verdicts(sweep({("plain", 44): [30.0, 33.0, 36.0]}))[PLAIN]
     assert found.ruling is Ruling.HELD
     assert "all seeds of plain-8 gave one value" in found.reason
 
@@ -119,7 +119,34 @@ def test_no_spread_leaves_no_doubt_where_no_unseen_seed_could_change_the_verdict
 def test_seeds_without_spread_that_disagree_with_a_claim_are_told_so() -> None:
     found = verdicts(sweep({("B", 44): [20.0, 21.0, 19.0]}))[RESIDUAL]
     assert found.ruling is Ruling.INCONCLUSIVE
-    assert "every seed of B disagrees" in found.reason
+    assert "in B, every seed disagrees" in found.reason
+
+
+@pytest.mark.parametrize("deep", [[0.01, 0.01, 90.0], [5.0, 30.0, 10.0]])
+def test_a_claim_that_the_varying_seeds_leave_open_has_not_held(deep: list[float]) -> None:
+    # Even with the shallow network known to be at 0: t = 1.00 and 2.00 with two degrees of freedom.
+    assert stats.ttest_1samp(deep, 0.0, alternative="greater").pvalue > 0.05
+    assert verdicts(sweep({("plain", 44): deep}, claims=(PLAIN,)))[PLAIN].ruling is Ruling.INCONCLUSIVE
+
+
+def test_what_held_so_far_held_at_the_level_that_all_claims_share() -> None:
+    deep = [30.0, 41.0, 36.0]
+    p_value = stats.ttest_1samp(deep, 0.0, alternative="greater").pvalue
+    assert 0.025 / 20 < p_value < 0.025
+    alone = verdicts(sweep({("plain", 44): deep}, claims=(PLAIN,)))
+    assert alone[PLAIN].ruling is Ruling.HELD
+    claims = (PLAIN, RESIDUAL, "plain-test-error-grows", "residual-beats-plain", "residual-improves-to-110")
+    shared = verdicts(sweep({("plain", 44): deep}, claims=claims))
+    assert shared[PLAIN].ruling is (Ruling.HELD if p_value < 0.025 / 5 else Ruling.INCONCLUSIVE)
+
+
+def test_samples_of_different_sizes_have_the_degrees_of_freedom_of_the_smaller() -> None:
+    values = {("plain", 8): [1.0, 2.0, 3.0, 2.0, 1.5], ("plain", 44): [6.0, 9.0]}
+    outcomes = {("plain", 44, seed): "failed" for seed in (2, 3, 4)}
+    padded = values | {("plain", 44): [6.0, 9.0, 0.0, 0.0, 0.0]}
+    found = verdicts(sweep(padded, seeds=range(5), outcomes=outcomes, claims=(PLAIN,)))[PLAIN].comparisons[0]
+    error = float(np.sqrt(np.var(values["plain", 8], ddof=1) / 5 + np.var(values["plain", 44], ddof=1) / 2))
+    assert found.high == pytest.approx(7.5 - 1.9 + stats.t.ppf(0.975, 1) * error)
 
 
 def test_diverged_trials_count_with_the_error_they_ended_with() -> None:
@@ -136,7 +163,7 @@ def test_a_diverged_trial_without_an_error_keeps_a_claim_from_being_decided() ->
     trials.loc[trials["outcome"] == "diverged", "final/train_error_pct"] = None
     found = verdicts(dataclasses.replace(results, trials=trials))[RESIDUAL]
     assert found.ruling is Ruling.INCONCLUSIVE
-    assert "A: 1 diverged without an error to count" in found.reason
+    assert "A: 1 result without an error to count" in found.reason
 
 
 @pytest.mark.parametrize("outcome", ["failed", "out_of_memory", "timed_out", "missing", "running", "stopped"])
