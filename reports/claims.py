@@ -212,7 +212,7 @@ CLAIMS = _register(
         statement="The residual network of 1202 layers ends below 0.1 % training error on CIFAR-10.",
         brief="resnet-1202 fits its training set",
         source=f"{HE_2015}, section 4.2",
-        needs="the residual network of 1202 layers on CIFAR-10, option A",
+        needs="the residual network of 1202 layers on CIFAR-10, option A, trained as in the paper",
         tests=(
             ClaimTest(
                 contrast="resnet-1202 on CIFAR-10",
@@ -228,7 +228,7 @@ CLAIMS = _register(
         statement="The residual network of 110 layers reaches the published mean of 6.61 % on CIFAR-10.",
         brief="resnet-110 reaches 6.61 %",
         source=f"{HE_2015}, section 4.2, Table 6",
-        needs="the residual network of 110 layers on CIFAR-10, option A, warmed up as in the paper",
+        needs="the residual network of 110 layers on CIFAR-10, option A, trained and warmed up as in the paper",
         tests=_reaches("resnet-110 on CIFAR-10", _MEAN_110),
     ),
     Claim(
@@ -339,7 +339,7 @@ CLAIMS = _register(
         statement="The pre-activation network of 1001 layers reaches the published mean of 4.89 % on CIFAR-10.",
         brief="preresnet-1001 reaches 4.89 %",
         source=f"{HE_2016}, section 5, Table 4",
-        needs="the pre-activation network of 1001 layers on CIFAR-10, in batches of 128",
+        needs="the pre-activation network of 1001 layers on CIFAR-10, trained as in the paper in batches of 128",
         tests=_reaches(
             "preresnet-1001 on CIFAR-10",
             Figure(network=_PRE_1001, dataset="cifar10", printed="4.89", where="Table 4", sd=0.14, runs=5),
@@ -351,7 +351,7 @@ CLAIMS = _register(
         "4.69 % on CIFAR-10.",
         brief="preresnet-1001 in batches of 64 reaches 4.69 %",
         source=f"{HE_2016}, section 5, Table 4",
-        needs="the pre-activation network of 1001 layers on CIFAR-10, in batches of 64",
+        needs="the pre-activation network of 1001 layers on CIFAR-10, trained as in the paper in batches of 64",
         tests=_reaches(
             "preresnet-1001 on CIFAR-10, batches of 64",
             Figure(network=_PRE_1001, dataset="cifar10", printed="4.69", where="Table 4", sd=0.20, runs=5),
@@ -362,7 +362,7 @@ CLAIMS = _register(
         statement="The pre-activation network of 1001 layers reaches the published mean of 22.68 % on CIFAR-100.",
         brief="preresnet-1001 reaches 22.68 % on CIFAR-100",
         source=f"{HE_2016}, section 5, Table 4",
-        needs="the pre-activation network of 1001 layers on CIFAR-100, in batches of 128",
+        needs="the pre-activation network of 1001 layers on CIFAR-100, trained as in the paper in batches of 128",
         tests=_reaches(
             "preresnet-1001 on CIFAR-100",
             Figure(network=_PRE_1001, dataset="cifar100", printed="22.68", where="Table 4", sd=0.22, runs=5),

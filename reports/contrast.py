@@ -5,18 +5,17 @@
 besides, where the paper itself trained its networks differently.
 
 `Against` holds each cell on its own against a published figure. Network, data set, split and evaluation must be those
-of the figure: else something else is measured. How the network was trained is free: whether other training reaches the
-published error is a fair question, and the answer may be no. So two cells of one network that differ in their recipe
-are both held against the figure, each under its own label. Two kinds of figures ask for more: one that was printed for
-a setting of the recipe (batches of 64, a warm-up) needs that setting, and one that says that a network fails needs the
-published recipe, because any short training would bear it out.
+of the figure: else something else is measured. For a published error the training must be the published one too: one
+epoch that ends above the figure does not contradict the paper. For a published cost the training is free. The settings
+in `FREE` are never asked for, nor is the place where a network was trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, count
+from itertools import combinations
 from typing import Any, Protocol
 
 from reports.cells import Cell, as_text
@@ -24,8 +23,8 @@ from reports.cells import Cell, as_text
 Conditions = Mapping[str, tuple[Any, ...]]
 """Setting -> the values that it may have; None stands for a missing one."""
 Alike = Callable[[Cell, Cell], bool]
-Pick = Callable[[Sequence[Cell], Alike], list["Pair"]]
-"""From a sweep's cells, and the test whether two of them are alike, to what is compared."""
+Fits = Callable[[Cell, Cell], bool]
+"""Whether two cells may be compared at all, if they are alike: one of them must be deeper, for instance."""
 
 FREE = (
     "dataset.fingerprint",
@@ -40,8 +39,8 @@ FREE = (
     "recipe.fused_optimizer",
 )
 """Settings in which a cell may differ from any published network: the digest of its data, which follows from the other
-settings; how pixels are normalized, a part of the training; what means nothing without a warm-up or a plateau; and how
-a step is computed."""
+settings; how pixels are normalized; what means nothing without a warm-up or a plateau; and how a step is computed. A
+figure whose training has a warm-up asks for its shape nevertheless."""
 
 MOST_NAMED = 3
 """Settings that a message names; it counts the others."""
@@ -64,6 +63,18 @@ class Pair:
     def cells(self) -> tuple[Cell, ...]:
         """All that take part."""
         return tuple(cell for cell in (*(self.less or ()), self.first, self.second) if cell is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """Which cells a contrast compares."""
+
+    pairs: Callable[[Sequence[Cell], Alike], list[Pair]]
+    """From a sweep's cells, and the test whether two of them are alike, to what is compared."""
+    roles: tuple[Callable[[Sequence[Cell]], Sequence[Cell]], ...]
+    """For each cell that one comparison needs: those of a sweep that may be it, the preferred ones first."""
+    links: Mapping[tuple[int, int], Fits]
+    """Two roles, the earlier one first -> what their cells must fulfil. These cells must also be alike."""
 
 
 class Contrast(Protocol):
@@ -97,28 +108,62 @@ class Between:
     exempt: tuple[Exemption, ...] = ()
 
     def __call__(self, cells: Sequence[Cell]) -> list[Pair]:
-        return self.pick(cells, self._within(0))
+        return self.pick.pairs(cells, self._alike(cells))
 
-    def differences(self, one: Cell, two: Cell) -> list[str]:
+    def apart(self, one: Cell, two: Cell) -> set[str]:
         """The settings that keep two cells from being alike."""
         apart = {key for key, _ in one.settings.items() ^ two.settings.items()}.difference(self.about)
         for exemption in self.exempt:
             if not apart.isdisjoint(exemption.settings) and exemption.between(one, two):
                 apart.difference_update(exemption.settings)
-        return [key for key in one.settings | two.settings if key in apart]
+        return apart
 
     def obstacle(self, cells: Sequence[Cell]) -> str | None:
         """`plain-8 and plain-14 differ in recipe.epochs (6, 1)`, of the cells that differ in the fewest settings."""
-        if not self.pick(cells, lambda *_: True):
-            return None
-        nearest = next(pairs for most in count(1) if (pairs := self.pick(cells, self._within(most))))
+        nearest = self.pick.pairs(self._nearest(cells), lambda *_: True)
         for one, two in (both for pair in nearest for both in combinations(pair.cells, 2)):
-            if keys := self.differences(one, two):
+            if apart := self.apart(one, two):
+                keys = [key for key in one.settings | two.settings if key in apart]
                 return _differ(one.label, two.label, [(key, _text(one, key), _text(two, key)) for key in keys])
         return None
 
-    def _within(self, most: int) -> Alike:
-        return lambda one, two: len(self.differences(one, two)) <= most
+    def _alike(self, cells: Sequence[Cell]) -> Alike:
+        """Compare the settings of each cell as one number; look at single ones only if an exemption may hold."""
+        exempt = {key for exemption in self.exempt for key in exemption.settings}
+        whole, fixed = _numbered(cells, {*self.about}), _numbered(cells, {*self.about, *exempt})
+
+        def alike(one: Cell, two: Cell) -> bool:
+            first, second = id(one), id(two)
+            if whole[first] == whole[second]:
+                return True
+            return bool(exempt) and fixed[first] == fixed[second] and not self.apart(one, two)
+
+        return alike
+
+    def _nearest(self, cells: Sequence[Cell]) -> list[Cell]:
+        """One cell for each role, with as few differences between linked ones as can be; none if a role is open."""
+        roles = [role(cells) for role in self.pick.roles]
+        known: dict[frozenset[int], int] = {}
+
+        def count(one: Cell, two: Cell) -> int:
+            both = frozenset((id(one), id(two)))
+            if both not in known:
+                known[both] = len(self.apart(one, two))
+            return known[both]
+
+        counts = {
+            (first, second): [
+                [count(one, two) if fits(one, two) else None for two in roles[second]] for one in roles[first]
+            ]
+            for (first, second), fits in self.pick.links.items()
+        }
+        sizes = [len(role) for role in roles]
+        occurring = sorted(set(known.values()))
+        fewest = bisect_left(occurring, True, key=lambda most: _fill(sizes, _within(counts, most)) is not None)
+        if fewest == len(occurring):
+            return []
+        places = _fill(sizes, _within(counts, occurring[fewest])) or ()
+        return [role[place] for role, place in zip(roles, places, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +197,45 @@ class Against:
         wanted = {key: self.published.get(key, (None,))[0] for key in self.differences(nearest)}
         values = [(key, _text(nearest, key), as_text(value) or "none") for key, value in wanted.items()]
         return _differ(nearest.label, "the published network", values) if values else None
+
+
+def _numbered(cells: Sequence[Cell], without: set[str]) -> dict[int, int]:
+    """A number for each cell, by `id`: the same where all settings are equal, leaving some out."""
+    numbers: dict[frozenset[tuple[str, Any]], int] = {}
+    settings = {id(cell): frozenset(one for one in cell.settings.items() if one[0] not in without) for cell in cells}
+    return {cell: numbers.setdefault(kept, len(numbers)) for cell, kept in settings.items()}
+
+
+Links = Mapping[tuple[int, int], Sequence[int]]
+"""Two roles -> for each cell of the first a number whose bits are the cells of the second that go with it."""
+
+
+def _within(counts: Mapping[tuple[int, int], Sequence[Sequence[int | None]]], most: int) -> Links:
+    """The cells that go together because they differ in so many settings at most; None never does."""
+    return {
+        roles: [sum(1 << place for place, one in enumerate(row) if one is not None and one <= most) for row in rows]
+        for roles, rows in counts.items()
+    }
+
+
+def _fill(sizes: Sequence[int], links: Links, chosen: tuple[int, ...] = ()) -> tuple[int, ...] | None:
+    """The first choice of one cell for each role in which all linked ones go together; None if there is none."""
+    role = len(chosen)
+    if role == len(sizes):
+        return chosen
+    free = (1 << sizes[role]) - 1
+    for (first, second), together in links.items():
+        free &= together[chosen[first]] if second == role else free
+    found = (_fill(sizes, links, (*chosen, place)) for place in _bits(free))
+    return next((places for places in found if places is not None), None)
+
+
+def _bits(number: int) -> Iterator[int]:
+    """The places of the bits that are set, lowest first."""
+    while number:
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest
 
 
 def where(cells: Sequence[Cell], conditions: Conditions) -> list[Cell]:

@@ -183,10 +183,7 @@ def _cell(label: str, test: Sequence[float], train: Sequence[float], images: int
         form = {"shortcut": "shortcut_gate", "gate_bias": -float(kind.removeprefix("gate"))}
     else:
         form = {"shortcut": kind}
-    made = cifar(label, test, train, depth=int(depth), images=images, **form)
-    if depth == "110" and kind == "A":
-        made.trials[0].row["recipe.warmup_until_error_pct"] = 80.0
-    return made
+    return cifar(label, test, train, depth=int(depth), images=images, **form)
 
 
 SPREAD = 0.2

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.cells import TEST_ERROR, TRAIN_ERROR, Cell, Trial
-from reports.contrasts import HE_2015_CIFAR
+from reports.contrasts import HE_2015_CIFAR, HE_2015_CIFAR_110
 
 CIFAR = {
     "model.name": "resnet_cifar",
@@ -17,7 +17,6 @@ CIFAR = {
     "model.activation": "original",
     "dataset.name": "cifar10",
     "dataset.split": "all",
-    **{key: value for key, (value,) in HE_2015_CIFAR.items()},
     "recipe.evaluation": "single-crop",
 }
 IMAGENET = {
@@ -60,14 +59,19 @@ def cell(
     )
 
 
+def _training(depth: int, shortcut: str) -> dict[str, Any]:
+    """The first paper's, which warms up its residual network of 110 layers."""
+    warmed = depth == 110 and shortcut != "plain"
+    return {key: value for key, (value,) in (HE_2015_CIFAR_110 if warmed else HE_2015_CIFAR).items()}
+
+
 def cifar(label: str, test: Sequence[float | None], *args: Any, depth: int, shortcut: str, **settings: Any) -> Cell:
-    """A cell of CIFAR's form; further settings as `block="bottleneck"`, without their `model.`."""
+    """A cell of CIFAR's form, trained as published; more settings as `block="bottleneck"`, without their `model.`."""
     keep = {key: settings.pop(key) for key in ("images", "outcome") if key in settings}
     stride = "1x1" if settings.get("block") == "bottleneck" else "3x3"
     own = {"model.depth": depth, "model.shortcut": shortcut, "model.stride_in": stride}
-    return cell(
-        label, {**CIFAR, **own, **{f"model.{key}": value for key, value in settings.items()}}, test, *args, **keep
-    )
+    more = {f"model.{key}": value for key, value in settings.items()}
+    return cell(label, {**CIFAR, **_training(depth, shortcut), **own, **more}, test, *args, **keep)
 
 
 def imagenet(label: str, test: Sequence[float | None], *, depth: int, shortcut: str, macs: float | None = None) -> Cell:
