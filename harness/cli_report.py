@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -98,12 +99,24 @@ def export(
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="What was before: a sweep, or a bundle's folder.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="What is now: a sweep, or a bundle's folder.")],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="What was before: a sweep, or a bundle's folder; repeats as A1,A2,A3.")
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help="What is now: a sweep, or a bundle's folder; repeats as B1,B2,B3.")
+    ],
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
     margin: Annotated[
         float, typer.Option(min=0.0, help="Points of error, or per cent of speed, that B may be worse by.")
     ] = 0.0,
+    between: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="Allowance for speed: the standard deviation between repeats of a whole sweep, such as 1%. If not "
+            "given, it is what repeats show, or 3% without any.",
+        ),
+    ] = None,
     across: Annotated[
         bool, typer.Option("--across-hardware", help="Also where hardware or software differ; every line says so.")
     ] = False,
@@ -114,16 +127,31 @@ def compare(
     Final errors and speed, cell by cell: the difference with its interval, or the smallest one that would have been
     seen. Exit code 1 where B is worse than A by more than the margin, or has no value left where A has some.
     """
-    from harness.report import results_of
+    from harness.report import results_of_side
     from harness.tracking.address import resolve
     from reports.compare import compare as compared
     from reports.compare_text import as_lines, as_record
 
-    uri = resolve(tracking_uri)
-    found = compared(results_of(first, uri), results_of(second, uri), margin=margin, across=across)
+    uri, between_pct = resolve(tracking_uri), _percent("--between", between)
+    sides = results_of_side(first, uri), results_of_side(second, uri)
+    found = compared(*sides, margin=margin, between_pct=between_pct, across=across)
     if json:
         emit_json(as_record(found))
     else:
         lines = as_lines(found)
         emit("\n".join([wrap(line, first="", later="      ") for line in lines] if sys.stdout.isatty() else lines))
     raise typer.Exit(ExitCode.FAILED if found.regressions or found.lost else ExitCode.OK)
+
+
+def _percent(flag: str, text: str | None) -> float | None:
+    """The number before the sign; None where nothing was given.
+
+    Raises:
+        UsageError: the text is no percentage from 0 to 100.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?%", text)
+    if found is None or float(found[1]) > 100:
+        raise UsageError(f"{flag} is {text!r}; give a percentage from 0% to 100%, such as 1% or 0.5%")
+    return float(found[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import SweepNotFound
+from harness.errors import SweepNotFound, UsageError
 from harness.tracking.address import sqlite_path
 
 if TYPE_CHECKING:
@@ -74,6 +74,21 @@ def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, 
 
     results = stored_sweep(tracking_uri, sweep)
     return results.name, write_bundle(results, out)
+
+
+def results_of_side(places: str, tracking_uri: str) -> list[SweepResults]:
+    """The results of one sweep or bundle, or of several with commas between, which no sweep's name holds.
+
+    Raises:
+        UsageError: there is nothing before, between or behind commas.
+        SweepNotFound, BundleError, TrackingUnreachable: see `results_of`.
+    """
+    from harness.bundle import MANIFEST
+
+    named = [places] if Path(places, MANIFEST).exists() else [place.strip() for place in places.split(",")]
+    if "" in named:
+        raise UsageError(f"{places!r} lacks a name; give a sweep or a bundle's folder, several as A1,A2,A3")
+    return [results_of(place, tracking_uri) for place in named]
 
 
 def results_of(place: str, tracking_uri: str) -> SweepResults:

@@ -1,21 +1,36 @@
 """Two sweeps against each other: did the second get better, worse, or is nothing to be seen?
 
 Cells are paired by id, else by label. What was measured on different hardware or software is not compared unless that
-is asked for, and then every line says so.
+is asked for, and then every line says so. Where a side has several sweeps, they repeat each other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import combinations
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.schema import METRICS, Outcome
-from reports.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, Cell, Trial, as_text, cells_of
-from reports.effects import ALPHA, PAIRED, Effect, Measured, measure, together
+from harness.schema import METRICS
+from reports.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, as_text, cells_of
+from reports.effects import (
+    ALPHA,
+    PAIRED,
+    Between,
+    Effect,
+    Measured,
+    Source,
+    estimated,
+    measure,
+    measure_speed,
+    measure_sweeps,
+    together,
+)
+from reports.matching import Matched, Repeats, complete, differing, left, levels_of_sweeps, match, repeats_of, settings
 from reports.statistics import holm
 from reports.summaries import SPEED
 
@@ -24,9 +39,11 @@ if TYPE_CHECKING:
 
 COMPARED = (TEST_ERROR, TRAIN_ERROR, SPEED)
 ALL_CELLS = "all cells"
-CONDITIONS = ("device.name", "device.count", "device.threads_per_worker")
-"""With every `version.*`: what must be the same for numbers to be of one kind."""
-SETTINGS = ("recipe.", "model.", "dataset.", "scale.", "protocol")
+BETWEEN_PCT = 3.0
+"""Allowance for speed where nothing better is known: the standard deviation between repeats of a whole sweep.
+
+Measured on two quiet virtual cores; docs/statistics.md says how. Other machines need their own.
+"""
 SHOWN = 4
 MOST_VISIBLE_PCT, MOST_VISIBLE_POINTS = 900.0, 100.0
 """Of speed, and of an error: a smallest visible difference beyond it says that nothing can be seen."""
@@ -76,8 +93,12 @@ class Comparison:
     """All lines, and what could not be compared."""
 
     first: str
+    """The sweep's name; of several, their names with commas between."""
     second: str
+    sweeps: tuple[int, int]
+    """How many sweeps the first and the second side have."""
     margin: float
+    between: Between
     across: tuple[str, ...]
     """What differs of hardware and software; empty where nothing does."""
     settings: tuple[str, ...]
@@ -97,171 +118,178 @@ class Comparison:
         return tuple(line for line in self.lines if line.finding is Finding.LOST)
 
 
-def compare(first: SweepResults, second: SweepResults, *, margin: float = 0.0, across: bool = False) -> Comparison:
-    """Hold the second sweep against the first.
+def compare(
+    first: Sequence[SweepResults],
+    second: Sequence[SweepResults],
+    *,
+    margin: float = 0.0,
+    between_pct: float | None = None,
+    across: bool = False,
+) -> Comparison:
+    """Hold the second side against the first.
 
     Args:
-        first: what was before.
+        first: what was before: a sweep, or several that repeat each other.
         second: what is now.
         margin: points of error, or per cent of speed, that the second may be worse by.
+        between_pct: allowance for speed, the standard deviation between repeats of a whole sweep. None: what several
+            sweeps show, or `BETWEEN_PCT` where each side is one.
         across: compare what ran on different hardware or software too.
 
     Raises:
-        UsageError: they have no cell in common, or ran on different hardware or software and `across` is not given.
+        UsageError: they have no cell in common, or ran on different hardware or software and `across` is not given, or
+            two sweeps of a side share results.
     """
-    cells_1, cells_2 = cells_of(first), cells_of(second)
+    for side in (first, second):
+        _refuse_copies(side)
+    names = [",".join(sweep.name for sweep in side) for side in (first, second)]
+    cells_1, cells_2 = (repeats_of([cells_of(sweep) for sweep in side]) for side in (first, second))
     matched = match(cells_1, cells_2)
     if not matched:
+        raise UsageError(_nothing_in_common(names, (cells_1, cells_2)))
+    unlike = differing(matched)
+    if unlike and not across:
         raise UsageError(
-            f"sweeps {first.name} and {second.name} have no cell in common: one has {_some(cells_1)}, the other "
-            f"{_some(cells_2)}; name two sweeps of the same workload"
-        )
-    differing = _differing(matched)
-    if differing and not across:
-        raise UsageError(
-            f"{first.name} and {second.name} ran under different conditions: {'; '.join(differing)}. A difference "
+            f"{names[0]} and {names[1]} ran under different conditions: {'; '.join(unlike)}. A difference "
             "could be theirs; --across-hardware compares all the same, and says so on every line"
         )
+    between = _between(matched, (len(first), len(second)), between_pct)
     return Comparison(
-        first=first.name,
-        second=second.name,
+        first=names[0],
+        second=names[1],
+        sweeps=(len(first), len(second)),
         margin=margin,
-        across=differing,
-        settings=_settings(matched),
-        lines=tuple(_lines(matched, margin)),
-        only_first=_left([one for one, _ in matched], cells_1),
-        only_second=_left([two for _, two in matched], cells_2),
+        between=between,
+        across=unlike,
+        settings=settings(matched),
+        lines=tuple(_lines(matched, margin, between)),
+        only_first=left([one for one, _ in matched], cells_1),
+        only_second=left([two for _, two in matched], cells_2),
     )
 
 
-def match(first: Sequence[Cell], second: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    """Cells of the same id, else of the same label where it is the only one of its sweep; in the first's order."""
-    ids = {cell.cell_id: cell for cell in second}
-    free_1 = [cell for cell in first if cell.cell_id not in ids]
-    taken = {cell.cell_id for cell in first}
-    free_2 = [cell for cell in second if cell.cell_id not in taken]
-    by_label = {cell.label: cell for cell in free_2 if _is_only(cell, free_2)}
-    partners = {cell.cell_id: by_label.get(cell.label) if _is_only(cell, free_1) else None for cell in free_1} | {
-        cell.cell_id: ids[cell.cell_id] for cell in first if cell.cell_id in ids
-    }
-    return [(cell, partner) for cell in first if (partner := partners[cell.cell_id]) is not None]
+def _refuse_copies(side: Sequence[SweepResults]) -> None:
+    """A sweep that took over results of another, or is the same one, does not show how much repeats differ."""
+    for one, two in combinations(side, 2):
+        if shared := _runs(one) & _runs(two):
+            raise UsageError(
+                f"{one.name} and {two.name} share results ({len(shared)} of {len(_runs(one))}), so neither repeats the "
+                "other; name each sweep once, and repeat one with `harness run FILE --fresh`"
+            )
 
 
-def _is_only(cell: Cell, cells: Sequence[Cell]) -> bool:
-    return sum(other.label == cell.label for other in cells) == 1
+def _runs(sweep: SweepResults) -> set[str]:
+    return {as_text(run_id) for run_id in sweep.trials["run_id"]} - {""}
 
 
-def _left(matched: Sequence[Cell], cells: Sequence[Cell]) -> tuple[str, ...]:
-    ids = {cell.cell_id for cell in matched}
-    return tuple(cell.label for cell in cells if cell.cell_id not in ids)
+def _nothing_in_common(names: Sequence[str], cells: tuple[Sequence[Repeats], Sequence[Repeats]]) -> str:
+    return (
+        f"sweeps {names[0]} and {names[1]} have no cell in common: one has {_some(cells[0])}, the other "
+        f"{_some(cells[1])}; name two sweeps of the same workload"
+    )
 
 
-def _some(cells: Sequence[Cell]) -> str:
+def _some(cells: Sequence[Repeats]) -> str:
     shown = ", ".join(cell.label for cell in cells[:SHOWN])
     return shown + (f" and {len(cells) - SHOWN} more" if len(cells) > SHOWN else "") if cells else "none"
 
 
-def _differing(matched: Iterable[tuple[Cell, Cell]]) -> tuple[str, ...]:
-    """The conditions that are not one and the same over both sides of every cell, with their values."""
-    return _unlike(matched, lambda key: key in CONDITIONS or key.startswith("version."))
+def _between(matched: Matched, sweeps: tuple[int, int], given_pct: float | None) -> Between:
+    if given_pct is None and sum(sweeps) > 2:
+        return estimated(*levels_of_sweeps(complete(matched)))
+    if given_pct is None:
+        return Between(pct=BETWEEN_PCT, source=Source.DEFAULT, df=math.inf)
+    return Between(pct=given_pct, source=Source.GIVEN, df=math.inf)
 
 
-def _settings(matched: Iterable[tuple[Cell, Cell]]) -> tuple[str, ...]:
-    """How two cells of one name were trained differently. Those of one id were not."""
-    alike_by_name = [(one, two) for one, two in matched if one.cell_id != two.cell_id]
-    return _unlike(alike_by_name, lambda key: key.startswith(SETTINGS))
-
-
-def _unlike(matched: Iterable[tuple[Cell, Cell]], counts: Callable[[str], bool]) -> tuple[str, ...]:
-    """What is not one and the same over both sides of a cell, with its values: the first side's, then the second's."""
-    found: dict[str, dict[str, None]] = {}
-    for pair in matched:
-        trials = [trial for cell in pair for trial in cell.results]
-        for key in {key for trial in trials for key in trial.row if counts(key)}:
-            values = dict.fromkeys(as_text(trial.row.get(key)) or "not known" for trial in trials)
-            if len(values) > 1:
-                found.setdefault(key, {}).update(values)
-    return tuple(f"{key} {' / '.join(values)}" for key, values in sorted(found.items()))
-
-
-def _lines(matched: Sequence[tuple[Cell, Cell]], margin: float) -> list[Line]:
+def _lines(matched: Matched, margin: float, between: Between) -> list[Line]:
     drafts: list[tuple[Line, Effect | None]] = []
     for metric in COMPARED:
-        found = [(one, two, measured) for one, two in matched if (measured := _measured(one, two, metric)) is not None]
+        found = [
+            (one, two, measured)
+            for one, two in matched
+            if (measured := _measured(one, two, metric, between)) is not None
+        ]
         drafts += [(_draft(one, two, metric, measured), measured.effect) for one, two, measured in found]
-        effects = [measured.effect for _, _, measured in found if measured.effect is not None]
-        if len(effects) > 1:
-            drafts.append((_draft_of_all(metric, [measured for *_, measured in found]), together(effects)))
+        every = _of_all(matched, metric, [measured for *_, measured in found], between)
+        if every is not None:
+            line = _line(cell=ALL_CELLS, metric=metric, means=(None, None), measured=every, note=every.note)
+            drafts.append((line, every.effect))
     return decided(drafts, margin)
 
 
-def _measured(one: Cell, two: Cell, metric: str) -> Measured | None:
+def _measured(one: Repeats, two: Repeats, metric: str, between: Between) -> Measured | None:
     """None where neither side has a value."""
-    first, second = _values(one, metric), _values(two, metric)
-    if not first and not second:
+    if not one.seeds(metric) and not two.seeds(metric):
         return None
-    if metric == SPEED:
-        first, second = ({seed: math.log(value) for seed, value in side.items()} for side in (first, second))
-        return measure(first, second)
-    images = {one.constant(IMAGES[metric]), two.constant(IMAGES[metric])}
-    count = images.pop() if len(images) == 1 else None
-    return measure(first, second, images=None if count is None else int(count))
+    if metric != SPEED:
+        counts = one.constant(IMAGES[metric]), two.constant(IMAGES[metric])
+        images = None if counts[0] is None or counts[1] is None else (int(counts[0]), int(counts[1]))
+        return measure(one.errors(metric), two.errors(metric), images=images)
+    if between.source is Source.ESTIMATED or between.pct is None:
+        return measure_sweeps(one.levels(), two.levels())
+    return measure_speed(one.speeds(), two.speeds(), between=between.pct / 100)
 
 
-def _values(cell: Cell, metric: str) -> dict[int, float]:
-    """Seed -> value of the trials that count: results for errors, finished trials for speed."""
-    counts: Callable[[Trial], bool] = (
-        (lambda trial: trial.outcome == Outcome.FINISHED) if metric == SPEED else (lambda trial: trial.is_result)
+def _of_all(matched: Matched, metric: str, found: Sequence[Measured], between: Between) -> Measured | None:
+    """The mean over cells; None where fewer than two can be tested."""
+    if metric == SPEED and between.source is Source.ESTIMATED:
+        whole = complete(matched)
+        every = measure_sweeps(*levels_of_sweeps(whole))
+        described = replace(every, method="mean over cells", n=f"{len(whole)} cells, {every.n}")
+        return described if len(whole) > 1 else None
+    tested = [measured for measured in found if measured.effect is not None]
+    if len(tested) < 2:
+        return None
+    return Measured(
+        effect=together([measured.effect for measured in tested if measured.effect is not None]),
+        method="mean over cells",
+        n=f"{len(tested)} cells",
+        same=all(measured.same for measured in tested),
+        note=_note_of_all(tested),
     )
-    return {
-        trial.seed or 0: value
-        for trial in cell.trials
-        if counts(trial) and (value := trial.number(metric)) is not None and (metric != SPEED or value > 0)
-    }
 
 
-def _draft(one: Cell, two: Cell, metric: str, measured: Measured) -> Line:
-    first, second = _values(one, metric), _values(two, metric)
-    of_pairs = set(first) & set(second) if measured.method == PAIRED else {*first, *second}
+def _note_of_all(tested: Sequence[Measured]) -> str:
+    limits = [measured.note for measured in tested if measured.note]
+    return f"in {len(limits)} of {len(tested)} cells {limits[0]}" if limits else ""
+
+
+def _draft(one: Repeats, two: Repeats, metric: str, measured: Measured) -> Line:
+    first, second = one.seeds(metric), two.seeds(metric)
     missing = [
-        f"{unknown} {side} without a value"
-        for side, cell in (("A", one), ("B", two))
-        if (unknown := cell.unknown(metric))
+        f"{unknown} {name} without a value"
+        for name, side in (("A", one), ("B", two))
+        if (unknown := side.unknown(metric))
     ]
-    runs = [{as_text(trial.row.get("run_id")) for trial in cell.results} for cell in (one, two)]
-    same_runs = ["the same runs"] if runs[0] and runs[0] == runs[1] else []
+    same_runs = ["the same runs"] if one.runs and one.runs == two.runs else []
+    limit = [measured.note] if measured.note else []
+    of_pairs = first & second if measured.method == PAIRED else first | second
     line = _line(
         cell=one.label,
         metric=metric,
-        means=(_mean(_only(first, of_pairs), metric), _mean(_only(second, of_pairs), metric)),
+        means=(_mean(one, metric, of_pairs), _mean(two, metric, of_pairs)),
         measured=measured,
-        note="; ".join([*missing, *_lacking(first, second, two), *same_runs]),
+        note="; ".join([*missing, *_lacking(first, second, two), *same_runs, *limit]),
     )
     return line if second else replace(line, finding=Finding.LOST)
 
 
-def _only(values: Mapping[int, float], seeds: Collection[int]) -> dict[int, float]:
-    return {seed: value for seed, value in values.items() if seed in seeds}
+def _mean(side: Repeats, metric: str, seeds: Collection[int]) -> float | None:
+    if metric == SPEED:
+        return math.exp(fmean(levels)) if (levels := side.levels()) else None
+    errors = [error for seed, error in side.errors(metric).items() if seed in seeds]
+    return fmean(errors) if errors else None
 
 
-def _lacking(first: Mapping[int, float], second: Mapping[int, float], two: Cell) -> list[str]:
+def _lacking(first: Collection[int], second: Collection[int], two: Repeats) -> list[str]:
     """The seeds that only the first has a value of; nothing where the second was run with seeds of its own."""
     lacking = sorted(set(first) - set(second))
-    if not lacking or not set(first) & {*second, *(trial.seed or 0 for trial in two.trials)}:
+    run = {trial.seed or 0 for cell in two.cells for trial in cell.trials}
+    if not lacking or not set(first) & {*second, *run}:
         return []
     more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
     return [f"B lacks {'seed' if len(lacking) == 1 else 'seeds'} {', '.join(map(str, lacking[:SHOWN]))}{more}"]
-
-
-def _draft_of_all(metric: str, found: Sequence[Measured]) -> Line:
-    counted = [measured for measured in found if measured.effect is not None]
-    every = Measured(
-        effect=together([measured.effect for measured in counted if measured.effect is not None]),
-        method="mean over cells",
-        n=f"{len(counted)} cells",
-        same=all(measured.same for measured in counted),
-    )
-    return _line(cell=ALL_CELLS, metric=metric, means=(None, None), measured=every, note="")
 
 
 def _line(*, cell: str, metric: str, means: tuple[float | None, float | None], measured: Measured, note: str) -> Line:
@@ -282,14 +310,6 @@ def _line(*, cell: str, metric: str, means: tuple[float | None, float | None], m
         n=measured.n,
         note=note,
     )
-
-
-def _mean(values: Mapping[int, float], metric: str) -> float | None:
-    if not values:
-        return None
-    if metric == SPEED:
-        return math.exp(math.fsum(map(math.log, values.values())) / len(values))
-    return math.fsum(values.values()) / len(values)
 
 
 def _shown(value: float, metric: str) -> float:

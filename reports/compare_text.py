@@ -9,6 +9,7 @@ from typing import Any
 from harness.schema import METRICS
 from reports import wording
 from reports.compare import Comparison, Finding, Line
+from reports.effects import Source
 from reports.summaries import SPEED
 
 VERSION = 1
@@ -23,7 +24,9 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
         "version": VERSION,
         "first": comparison.first,
         "second": comparison.second,
+        "sweeps": list(comparison.sweeps),
         "margin": comparison.margin,
+        "between": {key: _finite(value) for key, value in asdict(comparison.between).items()},
         "across": list(comparison.across),
         "settings": list(comparison.settings),
         "regressions": len(comparison.regressions),
@@ -53,7 +56,7 @@ def as_lines(comparison: Comparison) -> list[str]:
             metric = line.metric
             lines += ["", f"{METRICS[metric].label}, {METRICS[metric].unit}"]
         lines.append(f"  {line.cell}: {_text(line)}" + (f" [{ACROSS}]" if comparison.across else ""))
-    lines += ["", *_left_over(comparison), _footer(comparison), _summary(comparison)]
+    lines += ["", *_left_over(comparison), *_between(comparison), _footer(comparison), _summary(comparison)]
     return [line.replace(wording.NBSP, " ") for line in lines]
 
 
@@ -83,6 +86,26 @@ def _visible(line: Line) -> str:
 def _left_over(comparison: Comparison) -> list[str]:
     sides = (("A", comparison.only_first), ("B", comparison.only_second))
     return [f"Only in {side}: {', '.join(labels)}" for side, labels in sides if labels]
+
+
+def _between(comparison: Comparison) -> list[str]:
+    """How much repeats of a whole sweep differ in speed, and how that is known."""
+    if not any(line.metric == SPEED for line in comparison.lines):
+        return []
+    pct, source = comparison.between.pct, comparison.between.source
+    if pct is None:
+        return ["Speed: no cell has one in every sweep, so each cell is judged by the sweeps that have it."]
+    if source is Source.ESTIMATED:
+        shown = f"repeats of a whole sweep differ by {wording.decimal(pct)} % (standard deviation), as these"
+        return [
+            f"Speed: {shown} {' + '.join(map(str, comparison.sweeps))} sweeps show. Each sweep's mean is one value."
+        ]
+    allowed = f"allowing {pct:g} % between repeats of a whole sweep (standard deviation)"
+    if source is Source.GIVEN:
+        return [f"Speed: {allowed}, as --between says."]
+    return [
+        f"Speed: {allowed}, --between changes it. Repeats of both sides, as A1,A2,A3 B1,B2,B3, show what is true here."
+    ]
 
 
 def _footer(comparison: Comparison) -> str:

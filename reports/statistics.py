@@ -220,42 +220,6 @@ class UnseenSeedsDifference:
         return _smallest_alpha(lambda alpha: self.interval(1 - 2 * alpha)[1] < threshold)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CountDifference:
-    """The error rates of two networks, each one exact count of images. It speaks of these networks alone.
-
-    Each rate gets the exact (Clopper-Pearson) interval of `wrong` out of `images`, and the two are joined by the method
-    of variance estimates recovery (Newcombe 1998).
-    """
-
-    wrong_1: int
-    images_1: int
-    wrong_2: int
-    images_2: int
-
-    @property
-    def value(self) -> float:
-        return 100 * (self.wrong_2 / self.images_2 - self.wrong_1 / self.images_1)
-
-    def interval(self, level: float) -> tuple[float, float]:
-        rate_1, rate_2 = 100 * self.wrong_1 / self.images_1, 100 * self.wrong_2 / self.images_2
-        low_1, high_1 = clopper_pearson_pct(self.wrong_1, self.images_1, level)
-        low_2, high_2 = clopper_pearson_pct(self.wrong_2, self.images_2, level)
-        below = math.hypot(rate_2 - low_2, high_1 - rate_1)
-        above = math.hypot(high_2 - rate_2, rate_1 - low_1)
-        return self.value - below, self.value + above
-
-    def p_above(self, threshold: float) -> float:
-        if self.value <= threshold:
-            return 1 - self.p_below(threshold) if self.value < threshold else 0.5
-        return _smallest_alpha(lambda alpha: self.interval(1 - 2 * alpha)[0] > threshold)
-
-    def p_below(self, threshold: float) -> float:
-        if self.value >= threshold:
-            return 1 - self.p_above(threshold) if self.value > threshold else 0.5
-        return _smallest_alpha(lambda alpha: self.interval(1 - 2 * alpha)[1] < threshold)
-
-
 def _smallest_alpha(excludes: Callable[[float], bool]) -> float:
     """The one-sided level at which an interval begins to exclude a threshold: its p value, by bisection."""
     low, high = 0.0, 0.5

@@ -24,7 +24,16 @@ SPEED, TEST, TRAIN = "speed/images_per_s", "final/val_error_pct", "final/train_e
 
 
 def sweep(name: str = "before") -> SweepResults:
-    return synthetic_sweep(name=name, depths=(8, 20), shortcuts=("plain", "A"), seeds=(0, 1, 2, 3))
+    """The speeds of a cell's seeds differ by at most 0.6 %."""
+    made = synthetic_sweep(name=name, depths=(8, 20), shortcuts=("plain", "A"), seeds=(0, 1, 2, 3))
+    places = zip(made.trials["label"], made.trials["seed"], strict=True)
+    speeds = [2_000 * (1 + 0.003 * noise("speed", label, seed)) for label, seed in places]
+    return dataclasses.replace(made, trials=made.trials.assign(**{SPEED: speeds}))
+
+
+def held(first: SweepResults, second: SweepResults, **options: float) -> Comparison:
+    """Compared, a whole sweep and its repeat being as fast as each other unless another allowance is given."""
+    return compare([first], [second], **{"between_pct": 0.0, **options})
 
 
 def slower(results: SweepResults, share: float, *, jitter: float = 0.003) -> SweepResults:
@@ -85,12 +94,36 @@ def test_equal_pairs_of_which_some_are_gone_are_not_the_same() -> None:
 
 
 def test_errors_without_any_spread_have_the_uncertainty_of_one_networks_count() -> None:
-    found = measure({0: 1.0, 1: 1.0}, {2: 3.0, 3: 3.0}, images=100)
+    found = measure({0: 1.0, 1: 1.0}, {2: 3.0, 3: 3.0}, images=(100, 100))
     assert (found.method, found.n) == ("exact counts", "2+2")
     assert found.effect is not None
     # Clopper-Pearson, 95 %: 1 of 100 is 0.025 to 5.446 %, 3 of 100 is 0.623 to 8.518 %; joined after Newcombe.
     above = math.hypot(8.518 - 3, 1 - 0.025)
     assert found.effect.interval == pytest.approx((2 - above, 2 + above), abs=2e-3)
+
+
+def test_errors_without_any_spread_are_counts_of_each_sides_own_images() -> None:
+    found = measure({0: 1.0, 1: 1.0}, {2: 3.0, 3: 3.0}, images=(100, 1_000))
+    assert found.effect is not None
+    # Clopper-Pearson, 95 %: 1 of 100 is 0.025 to 5.446 %, 30 of 1,000 is 2.033 to 4.255 %. The wider half is below.
+    below = math.hypot(5.446 - 1, 3 - 2.033)
+    assert found.effect.interval == pytest.approx((2 - below, 2 + below), abs=2e-3)
+
+
+def test_errors_without_any_spread_or_count_of_images_are_not_tested() -> None:
+    assert measure({0: 1.0, 1: 1.0}, {2: 3.0, 3: 3.0}).effect is None
+
+
+def test_cells_in_which_no_seed_varies_speak_of_these_networks_alone_and_say_so() -> None:
+    before, after = sweep(), sweep("after")
+    for made, error in ((before, 1.0), (after, 30.0)):
+        made.trials.loc[made.trials["label"] == "plain-8", TEST] = error
+    found = held(before, after)
+    assert line_of(found, "plain-8", TEST).note == (
+        "the same runs; no seed varies, so this speaks of these networks alone"
+    )
+    assert line_of(found, "all cells", TEST).note.startswith("in 1 of 4 cells no seed varies")
+    assert line_of(found, "plain-20", TEST).note == "the same runs"
 
 
 def test_one_value_a_side_is_not_tested() -> None:
@@ -106,13 +139,13 @@ def test_cells_together_have_the_mean_of_their_effects_and_the_error_of_a_mean()
 
 
 def test_a_sweep_against_itself_is_identical_in_every_line() -> None:
-    found = compare(sweep(), sweep("again"))
+    found = held(sweep(), sweep("again"))
     assert {line.finding for line in found.lines} == {Finding.SAME}
     assert found.regressions == ()
 
 
 def test_a_planted_slowdown_of_five_per_cent_is_found_in_every_cell_and_measured() -> None:
-    found = compare(sweep(), slower(sweep(), 0.05))
+    found = held(sweep(), slower(sweep(), 0.05))
     for cell in ("plain-8", "plain-20", "resnet-8-A", "resnet-20-A", "all cells"):
         line = line_of(found, cell, SPEED)
         assert line.finding is Finding.REGRESSION
@@ -127,17 +160,17 @@ def test_a_planted_slowdown_of_five_per_cent_is_found_in_every_cell_and_measured
     ("margin", "finding"), [(0, Finding.REGRESSION), (3, Finding.REGRESSION), (5, Finding.WORSE), (10, Finding.WORSE)]
 )
 def test_a_slowdown_counts_as_a_regression_only_beyond_the_margin(margin: float, finding: Finding) -> None:
-    assert line_of(compare(sweep(), slower(sweep(), 0.05), margin=margin), "plain-8", SPEED).finding is finding
+    assert line_of(held(sweep(), slower(sweep(), 0.05), margin=margin), "plain-8", SPEED).finding is finding
 
 
 def test_what_got_faster_is_better_and_no_regression() -> None:
-    found = compare(slower(sweep(), 0.05), sweep("after"))
+    found = held(slower(sweep(), 0.05), sweep("after"))
     assert line_of(found, "all cells", SPEED).finding is Finding.BETTER
     assert found.regressions == ()
 
 
 def test_noise_alone_is_no_difference_and_says_what_would_have_been_seen() -> None:
-    line = line_of(compare(sweep(), slower(sweep(), 0.0, jitter=0.02)), "plain-8", SPEED)
+    line = line_of(held(sweep(), slower(sweep(), 0.0, jitter=0.02)), "plain-8", SPEED)
     assert line.finding is Finding.NOTHING
     assert line.visible is not None
     assert line.visible > 0
@@ -149,7 +182,7 @@ def test_noise_alone_is_no_difference_and_says_what_would_have_been_seen() -> No
 def test_an_error_that_rose_in_every_seed_is_a_regression_in_points() -> None:
     before = sweep()
     after = with_column(before, **{TEST: before.trials[TEST] + 2 + 0.05 * before.trials["seed"]})
-    line = line_of(compare(before, after, margin=1.5), "resnet-20-A", TEST)
+    line = line_of(held(before, after, margin=1.5), "resnet-20-A", TEST)
     assert (line.finding, line.unit) == (Finding.REGRESSION, "points")
     assert line.difference == pytest.approx(2.075)  # 2 + 0.05 times the seeds' mean, 1.5
 
@@ -157,11 +190,11 @@ def test_an_error_that_rose_in_every_seed_is_a_regression_in_points() -> None:
 @pytest.mark.parametrize("column", ["device.name", "version.torch"])
 def test_other_hardware_or_software_is_refused_and_named(column: str) -> None:
     with pytest.raises(UsageError, match=rf"{column} .*another.*--across-hardware"):
-        compare(sweep(), with_column(sweep(), **{column: "another"}))
+        held(sweep(), with_column(sweep(), **{column: "another"}))
 
 
 def test_across_hardware_every_line_says_so() -> None:
-    found = compare(sweep(), with_column(sweep(), **{"device.name": "another"}), across=True)
+    found = held(sweep(), with_column(sweep(), **{"device.name": "another"}), across=True)
     shown = [line for line in as_lines(found) if line.startswith("  ")]
     assert len(shown) == len(found.lines) > 10
     assert all(line.endswith(f"[{ACROSS}]") for line in shown)
@@ -172,7 +205,7 @@ def test_cells_of_other_ids_are_matched_by_label_and_the_rest_is_named() -> None
     before, after = sweep(), sweep("after")
     renamed = with_column(after, cell_id="new-" + after.trials["cell_id"])
     few = dataclasses.replace(renamed, trials=renamed.trials[renamed.trials["label"] != "plain-20"])
-    found = compare(before, few)
+    found = held(before, few)
     assert (found.only_first, found.only_second) == (("plain-20",), ())
     assert line_of(found, "plain-8", SPEED).finding is Finding.SAME
     assert "Only in A: plain-20" in as_lines(found)
@@ -185,13 +218,13 @@ def test_cells_of_one_name_that_were_trained_differently_say_how() -> None:
         **{"recipe.channels_last": "False", "recipe.epochs": "4", "recipe.lr": "0.1"},
         cell_id="new-" + sweep().trials["cell_id"],
     )
-    found = compare(before, after)
+    found = held(before, after)
     assert found.settings == ("recipe.channels_last True / False", "recipe.epochs 12 / 4")
     assert any(
         line.endswith("of code or machine: recipe.channels_last True / False; recipe.epochs 12 / 4")
         for line in as_lines(found)
     )
-    assert compare(before, before).settings == ()
+    assert held(before, before).settings == ()
 
 
 def test_what_two_wild_pairs_could_have_shown_is_nothing_and_not_a_number_beyond_all_errors() -> None:
@@ -207,7 +240,7 @@ def test_the_means_beside_a_difference_of_pairs_are_those_of_the_pairs() -> None
     before = sweep()
     after = with_column(before, **{TEST: before.trials[TEST] + before.trials["seed"] / 10 + 1})
     few = dataclasses.replace(after, trials=after.trials[after.trials["seed"] < 2])
-    line = line_of(compare(before, few), "plain-8", TEST)
+    line = line_of(held(before, few), "plain-8", TEST)
     assert line.n == "2 pairs"
     assert line.first is not None
     assert line.second is not None
@@ -216,7 +249,7 @@ def test_the_means_beside_a_difference_of_pairs_are_those_of_the_pairs() -> None
 
 def test_sweeps_without_a_cell_in_common_are_refused() -> None:
     with pytest.raises(UsageError, match=r"no cell in common: one has plain-8, .* the other resnet-44-B"):
-        compare(sweep(), synthetic_sweep(depths=(44,), shortcuts=("B",)))
+        held(sweep(), synthetic_sweep(depths=(44,), shortcuts=("B",)))
 
 
 def without_results(results: SweepResults, seeds: set[int]) -> SweepResults:
@@ -228,7 +261,7 @@ def without_results(results: SweepResults, seeds: set[int]) -> SweepResults:
 
 
 def test_where_the_second_failed_altogether_each_cell_says_so() -> None:
-    found = compare(sweep(), without_results(sweep(), {0, 1, 2, 3}))
+    found = held(sweep(), without_results(sweep(), {0, 1, 2, 3}))
     assert {line.finding for line in found.lines} == {Finding.LOST}
     assert len(found.lost) == 4 * 3  # cells times quantities
     line = line_of(found, "plain-8", TEST)
@@ -238,7 +271,7 @@ def test_where_the_second_failed_altogether_each_cell_says_so() -> None:
 
 
 def test_seeds_that_the_second_lost_are_named_and_the_rest_is_not_called_identical() -> None:
-    found = compare(sweep(), without_results(sweep(), {2}))
+    found = held(sweep(), without_results(sweep(), {2}))
     line = line_of(found, "resnet-20-A", TEST)
     assert (line.finding, line.n, line.note) == (Finding.NOTHING, "3 pairs", "B lacks seed 2")
     assert found.lost == ()
@@ -247,7 +280,7 @@ def test_seeds_that_the_second_lost_are_named_and_the_rest_is_not_called_identic
 
 def test_seeds_of_its_own_are_nothing_that_the_second_lacks() -> None:
     other = sweep()
-    found = compare(sweep(), with_column(other, seed=other.trials["seed"] + 10))
+    found = held(sweep(), with_column(other, seed=other.trials["seed"] + 10))
     assert {line.note for line in found.lines if line.cell != "all cells"} == {"the same runs"}
 
 
@@ -308,11 +341,11 @@ def bundles(tmp_path: Path) -> tuple[str, str]:
 def test_the_command_answers_with_its_exit_code_for_ci(
     bundles: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["compare", *bundles, "--json"]) == ExitCode.FAILED
+    assert main(["compare", *bundles, "--between", "0%", "--json"]) == ExitCode.FAILED
     record = json.loads(capsys.readouterr().out)
     assert record["regressions"] == 5
     assert {line["finding"] for line in record["lines"] if line["metric"] == SPEED} == {"worse beyond the margin"}
-    assert main(["compare", *bundles, "--margin", "8"]) == ExitCode.OK
+    assert main(["compare", *bundles, "--between", "0%", "--margin", "8"]) == ExitCode.OK
     assert "No regression beyond the margin of 8 points" in capsys.readouterr().out
     assert main(["compare", bundles[0], bundles[0]]) == ExitCode.OK
 

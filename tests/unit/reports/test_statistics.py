@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 
 from reports.statistics import (
-    CountDifference,
     Term,
     clopper_pearson_pct,
     difference_of_means,
@@ -118,28 +117,6 @@ def test_welch_needs_two_seeds_a_side_and_some_spread() -> None:
 def test_the_exact_interval_agrees_with_scipys_binomial_test(wrong: int) -> None:
     expected = stats.binomtest(wrong, 360).proportion_ci(0.95, method="exact")
     assert clopper_pearson_pct(wrong, 360, 0.95) == pytest.approx((100 * expected.low, 100 * expected.high))
-
-
-def test_equal_counts_of_zero_differ_by_at_most_what_one_networks_count_allows() -> None:
-    found = CountDifference(wrong_1=0, images_1=1437, wrong_2=0, images_2=1437)
-    limit = 100 * (1 - 0.025 ** (1 / 1437))
-    assert found.value == 0.0
-    assert found.interval(0.95) == pytest.approx((-limit, limit))
-
-
-def test_the_p_value_of_counts_is_where_their_interval_touches_the_threshold() -> None:
-    found = CountDifference(wrong_1=0, images_1=1437, wrong_2=0, images_2=1437)
-    # The one-sided limit at alpha is 1 - alpha^(1/N); it equals 0.3 points at alpha = 0.997^1437.
-    assert found.p_below(0.3) == pytest.approx(0.997**1437, rel=1e-6)
-    assert found.p_above(0.3) == pytest.approx(1 - 0.997**1437, rel=1e-6)
-
-
-def test_counts_that_differ_widely_leave_no_doubt() -> None:
-    found = CountDifference(wrong_1=0, images_1=1437, wrong_2=1293, images_2=1437)
-    low, high = found.interval(0.95)
-    assert low > 88
-    assert high < 92
-    assert found.p_above(0.0) < 1e-9
 
 
 def test_holm_steps_down_as_in_a_worked_example() -> None:
