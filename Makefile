@@ -17,11 +17,11 @@ export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check perf chaos constraints clean
+.PHONY: help install demo test test-unit check perf chaos constraints clean
 .DELETE_ON_ERROR:
 
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Make the environment in .venv and install what a user needs.
 	@:
@@ -34,6 +34,9 @@ demo: install ## Set up, then train the digits workload and report on it.
 
 test: $(VENV)/.installed-test ## Set up, then run the whole test suite.
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-unit: $(VENV)/.installed-test ## Set up, then run the unit tests, which start no cluster and no server.
+	$(BIN)/python -m pytest tests/unit tests/golden $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev ## Check format, lint, types and who imports whom.
 	$(BIN)/ruff format --check .

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.workload import Workload
+from harness.workload.load import Workload
 
 
 @dataclass(frozen=True, kw_only=True)

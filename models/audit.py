@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from models.published import INPUTS, CountFigure, Published
+from models.published.entries import INPUTS, CountFigure, Published
 
 if TYPE_CHECKING:
     from models.complexity import Complexity

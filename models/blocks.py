@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.shortcuts import Gate, Scale, make_gate, projection, projects, unprojected
 
 if TYPE_CHECKING:
-    from models.resnet_spec import ResNetSpec
+    from models.resnet_axes import ResNetAxes
 
 
 class Order(NamedTuple):
@@ -94,7 +94,7 @@ class ExclusiveGateUnit(PlainUnit):
         return out
 
 
-def make_unit(spec: ResNetSpec, in_channels: int, stage: int, stride: int, *, first: bool) -> nn.Module:
+def make_unit(spec: ResNetAxes, in_channels: int, stage: int, stride: int, *, first: bool) -> nn.Module:
     """One unit of stage 0, 1, ...; `first` is the net's first unit, whose input the stem has activated already."""
     order = ORDERS[spec.activation]
     out_channels = spec.width * spec.expansion * 2**stage
@@ -113,7 +113,7 @@ def make_unit(spec: ResNetSpec, in_channels: int, stage: int, stride: int, *, fi
     return ResidualUnit(branch, after, shortcut, nn.Identity())
 
 
-def make_branch(spec: ResNetSpec, in_channels: int, stage: int, stride: int, before: tuple[str, ...]) -> nn.Sequential:
+def make_branch(spec: ResNetAxes, in_channels: int, stage: int, stride: int, before: tuple[str, ...]) -> nn.Sequential:
     """`conv1`, `bn1`, `relu1`, `conv2`, ... in the spec's order. `before` is what precedes the first convolution."""
     order = ORDERS[spec.activation]
     convs = make_convs(spec, in_channels, stage, stride)
@@ -130,7 +130,7 @@ def make_branch(spec: ResNetSpec, in_channels: int, stage: int, stride: int, bef
     return nn.Sequential(layers)
 
 
-def make_convs(spec: ResNetSpec, in_channels: int, stage: int, stride: int) -> list[nn.Conv2d]:
+def make_convs(spec: ResNetAxes, in_channels: int, stage: int, stride: int) -> list[nn.Conv2d]:
     """The convolutions of a branch: [3x3], [3x3, 3x3] or [1x1, 3x3, 1x1] (He 2015, Figure 5)."""
     channels = spec.width * 2**stage
     if spec.unit == "single":

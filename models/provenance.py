@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from models.resnet_spec import ResNetSpec
+    from models.resnet_axes import ResNetAxes
 
 HE_2015 = "He 2015 (arXiv 1512.03385)"
 HE_2016 = "He 2016 (arXiv 1603.05027)"
@@ -16,7 +16,7 @@ _V1_5 = "stride in the 3x3 as in torchvision's v1.5"
 _ABLATIONS = ("constant", "exclusive_gate", "shortcut_gate", "conv1x1", "dropout")
 
 
-def source_of(spec: ResNetSpec) -> str | None:
+def source_of(spec: ResNetAxes) -> str | None:
     """The paper that has this combination of options, whatever the depth; None where none has."""
     if spec.cardinality > 1 or spec.group_width is not None or spec.se:
         return _descendant(spec)
@@ -28,7 +28,7 @@ def source_of(spec: ResNetSpec) -> str | None:
     return _first_paper(spec) or _second_paper(spec)
 
 
-def _first_paper(spec: ResNetSpec) -> str | None:
+def _first_paper(spec: ResNetAxes) -> str | None:
     """Plain and residual nets of He 2015: basic units with A, B, C; bottlenecks with B, on ImageNet."""
     if spec.activation != "original":
         return None
@@ -42,7 +42,7 @@ def _first_paper(spec: ResNetSpec) -> str | None:
     return f"{HE_2015}, section 4.1" if bottleneck and spec.native_width == 64 else None
 
 
-def _second_paper(spec: ResNetSpec) -> str | None:
+def _second_paper(spec: ResNetAxes) -> str | None:
     """He 2016: shortcuts on basic units; activations on basic units with A and bottlenecks with B."""
     on_cifar = spec.native_width == 16
     if spec.shortcut in _ABLATIONS:
@@ -57,7 +57,7 @@ def _second_paper(spec: ResNetSpec) -> str | None:
     return f"{HE_2016}, Table {'3' if both_units else '2'}"
 
 
-def _descendant(spec: ResNetSpec) -> str | None:
+def _descendant(spec: ResNetAxes) -> str | None:
     """Wide bottlenecks, aggregated branches and squeeze-and-excitation, each by its paper's own settings."""
     standard = spec.shortcut == "B" and spec.activation == "original" and spec.unit == "bottleneck"
     on_imagenet = spec.width == spec.native_width == 64

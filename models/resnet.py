@@ -11,7 +11,7 @@ from torch import nn
 from models.blocks import ORDERS, activations, conv3x3, dress, make_unit
 
 if TYPE_CHECKING:
-    from models.resnet_spec import ResNetSpec
+    from models.resnet_axes import ResNetAxes
 
 
 class ResNet(nn.Sequential):
@@ -25,7 +25,7 @@ class ResNet(nn.Sequential):
     """
 
     def __init__(
-        self, spec: ResNetSpec, *, in_channels: int, num_classes: int, share_equal_units: bool = False
+        self, spec: ResNetAxes, *, in_channels: int, num_classes: int, share_equal_units: bool = False
     ) -> None:
         features = spec.width * spec.expansion * 2 ** (len(spec.stage_depths) - 1)
         layers = OrderedDict[str, nn.Module](stem=make_stem(spec, in_channels))
@@ -36,7 +36,7 @@ class ResNet(nn.Sequential):
         initialize(self)
 
 
-def make_stem(spec: ResNetSpec, in_channels: int) -> nn.Sequential:
+def make_stem(spec: ResNetAxes, in_channels: int) -> nn.Sequential:
     """3x3, BN, ReLU at full resolution (He 2015, section 4.2), or 7x7/2, BN, ReLU, 3x3/2 max pooling (Table 1)."""
     if spec.image_size is None:
         return nn.Sequential(
@@ -47,7 +47,7 @@ def make_stem(spec: ResNetSpec, in_channels: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict(conv=conv, **activations(("bn", "relu"), spec.width), pool=pool))
 
 
-def make_stages(spec: ResNetSpec, share_equal_units: bool) -> OrderedDict[str, nn.Module]:
+def make_stages(spec: ResNetAxes, share_equal_units: bool) -> OrderedDict[str, nn.Module]:
     """`stage1`, `stage2`, ...: each doubles the channels and, from the second on, halves the resolution."""
     unit = functools.cache(make_unit) if share_equal_units else make_unit
     stages = OrderedDict[str, nn.Module]()

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from models.checks import as_float, require_choice, require_int
-
-if TYPE_CHECKING:
-    from models.resnet_spec import ResNetSpec
-
-ORIGINAL = "original"
-FULL_PREACT = "full_preact"
-PREACT = ("relu_only_preact", FULL_PREACT)
-ACTIVATIONS = (ORIGINAL, "bn_after_add", "relu_before_add", *PREACT)
-GATES = ("exclusive_gate", "shortcut_gate")
-PROJECTED_EVERYWHERE = ("C", "conv1x1")
-SHORTCUTS = ("plain", "A", "B", *PROJECTED_EVERYWHERE, "constant", *GATES, "dropout")
+from models.resnet_axes import ACTIVATIONS, FULL_PREACT, GATES, ORIGINAL, SHORTCUTS, ResNetAxes
 
 # What sets the shortcuts of He 2016, Table 1, beside the shortcuts that have it.
 _SETTINGS_OF = {
@@ -28,7 +17,7 @@ _SETTINGS_OF = {
 _ABLATIONS = ("constant", *GATES, "dropout")
 
 
-def normalize(spec: ResNetSpec) -> None:
+def normalize(spec: ResNetAxes) -> None:
     """Write each setting in its one form, so that equal networks are equal values: 1 becomes 1.0."""
     for axis in _SETTINGS_OF:
         value = getattr(spec, axis)
@@ -38,7 +27,7 @@ def normalize(spec: ResNetSpec) -> None:
         object.__setattr__(spec, "group_width", None)
 
 
-def check(spec: ResNetSpec) -> None:
+def check(spec: ResNetAxes) -> None:
     """Raise `ValueError` for the first thing that is wrong; then fill in where the stride is."""
     spec.check_depth()
     _check_values(spec)
@@ -49,7 +38,7 @@ def check(spec: ResNetSpec) -> None:
         object.__setattr__(spec, "stride_in", spec.paper_stride_in)
 
 
-def _check_values(spec: ResNetSpec) -> None:
+def _check_values(spec: ResNetAxes) -> None:
     require_choice("shortcut", spec.shortcut, SHORTCUTS)
     require_choice("activation", spec.activation, ACTIVATIONS)
     require_int("width", spec.width, at_least=1)
@@ -63,7 +52,7 @@ def _check_values(spec: ResNetSpec) -> None:
         raise ValueError(f"dropout_rate must be at least 0 and below 1, got {spec.dropout_rate:g}")
 
 
-def _refusals(spec: ResNetSpec) -> Iterator[str]:
+def _refusals(spec: ResNetAxes) -> Iterator[str]:
     yield from _settings_refusals(spec)
     yield from _group_refusals(spec)
     yield from _shortcut_refusals(spec)
@@ -72,7 +61,7 @@ def _refusals(spec: ResNetSpec) -> Iterator[str]:
         yield f"stride_in 1x1 needs a bottleneck: at depth {spec.depth} a unit has no 1x1 convolution; leave it out"
 
 
-def _settings_refusals(spec: ResNetSpec) -> Iterator[str]:
+def _settings_refusals(spec: ResNetAxes) -> Iterator[str]:
     """A setting comes with its shortcut, and a shortcut with its settings."""
     for axis, shortcuts in _SETTINGS_OF.items():
         given = getattr(spec, axis) is not None
@@ -82,7 +71,7 @@ def _settings_refusals(spec: ResNetSpec) -> Iterator[str]:
             yield f"{axis} is missing: shortcut {spec.shortcut} needs a number (He 2016, Table 1)"
 
 
-def _group_refusals(spec: ResNetSpec) -> Iterator[str]:
+def _group_refusals(spec: ResNetAxes) -> Iterator[str]:
     grouped = spec.cardinality > 1
     if spec.unit != "bottleneck" and (grouped or spec.group_width is not None):
         axis = "cardinality" if grouped else "group_width"
@@ -94,7 +83,7 @@ def _group_refusals(spec: ResNetSpec) -> Iterator[str]:
         yield f"group_width is missing: cardinality {spec.cardinality} needs one (ResNeXt 32x4d: 32 and 4)"
 
 
-def _shortcut_refusals(spec: ResNetSpec) -> Iterator[str]:
+def _shortcut_refusals(spec: ResNetAxes) -> Iterator[str]:
     options = {"cardinality": spec.cardinality > 1, "se": spec.se > 0, "activation": spec.activation != ORIGINAL}
     excluded = next((f"{axis} {getattr(spec, axis)}" for axis, used in options.items() if used), None)
     if excluded and spec.shortcut == "plain":
@@ -106,7 +95,7 @@ def _shortcut_refusals(spec: ResNetSpec) -> Iterator[str]:
         )
 
 
-def _squeeze_refusals(spec: ResNetSpec) -> Iterator[str]:
+def _squeeze_refusals(spec: ResNetAxes) -> Iterator[str]:
     if not spec.se:
         return
     if spec.activation not in (ORIGINAL, FULL_PREACT):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.resnet_rules import GATES, PROJECTED_EVERYWHERE
+from models.resnet_axes import GATES, PROJECTED_EVERYWHERE
 
 if TYPE_CHECKING:
-    from models.resnet_spec import ResNetSpec
+    from models.resnet_axes import ResNetAxes
 
 
 class ZeroPad(nn.Module):
@@ -76,7 +76,7 @@ class GatedShortcut(nn.Module):
         return out
 
 
-def projects(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> bool:
+def projects(spec: ResNetAxes, in_channels: int, out_channels: int, stride: int) -> bool:
     """Whether the shortcut of such a unit is a 1x1 convolution."""
     reshapes = in_channels != out_channels or stride != 1
     return spec.shortcut in PROJECTED_EVERYWHERE or (spec.shortcut == "B" and reshapes)
@@ -90,7 +90,7 @@ def projection(in_channels: int, out_channels: int, stride: int, *, norm: bool) 
     return nn.Sequential(layers)
 
 
-def unprojected(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+def unprojected(spec: ResNetAxes, in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """The identity, zero-padded where the shape changes, with what He 2016, Table 1, does to it."""
     reshapes = in_channels != out_channels or stride != 1
     path = ZeroPad(in_channels, out_channels, stride) if reshapes else nn.Identity()
@@ -105,7 +105,7 @@ def unprojected(spec: ResNetSpec, in_channels: int, out_channels: int, stride: i
     return path
 
 
-def make_gate(spec: ResNetSpec, in_channels: int, out_channels: int, stride: int) -> Gate:
+def make_gate(spec: ResNetAxes, in_channels: int, out_channels: int, stride: int) -> Gate:
     """The gate of one unit, for the two gated shortcuts."""
     assert spec.shortcut in GATES
     assert spec.gate_bias is not None

@@ -11,7 +11,7 @@ Actor = Any
 """A handle of `harness.cluster.outbox_queue.OutboxQueue`."""
 
 
-def ask(method: Any, *arguments: Any) -> Any:
+def call(method: Any, *arguments: Any) -> Any:
     """Call an actor's method and wait.
 
     Raises:
@@ -22,14 +22,14 @@ def ask(method: Any, *arguments: Any) -> Any:
     return get(reference)
 
 
-class Asked:
+class ActorProxy:
     """An actor whose methods are called as if it were here: each call waits for its answer."""
 
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *arguments: ask(getattr(self._actor, name), *arguments)
+        return lambda *arguments: call(getattr(self._actor, name), *arguments)
 
 
 def first_cause(error: BaseException) -> str:

@@ -10,16 +10,16 @@ import ray
 import ray.train
 
 from harness.cluster.actor import first_cause
-from harness.cluster.preflight import obstacle
 from harness.cluster.process_group import ProcessGroup
-from harness.cluster.queue import Shape
-from harness.cluster.session import connected, rooms
+from harness.cluster.session import connected, node_resources
 from harness.cluster.trainer import LeanTrainer
-from harness.engine.machine import BenchOrder, bench_worker
+from harness.engine.bench import BenchConfig, bench_worker
 from harness.errors import HarnessError, Infeasible
+from harness.scheduling.feasibility import infeasibility_reason
+from harness.scheduling.types import Shape
 
 
-def bench_on_cluster(order: BenchOrder, *, address: str | None, placement: str) -> None:
+def bench_on_cluster(order: BenchConfig, *, address: str | None, placement: str) -> None:
     """Measure the cluster at an address, or a local Ray; the result is a file in the order's folder.
 
     Args:
@@ -33,14 +33,14 @@ def bench_on_cluster(order: BenchOrder, *, address: str | None, placement: str) 
         HarnessError: a worker failed.
     """
     with connected(address):
-        nodes = rooms()
+        nodes = node_resources()
         if order.device == "auto":
             order = replace(order, device="cuda" if any(node.gpus for node in nodes) else "cpu")
         gpus = 1.0 if order.device == "cuda" else 0.0
         shape = Shape(
             workers=order.workers, device=order.device, cpus_per_worker=order.cpus_per_worker, gpus_per_worker=gpus
         )
-        if (reason := obstacle(shape, nodes)) is not None:
+        if (reason := infeasibility_reason(shape, nodes)) is not None:
             raise Infeasible(reason.replace("scale.workers", "--workers"))
         try:
             _trainer(order, shape, placement).fit()
@@ -48,7 +48,7 @@ def bench_on_cluster(order: BenchOrder, *, address: str | None, placement: str) 
             raise HarnessError(f"the bench failed on the cluster: {first_cause(error)}") from error
 
 
-def _trainer(order: BenchOrder, shape: Shape, placement: str) -> LeanTrainer:
+def _trainer(order: BenchConfig, shape: Shape, placement: str) -> LeanTrainer:
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
     return LeanTrainer(
         _worker_loop,

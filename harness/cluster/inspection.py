@@ -13,7 +13,15 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.actor import first_cause
-from harness.cluster.node_check import Answer, Questions, driver_file, judge, look, node_file, versions
+from harness.cluster.node_check import (
+    NodeCheckRequest,
+    NodeCheckResult,
+    check_node,
+    driver_file,
+    node_file,
+    raise_on_failures,
+    versions,
+)
 from harness.errors import ClusterUnreachable, Stopped
 from harness.storage import write_atomic
 
@@ -38,13 +46,13 @@ def inspect(storage: Path, datasets: Iterable[DatasetSpec], *, stopped: Callable
         ClusterUnreachable: a node does not answer.
         Stopped: as asked.
     """
-    questions = Questions(storage=storage, token=uuid.uuid4().hex, datasets=tuple(datasets))
+    questions = NodeCheckRequest(storage=storage, token=uuid.uuid4().hex, datasets=tuple(datasets))
     nodes = _nodes()
     write_atomic(driver_file(storage), questions.token.encode())
     try:
         answers = dict(_answers(questions, nodes, stopped))
         seen = {nodes[node]: node_file(questions, node).exists() for node in answers}
-        judge({nodes[node]: answer for node, answer in answers.items()}, versions(), seen)
+        raise_on_failures({nodes[node]: answer for node, answer in answers.items()}, versions(), seen)
     finally:
         for path in (driver_file(storage), *(node_file(questions, node) for node in nodes)):
             with contextlib.suppress(OSError):
@@ -62,9 +70,9 @@ def _nodes() -> dict[str, str]:
 
 
 def _answers(
-    questions: Questions, nodes: Mapping[str, str], stopped: Callable[[], bool]
-) -> Iterator[tuple[str, Answer]]:
-    task = ray.remote(num_cpus=0, max_retries=0)(look)
+    questions: NodeCheckRequest, nodes: Mapping[str, str], stopped: Callable[[], bool]
+) -> Iterator[tuple[str, NodeCheckResult]]:
+    task = ray.remote(num_cpus=0, max_retries=0)(check_node)
     asked = {
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(questions, node): node
         for node in nodes

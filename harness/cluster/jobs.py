@@ -18,9 +18,10 @@ from packaging.version import Version
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
+from harness.cluster.ray_internals import PRIVATE_NAMES
 from harness.errors import ClusterUnreachable, HarnessError, UsageError
-from harness.submit.jobs import AlreadySubmitted, Job, JobGone, Order, State
-from harness.submit.parcel import DISTRIBUTION
+from harness.package import DISTRIBUTION
+from harness.submit.jobs import AlreadySubmitted, Job, JobGone, JobSpec, State
 from harness.submit.submission import PREFIX
 
 CONNECT_TIMEOUT_S = 5.0
@@ -58,7 +59,7 @@ class RayJobs:
         """The cluster's."""
         return self._client.ray_version()
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: JobSpec) -> None:
         """Start a job.
 
         Raises:
@@ -66,7 +67,7 @@ class RayJobs:
         """
         runtime_env: dict[str, Any] = {
             "working_dir": str(order.code),
-            "py_modules": [str(order.parcel)],
+            "py_modules": [str(order.payload)],
             "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
         }
         if order.pip:
@@ -201,16 +202,16 @@ def _check_version(address: str, found: str) -> None:
 def _dashboard(address: str) -> str:
     """The dashboard's URL. A bare host:port may be the dashboard's or that of Ray's control store."""
     if address.startswith(("http://", "https://")):
-        _knock(address)
+        _check_reachable(address)
         return address.rstrip("/")
     if address != "auto":
-        _knock(f"http://{address}")
+        _check_reachable(f"http://{address}")
         if _speaks_http(address):
             return f"http://{address}"
     return _ask_ray(address)
 
 
-def _knock(url: str) -> None:
+def _check_reachable(url: str) -> None:
     """A dead address answers in seconds here; a client of Ray's would try for minutes."""
     try:
         parts = urlsplit(url)
@@ -234,11 +235,9 @@ def _speaks_http(address: str) -> bool:
 
 
 def _ask_ray(address: str) -> str:
-    from ray.dashboard.utils import get_address_for_submission_client
-
     try:
         with _without(_OVERRIDES):
-            return str(get_address_for_submission_client(address))
+            return str(PRIVATE_NAMES["jobs_address"].find()(address))
     except Exception as error:  # whatever its parts raise
         said = str(error).strip().partition("\n")[0]
         raise ClusterUnreachable(

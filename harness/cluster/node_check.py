@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import Infeasible, StorageError
-from harness.submit.parcel import DISTRIBUTION, code_digest
+from harness.package import DISTRIBUTION, code_digest
 
 if TYPE_CHECKING:
     from workloads.datasets.spec import DatasetSpec
@@ -24,7 +24,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Questions:
+class NodeCheckRequest:
     """What every node is asked."""
 
     storage: Path
@@ -36,7 +36,7 @@ class Questions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class NodeCheckResult:
     """What one node says."""
 
     versions: Mapping[str, str | None]
@@ -45,14 +45,14 @@ class Answer:
     """Why this node cannot load some data sets."""
 
 
-def look(questions: Questions, node: str) -> Answer:
-    """Answer for the node that this runs on; its file is left in the storage folder.
+def check_node(questions: NodeCheckRequest, node: str) -> NodeCheckResult:
+    """NodeCheckResult for the node that this runs on; its file is left in the storage folder.
 
     Args:
         questions: of the driver.
         node: id, for the name of the file.
     """
-    return Answer(
+    return NodeCheckResult(
         versions=versions(),
         storage_fault=_storage_fault(questions, node),
         absent=_absent(questions),
@@ -64,7 +64,7 @@ def absences(datasets: Iterable[DatasetSpec]) -> tuple[str, ...]:
     return tuple(fault for dataset in datasets if (fault := dataset.absence()) is not None)
 
 
-def _absent(questions: Questions) -> tuple[str, ...]:
+def _absent(questions: NodeCheckRequest) -> tuple[str, ...]:
     """A node whose code is another one may not know what it is asked: then its version says more."""
     try:
         return absences(questions.datasets)
@@ -86,12 +86,14 @@ def driver_file(storage: Path) -> Path:
     return storage / ".preflight-driver"
 
 
-def node_file(questions: Questions, node: str) -> Path:
+def node_file(questions: NodeCheckRequest, node: str) -> Path:
     """What a node writes for the driver to find. A new name each time: NFS remembers names that were not there."""
     return questions.storage / f".preflight-{questions.token}-{node}"
 
 
-def judge(answers: Mapping[str, Answer], expected: Mapping[str, str | None], seen: Mapping[str, bool]) -> None:
+def raise_on_failures(
+    answers: Mapping[str, NodeCheckResult], expected: Mapping[str, str | None], seen: Mapping[str, bool]
+) -> None:
     """Hold every node's answer against what is needed.
 
     Args:
@@ -123,7 +125,7 @@ def judge(answers: Mapping[str, Answer], expected: Mapping[str, str | None], see
     )
 
 
-def _differs(answer: Answer, expected: Mapping[str, str | None]) -> str:
+def _differs(answer: NodeCheckResult, expected: Mapping[str, str | None]) -> str:
     differences = [
         f"{name} is {answer.versions.get(name) or 'not installed'}, on the driver's node {version or 'not installed'}"
         for name, version in expected.items()
@@ -140,7 +142,7 @@ def _raise(kind: type[StorageError] | type[Infeasible], faults: Sequence[str]) -
     raise kind("\n".join(f"node {fault}" for fault in faults[:_SHOWN]) + more)
 
 
-def _storage_fault(questions: Questions, node: str) -> str | None:
+def _storage_fault(questions: NodeCheckRequest, node: str) -> str | None:
     path = driver_file(questions.storage)
     try:
         same = path.read_text() == questions.token

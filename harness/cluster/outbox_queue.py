@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cluster.queue import Job, Limits, TrialQueue
+from harness.scheduling.queue import TrialQueue
+from harness.scheduling.types import Job, Limits
 from harness.tracking.outbox import Outbox
 
 

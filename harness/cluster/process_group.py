@@ -21,13 +21,13 @@ LEAVE_S = 30.0
 
 
 @dataclass(frozen=True)
-class Meeting:
+class Rendezvous:
     """Where the ranks of a group find each other."""
 
     host: str
     """Rank 0's node."""
     port: int
-    door: int
+    listen_fd: int
     """File descriptor in rank 0's process: a socket bound to the port, so that nobody can take it meanwhile."""
 
 
@@ -51,13 +51,13 @@ class _ProcessGroupBackend(Backend):
     """Ranks on one node see each other's GPUs, as NCCL needs it for going from one to the other directly."""
 
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        meeting = worker_group.execute_single(0, _meeting)
-        worker_group.execute(_join, meeting, backend_config.device, backend_config.timeout_s)
+        rendezvous = worker_group.execute_single(0, _rendezvous)
+        worker_group.execute(_init_process_group, rendezvous, backend_config.device, backend_config.timeout_s)
 
     def on_shutdown(self, worker_group: Any, backend_config: Any) -> None:  # noqa: ARG002
         if len(worker_group) > 1:
             wait: Any = ray.wait
-            leaving = worker_group.execute_async(_leave)
+            leaving = worker_group.execute_async(_destroy_process_group)
             wait(leaving, num_returns=len(leaving), timeout=LEAVE_S)
 
 
@@ -114,17 +114,17 @@ def _node_address() -> str:
     return address
 
 
-def _meeting() -> Meeting:
+def _rendezvous() -> Rendezvous:
     """Done by rank 0. Torch's own would listen on every interface; this is bound to the node's address."""
     address = _node_address()
     is_here = interface_of(address, psutil.net_if_addrs()) is not None  # not where the network translates addresses
     bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     bound.bind((address if is_here else "", 0))
     port = bound.getsockname()[1]
-    return Meeting(host=address, port=port, door=bound.detach())
+    return Rendezvous(host=address, port=port, listen_fd=bound.detach())
 
 
-def _join(meeting: Meeting, device: str, timeout_s: float) -> None:
+def _init_process_group(rendezvous: Rendezvous, device: str, timeout_s: float) -> None:
     """Done by every worker at once. NCCL is told its GPU: left alone it takes one by the rank, whosever that is."""
     import torch.distributed
 
@@ -142,13 +142,13 @@ def _join(meeting: Meeting, device: str, timeout_s: float) -> None:
     # A collective that is out of time ends the process, since nothing else ends a kernel that waits on the GPU.
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
     rank, workers, timeout = context.get_world_rank(), context.get_world_size(), timedelta(seconds=timeout_s)
-    door: dict[str, Any] = {"is_master": True, "master_listen_fd": meeting.door} if rank == 0 else {}
+    listen_fd: dict[str, Any] = {"is_master": True, "master_listen_fd": rendezvous.listen_fd} if rank == 0 else {}
     store: Any = torch.distributed.TCPStore  # type: ignore[attr-defined]  # public, though not to mypy
-    own["store"] = store(meeting.host, meeting.port, workers, timeout=timeout, **door)
+    own["store"] = store(rendezvous.host, rendezvous.port, workers, timeout=timeout, **listen_fd)
     torch.distributed.init_process_group(backend, rank=rank, world_size=workers, timeout=timeout, **own)
 
 
-def _leave() -> None:
+def _destroy_process_group() -> None:
     import torch.distributed
 
     if torch.distributed.is_initialized():

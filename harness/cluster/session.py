@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import ray
-from ray._private import ray_constants, services
 
-from harness.cluster.preflight import NodeRoom
+from harness.cluster.ray_internals import find_address, on_loopback, silence_worker_messages
 from harness.errors import ClusterUnreachable
+from harness.scheduling.feasibility import NodeResources
 
 CONNECT_TIMEOUT_S = 5.0
 LOCAL_OBJECT_STORE_BYTES = 256 * 2**20
 """Trials pass events, not tensors, through Ray: a small store spares a laptop's memory."""
-MAY_BE_JOINED = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Ray reads it on every system, whatever its name says: at 0 no computer can join, and all listen on 127.0.0.1."""
 
 
 @contextlib.contextmanager
@@ -29,7 +26,7 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         ClusterUnreachable: nobody answers there.
     """
-    with contextlib.nullcontext() if address is not None else _on_loopback():
+    with contextlib.nullcontext() if address is not None else on_loopback():
         _connect(address)
         _quiet()
         try:
@@ -38,11 +35,11 @@ def connected(address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def rooms() -> tuple[NodeRoom, ...]:
+def node_resources() -> tuple[NodeResources, ...]:
     """What each living node of the cluster has, whether in use or not."""
     nodes: Any = ray.nodes
     alive = [(node["NodeID"], node["Resources"]) for node in nodes() if node["Alive"]]
-    return tuple(NodeRoom(cpus=has.get("CPU", 0.0), gpus=has.get("GPU", 0.0), name=name) for name, has in alive)
+    return tuple(NodeResources(cpus=has.get("CPU", 0.0), gpus=has.get("GPU", 0.0), name=name) for name, has in alive)
 
 
 def cluster_has_gpus(address: str) -> bool:
@@ -52,7 +49,7 @@ def cluster_has_gpus(address: str) -> bool:
         ClusterUnreachable: nobody answers there.
     """
     with connected(address):
-        return any(node.gpus for node in rooms())
+        return any(node.gpus for node in node_resources())
 
 
 def _connect(address: str | None) -> None:
@@ -60,7 +57,7 @@ def _connect(address: str | None) -> None:
         _start_local()
         return
     try:
-        _knock(_found() if address == "auto" else address)
+        _check_reachable(_found() if address == "auto" else address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         if address == "auto" and "Could not find any running Ray" in str(error):
@@ -69,21 +66,6 @@ def _connect(address: str | None) -> None:
                 "or leave --address and RAY_ADDRESS out to start a local Ray"
             ) from error
         raise ClusterUnreachable(f"Ray at {address} does not let us in: {_first_line(error)}") from error
-
-
-@contextlib.contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Have a local Ray listen on loopback alone, unless the user's environment says that others may join it."""
-    if MAY_BE_JOINED in os.environ:
-        yield
-        return
-    others_may, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    os.environ[MAY_BE_JOINED] = "0"  # for the processes that this one starts
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = others_may
-        del os.environ[MAY_BE_JOINED]
 
 
 def _start_local() -> None:
@@ -103,17 +85,16 @@ def _start_local() -> None:
 
 
 def _found() -> str:
-    """What Ray takes `auto` for: a cluster that runs on this node.
+    """The address of the cluster that `auto` means.
 
     Raises:
-        ConnectionError: none does.
+        ConnectionError: no Ray runs on this node.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    found: str = services.get_ray_address_from_environment("auto", None)
-    return found
+    return find_address()
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """A dead address answers in seconds here; `ray.init` would try for a minute."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in address:
@@ -133,7 +114,7 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # What raylets report, such as the death of a worker, Ray prints on stdout, which is for our data. The queue has
     # each reason from Ray Train, and Ray's logs have the rest. There is no public switch.
-    ray._private.worker._worker_logs_enabled = False  # noqa: SLF001
+    silence_worker_messages()
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,19 +11,19 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.cluster.actor import Actor, Asked, ask, first_cause
-from harness.cluster.errand import Errand
-from harness.cluster.groups import Groups
-from harness.cluster.hosts import Hosts
+from harness.cluster.actor import Actor, ActorProxy, call, first_cause
+from harness.cluster.background_call import BackgroundCall
+from harness.cluster.controller_hosts import ControllerHosts
+from harness.cluster.group_settings import GroupSettings
 from harness.cluster.inspection import inspect
 from harness.cluster.outbox_queue import OutboxQueue
-from harness.cluster.preflight import NodeRoom, obstacle
-from harness.cluster.queue import Job, Limits, Snapshot
-from harness.cluster.session import connected, rooms
-from harness.cluster.worker_group import GroupSettings
+from harness.cluster.session import connected, node_resources
 from harness.errors import ClusterUnreachable, HarnessError, Stopped
-from harness.launch.stop import StopSignal
+from harness.scheduling.feasibility import NodeResources, infeasibility_reason
+from harness.scheduling.group_manager import Groups
+from harness.scheduling.types import Job, Limits, Snapshot
 from harness.schema import Outcome
+from harness.signals import StopSignal
 from harness.storage import SweepFolder
 
 POLL_S = 0.2
@@ -62,7 +62,7 @@ def run_on_cluster(
     """
     with connected(address):
         stop.listen()
-        nodes = rooms()
+        nodes = node_resources()
         if address is not None:
             try:
                 inspect(settings.folder, {job.trial.dataset for job in jobs}, stopped=stop.is_set)
@@ -71,10 +71,10 @@ def run_on_cluster(
         queue = queue_actor(jobs, SweepFolder(settings.folder).outbox, limits)
         try:
             _give_up_infeasible(queue, jobs, nodes)
-            groups = Groups(Asked(queue), Hosts(queue, settings))
-            fill = Errand(lambda: groups.fill(rooms()))
+            groups = Groups(ActorProxy(queue), ControllerHosts(queue, settings))
+            fill = BackgroundCall(lambda: groups.reconcile(node_resources()))
             _drive(queue, fill, show, stop)
-            fill.rest(timeout_s=FILL_S)
+            fill.join(timeout_s=FILL_S)
         except ray.exceptions.RayError as error:
             if isinstance(cause := getattr(error, "cause", None), HarnessError):
                 raise cause from error
@@ -95,17 +95,17 @@ def _beside_driver() -> dict[str, Any]:
     return {"scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
 
 
-def _give_up_infeasible(queue: Actor, jobs: Sequence[Job], nodes: Sequence[NodeRoom]) -> None:
+def _give_up_infeasible(queue: Actor, jobs: Sequence[Job], nodes: Sequence[NodeResources]) -> None:
     for shape in {job.shape for job in jobs}:
-        if (reason := obstacle(shape, nodes)) is not None:
-            ask(queue.give_up, shape, Outcome.INFEASIBLE, reason)
+        if (reason := infeasibility_reason(shape, nodes)) is not None:
+            call(queue.cancel_pending, shape, Outcome.INFEASIBLE, reason)
 
 
-def _drive(queue: Actor, fill: Errand, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
+def _drive(queue: Actor, fill: BackgroundCall, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
     """Ask the queue, which lives beside us, and have the head asked, which may never answer."""
     seen = 0
     for poll in itertools.count():
-        snapshot: Snapshot = ask(queue.snapshot, seen)
+        snapshot: Snapshot = call(queue.snapshot, seen)
         seen = snapshot.ended_count
         show(snapshot)
         if snapshot.done:
@@ -113,20 +113,20 @@ def _drive(queue: Actor, fill: Errand, show: Callable[[Snapshot], None], stop: S
         if stop.wait(POLL_S):
             _stop(queue, seen, show)
             return
-        if fill.waiting_s > HEAD_AWAY_S:
+        if fill.elapsed_s > HEAD_AWAY_S:
             _stop(queue, seen, show)
             raise ClusterUnreachable(
                 f"Ray's head has not answered for {HEAD_AWAY_S:.0f} s; run the same command to go on"
             )
         if poll % FILL_EVERY_POLLS == 0:
-            fill.go()
+            fill.start()
 
 
 def _stop(queue: Actor, seen: int, show: Callable[[Snapshot], None]) -> None:
     """Lease nothing more, wait for running trials to keep what they have, then go on without them."""
-    ask(queue.stop)
+    call(queue.stop)
     deadline = time.monotonic() + STOP_GRACE_S
-    while time.monotonic() < deadline and ask(queue.snapshot, seen).running:
+    while time.monotonic() < deadline and call(queue.snapshot, seen).running:
         time.sleep(POLL_S)
-    ask(queue.abandon, "stopped before it reached a checkpoint")
-    show(ask(queue.snapshot, seen))
+    call(queue.stop_running, "stopped before it reached a checkpoint")
+    show(call(queue.snapshot, seen))

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ray.train.v2._internal.callbacks import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from harness.cluster.ray_internals import PRIVATE_NAMES
 
-UNUSED = (DatasetsCallback, PlacementGroupCleanerCallback)
+_Trainer: Any = PRIVATE_NAMES["trainer"].find()
+UNUSED = (PRIVATE_NAMES["datasets_callback"].find(), PRIVATE_NAMES["placement_group_cleaner"].find())
 """Each starts a process for each group: one for Ray's data sets, and one that removes the placement groups of a dead
-controller, which `harness.cluster.places` does too."""
+controller, which `harness.cluster.placement_groups` does too."""
 
 
 SETTINGS = {
@@ -30,7 +29,7 @@ SETTINGS = {
 """Ray Train reads these in the process that calls `fit`, and hands them on to its own. A user's own come first."""
 
 
-class LeanTrainer(DataParallelTrainer):
+class LeanTrainer(_Trainer):  # type: ignore[misc]
     """Starts workers and watches them. Ray has no setting for what else its trainers start."""
 
     def fit(self) -> Any:

@@ -16,16 +16,16 @@ import ray.train
 import ray.train.torch
 import torch
 
-from harness.cluster.actor import Actor, ask
-from harness.cluster.queue import Lease, LeaseLost, Shape
-from harness.cluster.worker_group import GroupSettings
+from harness.cluster.actor import Actor, call
+from harness.cluster.group_settings import GroupSettings
 from harness.engine.context import VISIBLE, Monitoring
 from harness.events import Event, TrialEnded
-from harness.launch.leases import Worker, run_leases
+from harness.scheduling.types import Lease, LeaseLost, Shape
+from harness.worker_loop import Worker, run_leases
 
 
 class QueueProxy:
-    """The queue's actor as `harness.launch.leases.QueuePort`.
+    """The queue's actor as `harness.worker_loop.QueuePort`.
 
     Events are sent without waiting, each checked when the next one goes out, so that a recorder which fails is noticed
     and a slow one costs training nothing.
@@ -37,7 +37,7 @@ class QueueProxy:
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
         """The next trial."""
-        lease: Lease | None = ask(self._actor.lease, group, shape)
+        lease: Lease | None = call(self._actor.lease, group, shape)
         return lease
 
     def emit(self, group: str, event: Event) -> None:
@@ -56,7 +56,7 @@ class QueueProxy:
             LeaseLost: one was refused.
         """
         self._settle()
-        ask(self._actor.flush, group)
+        call(self._actor.flush, group)
 
     def end(self, group: str, ended: TrialEnded) -> None:
         """Record how an attempt ended; it is durable on return.
@@ -66,7 +66,7 @@ class QueueProxy:
         """
         self._settle()
         with _lease_lost():
-            ask(self._actor.end, group, ended)
+            call(self._actor.end, group, ended)
 
     def _settle(self) -> None:
         sent, self._sent = self._sent, None
@@ -119,7 +119,7 @@ class Pulse(AbstractContextManager["Pulse"]):
     def _beat(self) -> None:
         while not self._left.wait(self._every_s) and not self._stopping.is_set():
             try:
-                stopping = ask(self._actor.pulse, self._group, self._progress)
+                stopping = call(self._actor.heartbeat, self._group, self._progress)
             except ray.exceptions.RayError:
                 stopping = True
             if stopping:
@@ -140,7 +140,7 @@ def run_worker(group: str, shape: Shape, queue: Actor, settings: GroupSettings) 
     """
     rank, device = ray.train.get_context().get_world_rank(), own_device()
     if rank == 0:
-        ask(queue.join, group)
+        call(queue.release_leases, group)
     _enlist(group, rank, queue)
     with Pulse(queue, group) if rank == 0 else contextlib.nullcontext() as pulse:
         worker = Worker(
@@ -171,7 +171,7 @@ def _enlist(group: str, rank: int, queue: Actor) -> None:
     """Leave what this process can be killed by: packed, or the queue's process would load torch to look at it."""
     pack: Any = ray.cloudpickle.dumps
     here = ray.get_runtime_context()
-    ask(queue.enlist, group, rank, pack(here.current_actor), here.get_node_id())
+    call(queue.register_worker, group, rank, pack(here.current_actor), here.get_node_id())
 
 
 def _never() -> bool:

@@ -10,49 +10,25 @@ import re
 import traceback
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
 from ray.train.v2.api.callback import UserCallback
-from ray.train.v2.api.config import FailureConfig
 
-from harness.cluster.actor import Actor, ask, first_cause
-from harness.cluster.places import NamedPlaces
+from harness.cluster.actor import Actor, call, first_cause
+from harness.cluster.group_settings import GroupSettings
+from harness.cluster.placement_groups import NamedPlacementGroups
 from harness.cluster.process_group import ProcessGroup
-from harness.cluster.queue import Shape
+from harness.cluster.ray_internals import PRIVATE_NAMES, death_of, raised_in_worker
 from harness.cluster.trainer import LeanTrainer
 from harness.errors import HarnessError
+from harness.scheduling.types import Shape
 
 NODE_LABEL = "ray.io/node-id"
 """Ray gives it to every node."""
 PLACEMENT_TRIES = 20
 """Times Ray Train waits its start-up time-out (60 s) for a placement group: somebody else may have the room for now."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupSettings:
-    """What every group of a sweep is told."""
-
-    folder: Path
-    """The sweep's."""
-    collective_timeout_s: float = 300.0
-    """How long ranks wait for each other before the group is given up."""
-    trial_timeout_s: float | None = None
-    checkpoint_every_s: float | None = None
-    checkpoint_every_steps: int | None = None
-    monitor: bool = True
-    """Watch the devices that trials run on."""
-    one_trial: bool = False
-    """A fresh group for every trial (`isolation: process`)."""
-    run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-    """Tells this execution's groups from those of others."""
-
-    def places(self, group: str) -> str:
-        """The name of a group's placement groups."""
-        return f"{self.run}-{group}"
 
 
 class LossReport(UserCallback):
@@ -65,7 +41,7 @@ class LossReport(UserCallback):
         """Called in Ray Train's controller, before it gives the group up."""
         reason, out_of_memory = loss_of(worker_exceptions)
         with contextlib.suppress(ray.exceptions.RayError):
-            ask(self._queue.lost, self._group, reason, out_of_memory)
+            call(self._queue.note_loss_reason, self._group, reason, out_of_memory)
 
 
 def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
@@ -74,7 +50,7 @@ def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
     What a worker raised itself says less than that another one died: it was in a collective with it.
     """
     dead = {rank: cause for rank, error in exceptions.items() if (cause := _death(error)) is not None}
-    causes = dead or {rank: _as_raised(error) for rank, error in exceptions.items()}
+    causes = dead or {rank: raised_in_worker(error) for rank, error in exceptions.items()}
     # Of several that died, one for lack of memory took the others with it.
     rank, cause = min(causes.items(), key=lambda item: (not _is_out_of_memory(item[1]), item[0]))
     node = re.search(r"\bip(?: of|=|: ?)?[\s:]*(\d+\.\d+\.\d+\.\d+)", str(cause), re.IGNORECASE)
@@ -93,17 +69,8 @@ def _why(cause: BaseException) -> str:
 
 
 def _death(error: Exception) -> BaseException | None:
-    """What Ray says of a worker that died; None of one that raised."""
-    if isinstance(error, ray.exceptions.RayError):
-        return error
-    death: BaseException | None = getattr(error, "health_check_failure", None)
-    return death
-
-
-def _as_raised(error: Exception) -> BaseException:
-    """Without what Ray Train wraps around it, which is not part of its API: where that changes, the wrapped one."""
-    raised: BaseException = getattr(error, "_base_exc", error)
-    return raised
+    """What Ray says of a worker that died; None for one that raised."""
+    return error if isinstance(error, ray.exceptions.RayError) else death_of(error)
 
 
 def _is_out_of_memory(cause: BaseException) -> bool:
@@ -124,7 +91,7 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
         ray.train.TrainingFailedError: the group was lost, or could not be placed.
     """
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
-    callbacks: Any = [LossReport(queue, group), NamedPlaces(settings.places(group))]
+    callbacks: Any = [LossReport(queue, group), NamedPlacementGroups(settings.placement_group_name(group))]
     scaling: Any = ray.train.ScalingConfig  # Ray's types know an older one
     trainer = LeanTrainer(
         _worker_loop,
@@ -143,7 +110,9 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
             storage_path=str(settings.folder.resolve() / "logs" / "ray-train"),
             callbacks=callbacks,
             # Ray Train would start lost workers where they were lost; the sweep first asks whether that node is fit.
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=PLACEMENT_TRIES),
+            failure_config=PRIVATE_NAMES["failure_config"].find()(
+                max_failures=0, controller_failure_limit=PLACEMENT_TRIES
+            ),
         ),
     )
     trainer.fit()

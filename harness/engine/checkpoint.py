@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.engine.context import TrialContext
 from harness.engine.distributed import from_rank_0
 from harness.errors import StorageError
-from harness.storage import write_atomic
+from harness.storage import WEIGHTS_FILE, write_atomic
 
 FORMAT = 3
+WEIGHTS_FORMAT = 1
+"""Version of the file that keeps the final weights of a trial."""
 KEPT = 2
 """Checkpoints kept: the newest, and one before it in case the newest is damaged."""
 log = logging.getLogger(__name__)
@@ -163,3 +165,21 @@ class CheckpointFolder:
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.root.glob("*.checkpoint"), reverse=True)
+
+
+def write_weights(trial_folder: Path, trial_id: str, module: nn.Module) -> None:
+    """Weights and running statistics, whole or not at all. For rank 0 alone."""
+    content = seal({"format": WEIGHTS_FORMAT, "trial_id": trial_id, "module": module.state_dict()})
+    write_atomic(trial_folder / WEIGHTS_FILE, content)
+
+
+def read_weights(trial_folder: Path, trial_id: str) -> dict[str, Any]:
+    """As `write_weights` was given them, on the host.
+
+    Raises:
+        OSError: there are none, or they cannot be read.
+        ValueError: they are truncated, altered, another trial's or of another format.
+    """
+    fields = unseal((trial_folder / WEIGHTS_FILE).read_bytes(), format=WEIGHTS_FORMAT, trial_id=trial_id)
+    weights: dict[str, Any] = fields["module"]
+    return weights

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from harness.engine.batches import Batches, one_batch, real_batches
 from harness.engine.context import TrialContext
 from harness.engine.distributed import any_rank, gathered
+from harness.engine.interrupts import Watch
 from harness.engine.step import Stepper
 from harness.engine.timing import step_clock
-from harness.engine.watch import Watch
 from harness.measure.parts import Rounds
 from harness.trial import Trial
 from workloads.datasets.spec import LoadedDataset

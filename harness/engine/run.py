@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 
-from harness.engine.checkpoint import Checkpoint, CheckpointFolder
+from harness.engine.checkpoint import Checkpoint, CheckpointFolder, write_weights
 from harness.engine.compile_cache import sound_compile_cache
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects, from_rank_0
 from harness.engine.evaluate import Evaluation
 from harness.engine.failure import failure
+from harness.engine.interrupts import TimedOut
 from harness.engine.milestones import as_results
 from harness.engine.monitor import monitored
 from harness.engine.process import describe_workers, prepare_process
 from harness.engine.record import Column, steps_csv
 from harness.engine.results import ended, memory_results, model_results, speed_results
 from harness.engine.throughput import time_trial
-from harness.engine.train import TimedOut, Training
-from harness.engine.weights import write_weights
+from harness.engine.train import Training
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, TrialEnded, TrialStarted
 from harness.schema import Outcome

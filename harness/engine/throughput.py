@@ -15,18 +15,17 @@ from harness.engine.batches import Batches, real_batches
 from harness.engine.context import TrialContext
 from harness.engine.decomposition import Decomposition
 from harness.engine.distributed import any_rank, from_rank_0, gathered
+from harness.engine.interrupts import TimedOut, Watch
 from harness.engine.network import build_module
 from harness.engine.process import describe_workers, load_everywhere, prepare_process
 from harness.engine.results import ended, known, memory_results, model_results, speed_results
 from harness.engine.roofs import roof_results
 from harness.engine.step import Stepper
 from harness.engine.timing import step_clock
-from harness.engine.train import TimedOut
-from harness.engine.watch import Watch
 from harness.events import ArtifactWritten, TrialEnded, TrialStarted
 from harness.measure.parts import Parts, Share, parts_of
 from harness.measure.ranks import group_seconds
-from harness.measure.settling import WarmUp, drift_of
+from harness.measure.steady_state import WarmUp, drift_of
 from harness.measure.steps import block_rates
 from harness.schema import Outcome
 from harness.storage import write_atomic

@@ -14,24 +14,19 @@ from harness.engine.checkpoint import Checkpoint, CheckpointFolder
 from harness.engine.context import TrialContext
 from harness.engine.distributed import any_rank, gathered, summed
 from harness.engine.evaluate import Evaluation, Evaluator
+from harness.engine.interrupts import Interrupts, TimedOut
 from harness.engine.milestones import Milestones, passed
 from harness.engine.network import build_module
-from harness.engine.process import load_everywhere
-from harness.engine.randomness import random_state, restore_random_state, seed_generators
+from harness.engine.process import load_everywhere, random_state, restore_random_state, seed_generators
 from harness.engine.record import NO_HISTORY, Column, EpochRecord, over_ranks
-from harness.engine.requests import Requests
 from harness.engine.results import only_finite
 from harness.engine.step import Stepper
 from harness.engine.views import views
-from harness.errors import HarnessError, Stopped
+from harness.errors import Stopped
 from harness.events import EpochEnded, Event
 from harness.trial import Trial
 from workloads.datasets.spec import Split, mixed_seed
 from workloads.schedule import LOOK_STEPS, START, ScheduleState
-
-
-class TimedOut(HarnessError):
-    """An attempt that used up its time."""
 
 
 class Training:
@@ -57,7 +52,7 @@ class Training:
         self._started = started
         self._last_checkpoint = time.perf_counter()
         self._resumed = checkpoint
-        self._requests = Requests(context)
+        self._requests = Interrupts(context)
         self._tested: Evaluation | None = None
         self._is_test_long = True
         if checkpoint is not None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 
-from harness.engine.machine import BenchOrder, bench_worker
+from harness.engine.bench import BenchConfig, bench_worker
 from harness.errors import HarnessError, Infeasible, StorageError
 from harness.events import now_ms
 from harness.launch.environment import describe_driver
@@ -70,7 +70,7 @@ def _recorded(options: BenchOptions, record: Mapping[str, Any]) -> str | None:
 
 def _measured(options: BenchOptions) -> dict[str, Any]:
     folder = options.storage / f"bench-{uuid.uuid4().hex[:8]}"
-    order = BenchOrder(
+    order = BenchConfig(
         folder=folder,
         workers=options.workers,
         device=options.device,
@@ -91,7 +91,7 @@ def _measured(options: BenchOptions) -> dict[str, Any]:
     return record
 
 
-def _execute(options: BenchOptions, order: BenchOrder) -> None:
+def _execute(options: BenchOptions, order: BenchConfig) -> None:
     if options.launcher == "ray":
         from harness.cluster.bench import bench_on_cluster  # imports Ray
 
@@ -100,7 +100,7 @@ def _execute(options: BenchOptions, order: BenchOrder) -> None:
         _inline(order)
 
 
-def _inline(order: BenchOrder) -> None:
+def _inline(order: BenchConfig) -> None:
     """In this process, or in some that it starts."""
     order = replace(order, device=_device_kind(order))
     cores = os.cpu_count() or 1
@@ -126,7 +126,7 @@ def _inline(order: BenchOrder) -> None:
         raise HarnessError(f"{len(failed)} of {order.workers} workers of the bench failed; their messages are above")
 
 
-def _process(order: BenchOrder, rank: int) -> None:
+def _process(order: BenchConfig, rank: int) -> None:
     device = _device(order, rank)
     for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(variable, LOOPBACK)  # all of them are on this machine, and nobody else is to reach them
@@ -142,7 +142,7 @@ def _process(order: BenchOrder, rank: int) -> None:
         dist.destroy_process_group()
 
 
-def _device_kind(order: BenchOrder) -> str:
+def _device_kind(order: BenchConfig) -> str:
     here = torch.cuda.device_count()
     kind = ("cuda" if here else "cpu") if order.device == "auto" else order.device
     if kind == "cuda" and here < order.workers:
@@ -150,7 +150,7 @@ def _device_kind(order: BenchOrder) -> str:
     return kind
 
 
-def _device(order: BenchOrder, rank: int) -> torch.device:
+def _device(order: BenchConfig, rank: int) -> torch.device:
     if order.device == "cpu":
         return torch.device("cpu")
     torch.cuda.set_device(rank)

@@ -1,4 +1,4 @@
-"""Which device `auto` is. Settled before trials have ids: what a CPU found is no result, no checkpoint, of a GPU."""
+"""The device that `auto` means, and the machine of timing trials. Both are settled before trials have ids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from harness.workload import Workload
+from harness.measure.identity import machine_here
+from harness.trial import Machine
+from harness.workload.load import Workload
 
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 """One is there where NVIDIA's driver runs; dxg is Windows' own way to it. Without one torch need not be asked."""
@@ -48,3 +50,27 @@ def has_gpus() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def on_machine(workload: Workload, address: str | None) -> Workload:
+    """A workload that times, with the machine of each of its devices; others as they are.
+
+    Args:
+        workload: its devices settled by `on_device`.
+        address: of the Ray cluster that runs it; None for this machine.
+
+    Raises:
+        ClusterUnreachable: the cluster must be asked, and nobody answers at the address.
+    """
+    if workload.measure != "throughput":
+        return workload
+    devices = dict.fromkeys(scale.device for scale in workload.scales)
+    return replace(workload, machines={device: _machine(device, address) for device in devices if device != "auto"})
+
+
+def _machine(device: Literal["cpu", "cuda"], address: str | None) -> Machine:
+    if address is None:
+        return machine_here(device)
+    from harness.cluster.machines import machine_of_cluster  # imports Ray
+
+    return machine_of_cluster(address, device)

@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 import torch.distributed
 
-from harness.cluster.queue import Lease, Shape, Snapshot, TrialQueue
 from harness.engine.context import Monitoring
 from harness.engine.distributed import from_rank_0, process_group
 from harness.events import Event, TrialEnded
 from harness.launch.device import has_gpus
-from harness.launch.leases import GroupBroken, Worker, run_leases
-from harness.launch.stop import StopSignal
+from harness.scheduling.queue import TrialQueue
+from harness.scheduling.types import Lease, Shape, Snapshot
 from harness.schema import Outcome
+from harness.signals import StopSignal
+from harness.worker_loop import GroupBroken, Worker, run_leases
 
 GROUP = "inline"
 
@@ -35,7 +36,7 @@ class Processes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Orders:
+class InlineConfig:
     """What every process must know to run the sweep's leases."""
 
     folder: Path
@@ -72,10 +73,10 @@ class ShownQueue:
         self._queue.end(group, ended)
         self.show()
 
-    def lost(self, group: str, reason: str) -> None:
+    def note_loss_reason(self, group: str, reason: str) -> None:
         """A group cannot go on. A trial that it still holds ends for this reason."""
-        self._queue.lost(group, reason)
-        self._queue.join(group)
+        self._queue.note_loss_reason(group, reason)
+        self._queue.release_leases(group)
         self.show()
 
     def show(self) -> None:
@@ -105,51 +106,51 @@ def processes(
         yield Processes(rank=rank, world_size=world_size, on_gpus=on_gpus, monitoring=monitoring)
 
 
-def lead(
-    queue: TrialQueue, orders: Orders, among: Processes, show: Callable[[Snapshot], None], stop: StopSignal
+def run_rank0(
+    queue: TrialQueue, config: InlineConfig, world: Processes, show: Callable[[Snapshot], None], stop: StopSignal
 ) -> None:
     """Run every trial whose shape these processes have; the others are infeasible here.
 
     Args:
         queue: all trials of the sweep that have no result.
-        orders: shared with the other processes.
-        among: this process is rank 0 of them.
+        config: shared with the other processes.
+        world: this process is rank 0 of them.
         show: called with each new state of the queue.
         stop: asked after every step.
     """
-    _share(orders, among)
+    _share(config, world)
     shown = ShownQueue(queue, show)
-    for shape in orders.shapes:
-        if (reason := _obstacle(shape, among)) is not None:
-            queue.give_up(shape, Outcome.INFEASIBLE, reason)
-    _run(shown, orders, among, _stop_asker(queue, stop))
+    for shape in config.shapes:
+        if (reason := _obstacle(shape, world)) is not None:
+            queue.cancel_pending(shape, Outcome.INFEASIBLE, reason)
+    _run(shown, config, world, _stop_asker(queue, stop))
     if stop.is_set():
-        queue.abandon("stopped")
+        queue.stop_running("stopped")
     shown.show()
 
 
-def follow(among: Processes, stop: StopSignal) -> None:
+def run_follower(world: Processes, stop: StopSignal) -> None:
     """Run what rank 0 leases, beside it. Everything else is rank 0's."""
-    orders = _share(None, among)
+    config = _share(None, world)
     nothing = ShownQueue(TrialQueue((), lambda _event: None), lambda _snapshot: None)
-    _run(nothing, orders, among, stop.is_set)
+    _run(nothing, config, world, stop.is_set)
 
 
-def _run(queue: ShownQueue, orders: Orders, among: Processes, stop_requested: Callable[[], bool]) -> None:
-    for shape in orders.shapes:
-        if _obstacle(shape, among) is not None:
+def _run(queue: ShownQueue, config: InlineConfig, world: Processes, stop_requested: Callable[[], bool]) -> None:
+    for shape in config.shapes:
+        if _obstacle(shape, world) is not None:
             continue
         worker = Worker(
             group=GROUP,
             shape=shape,
-            rank=among.rank,
+            rank=world.rank,
             device=_own_device(shape.device),
-            folder=orders.folder,
+            folder=config.folder,
             stop_requested=stop_requested,
-            checkpoint_every_s=orders.checkpoint_every_s,
-            checkpoint_every_steps=orders.checkpoint_every_steps,
-            trial_timeout_s=orders.trial_timeout_s,
-            monitoring=among.monitoring,
+            checkpoint_every_s=config.checkpoint_every_s,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+            trial_timeout_s=config.trial_timeout_s,
+            monitoring=world.monitoring,
         )
         _run_all(queue, worker)
 
@@ -160,14 +161,14 @@ def _run_all(queue: ShownQueue, worker: Worker) -> None:
         try:
             return run_leases(queue, worker)
         except GroupBroken as broken:
-            queue.lost(worker.group, str(broken))
+            queue.note_loss_reason(worker.group, str(broken))
             if worker.shape.workers > 1:
                 raise
 
 
-def _share(orders: Orders | None, among: Processes) -> Orders:
-    """Rank 0's orders, on every rank."""
-    shared = from_rank_0(orders, among.world_size)
+def _share(config: InlineConfig | None, world: Processes) -> InlineConfig:
+    """Rank 0's config, on every rank."""
+    shared = from_rank_0(config, world.world_size)
     assert shared is not None
     return shared
 
@@ -189,14 +190,14 @@ def _stop_asker(queue: TrialQueue, stop: StopSignal) -> Callable[[], bool]:
     return requested
 
 
-def _obstacle(shape: Shape, among: Processes) -> str | None:
+def _obstacle(shape: Shape, world: Processes) -> str | None:
     """Why these processes cannot run this shape; None if they can."""
-    if shape.workers != among.world_size:
+    if shape.workers != world.world_size:
         return (
-            f"the trial wants {shape.workers} workers and this launcher has {among.world_size}; "
+            f"the trial wants {shape.workers} workers and this launcher has {world.world_size}; "
             f"start it with torchrun --nproc-per-node {shape.workers}, or use --launcher ray"
         )
-    if shape.device == "cpu" and shape.workers > 1 and among.on_gpus:
+    if shape.device == "cpu" and shape.workers > 1 and world.on_gpus:
         return (
             "the trial wants CPUs and these processes talk over GPUs, for other trials of the workload; run those with "
             "scale.device cpu from a file of their own, or use --launcher ray"

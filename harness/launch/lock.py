@@ -13,29 +13,29 @@ from pathlib import Path
 from harness.errors import UsageError
 
 
-class Held(UsageError):
+class LockHeld(UsageError):
     """Another driver runs this sweep."""
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock file for as long as the context lasts.
 
     Raises:
-        Held: another driver holds it; the message says which process on which host.
+        LockHeld: another driver holds it; the message says which process on which host.
     """
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Held(f"another driver runs this sweep: {_holder(path)}; wait for it or stop it first") from error
+            raise LockHeld(f"another driver runs this sweep: {_holder(path)}; wait for it or stop it first") from error
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         file.flush()
         yield
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether some driver holds a lock file now; one that is not there is not held."""
     try:
         with path.open() as file:

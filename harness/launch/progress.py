@@ -14,8 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.cluster.queue import Running, Snapshot
 from harness.events import TrialEnded
+from harness.scheduling.types import Running, Snapshot
 from harness.schema import Outcome
 from harness.tracking.recorder import Progress as Recorded
 

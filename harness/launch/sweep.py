@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.cluster.queue import Job, Shape
 from harness.launch import generation
-from harness.matrix import expand, sweep_id, sweep_name
 from harness.options import RunOptions
-from harness.plan import Plan, check_audit, make_plan, order
+from harness.planning.plan import Plan, check_audit, make_plan, order
+from harness.scheduling.types import Job, Shape
 from harness.storage import SweepFolder
 from harness.tracking import outbox as outboxes
 from harness.tracking.outbox import Outbox
 from harness.trial import Scale, Trial
-from harness.workload import Workload, fingerprints
+from harness.workload.load import Workload, fingerprints
+from harness.workload.matrix import expand, sweep_id, sweep_name
 
 IN_OUTBOX = "outbox"
 """Stands for the run of a trial whose result the outbox holds and MLflow, as far as we know, does not yet."""

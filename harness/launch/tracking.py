@@ -7,9 +7,9 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from harness.launch.stop import StopSignal
 from harness.launch.sweep import IN_OUTBOX, Sweep
 from harness.options import RunOptions
+from harness.signals import StopSignal
 from harness.tracking.recorder import Progress, Recorder
 
 FLUSH_S = 60.0

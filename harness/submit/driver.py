@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-PARCEL = "harness_job"
+PAYLOAD = "harness_job"
 """The package that carries a job's workload and environment to the driver alone."""
 ENVIRONMENT = "environment.json"
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -26,7 +26,7 @@ JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 NEEDED = ("ray", "mlflow", "torch", "typer")
 
 
-def write_parcel(folder: Path, *, submission_id: str, workload: str, environment: Mapping[str, str]) -> Path:
+def write_payload(folder: Path, *, submission_id: str, workload: str, environment: Mapping[str, str]) -> Path:
     """Make the package: the workload's text, and the environment in a file for its owner alone.
 
     Args:
@@ -35,26 +35,26 @@ def write_parcel(folder: Path, *, submission_id: str, workload: str, environment
         workload: text of the file.
         environment: variables of the driver.
     """
-    parcel = folder / PARCEL
-    parcel.mkdir(mode=0o700)
-    (parcel / "submission_id").write_text(submission_id)
-    (parcel / "workload.yaml").write_text(workload, encoding="utf-8")
-    secret = parcel / ENVIRONMENT
+    payload = folder / PAYLOAD
+    payload.mkdir(mode=0o700)
+    (payload / "submission_id").write_text(submission_id)
+    (payload / "workload.yaml").write_text(workload, encoding="utf-8")
+    secret = payload / ENVIRONMENT
     secret.touch(mode=0o600)
     secret.write_text(json.dumps(dict(environment)))
-    return parcel
+    return payload
 
 
-def open_parcel(parcel: Path) -> dict[str, str]:
+def open_payload(payload: Path) -> dict[str, str]:
     """The environment that was sent; the file is gone afterwards."""
-    path = parcel / ENVIRONMENT
+    path = payload / ENVIRONMENT
     environment: dict[str, str] = json.loads(path.read_text())
     path.unlink()
     return environment
 
 
 def keep_from_workers(environment: MutableMapping[str, str]) -> None:
-    """Take the parcel out of what Ray will unpack on every node. It is the job's only entry of `py_modules`."""
+    """Take the payload out of what Ray will unpack on every node. It is the job's only entry of `py_modules`."""
     config: dict[str, Any] = json.loads(environment.get(JOB_CONFIG, "{}"))
     if config.get("runtime_env", {}).pop("py_modules", None) is not None:
         environment[JOB_CONFIG] = json.dumps(config)
@@ -62,20 +62,20 @@ def keep_from_workers(environment: MutableMapping[str, str]) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Become `python -m harness ARGUMENTS WORKLOAD`, in the storage folder."""
-    parcel = _found_parcel()
-    sent = open_parcel(parcel)  # first of all: whatever else is wrong here, the secrets are off the disk
+    payload = _find_payload()
+    sent = open_payload(payload)  # first of all: whatever else is wrong here, the secrets are off the disk
     _check_python()
     environment = {**os.environ, **sent, "PYTHONSAFEPATH": "1"}  # no package of the storage folder's
     keep_from_workers(environment)
     _enter(Path(arguments[arguments.index("--storage") + 1]))
-    command = [sys.executable, "-m", "harness", *arguments, str(parcel / "workload.yaml")]
+    command = [sys.executable, "-m", "harness", *arguments, str(payload / "workload.yaml")]
     os.execve(sys.executable, command, environment)  # noqa: S606  our own list
 
 
-def _found_parcel() -> Path:
-    spec = find_spec(PARCEL)
+def _find_payload() -> Path:
+    spec = find_spec(PAYLOAD)
     if spec is None or not spec.submodule_search_locations:
-        sys.exit("error: this is the entrypoint of a job that `harness submit` makes; it found no parcel beside it")
+        sys.exit("error: this is the entrypoint of a job that `harness submit` makes; it found no payload beside it")
     return Path(next(iter(spec.submodule_search_locations)))
 
 

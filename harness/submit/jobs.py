@@ -60,14 +60,14 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class JobSpec:
     """A job to start."""
 
     id: str
     entrypoint: str
     code: Path
     """Zip file of our packages."""
-    parcel: Path
+    payload: Path
     """Folder for the driver alone, see `harness.submit.driver`."""
     pip: tuple[str, ...] = ()
 
@@ -85,7 +85,7 @@ class JobGone(HarnessError):
 class Jobs(Protocol):
     """The jobs of one cluster. Every method may raise `ClusterUnreachable`."""
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: JobSpec) -> None:
         """Start a job.
 
         Raises:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.submit.jobs import AlreadySubmitted, Job, JobGone, Order, State
+from harness.submit.jobs import AlreadySubmitted, Job, JobGone, JobSpec, State
 
 
 @dataclass
 class MemoryJobs:
     """As `harness.submit.jobs.Jobs`; nothing runs, states change when told to."""
 
-    orders: list[Order] = field(default_factory=list)
+    orders: list[JobSpec] = field(default_factory=list)
     """What was submitted."""
-    on_submit: Callable[[Order], None] | None = None
+    on_submit: Callable[[JobSpec], None] | None = None
     """Sees each order while its files are there."""
     _jobs: dict[str, Job] = field(default_factory=dict)
     _logs: dict[str, str] = field(default_factory=dict)
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: JobSpec) -> None:
         """Note a job as running.
 
         Raises:

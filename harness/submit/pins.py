@@ -9,7 +9,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from harness.submit.parcel import DISTRIBUTION
+from harness.package import DISTRIBUTION
 
 LEFT_OUT = frozenset({"ray"})
 """A job runs with the Ray of its cluster: Ray refuses to install another."""

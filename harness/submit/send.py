@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.submit import parcel
-from harness.submit.driver import write_parcel
-from harness.submit.jobs import AlreadySubmitted, Job, Jobs, Order
+from harness.package import code_digest
+from harness.submit.code_archive import write_code
+from harness.submit.driver import write_payload
+from harness.submit.jobs import AlreadySubmitted, Job, Jobs, JobSpec
 from harness.submit.submission import Submission, attempt_id, attempt_of, last_attempt
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent:
+class SubmitResult:
     """Where a submission went."""
 
     job_id: str
@@ -26,7 +27,7 @@ class Sent:
     """The attempt before, which has ended."""
 
 
-def send(jobs: Jobs, submission: Submission, origin: Mapping[str, Any]) -> Sent:
+def send(jobs: Jobs, submission: Submission, origin: Mapping[str, Any]) -> SubmitResult:
     """Start a submission's next attempt, or join the one that runs.
 
     Args:
@@ -37,17 +38,17 @@ def send(jobs: Jobs, submission: Submission, origin: Mapping[str, Any]) -> Sent:
     Raises:
         HarnessError: see `harness.errors`.
     """
-    base = submission.base_id(parcel.code_digest())
+    base = submission.base_id(code_digest())
     before = _latest(jobs, base)
     if before is not None and not before.state.has_ended:
-        return Sent(job_id=before.id, joined=True, before=None)
+        return SubmitResult(job_id=before.id, joined=True, before=None)
     job_id = attempt_id(base, 1 if before is None else attempt_of(before.id)[1] + 1)
     with tempfile.TemporaryDirectory(prefix="harness-submit-") as folder:
         try:
-            jobs.submit(_order(Path(folder), job_id, submission, origin))
+            jobs.submit(_job_spec(Path(folder), job_id, submission, origin))
         except AlreadySubmitted:
-            return Sent(job_id=job_id, joined=True, before=None)
-    return Sent(job_id=job_id, joined=False, before=before)
+            return SubmitResult(job_id=job_id, joined=True, before=None)
+    return SubmitResult(job_id=job_id, joined=False, before=before)
 
 
 def entrypoint(submission: Submission) -> str:
@@ -62,10 +63,10 @@ def _latest(jobs: Jobs, base: str) -> Job | None:
     return known[attempt_id(base, number)] if number else None
 
 
-def _order(folder: Path, job_id: str, submission: Submission, origin: Mapping[str, Any]) -> Order:
+def _job_spec(folder: Path, job_id: str, submission: Submission, origin: Mapping[str, Any]) -> JobSpec:
     code = folder / "code.zip"
-    parcel.write_code(code, origin)
-    sealed = write_parcel(
+    write_code(code, origin)
+    sealed = write_payload(
         folder, submission_id=job_id, workload=submission.workload.text, environment=submission.environment
     )
-    return Order(id=job_id, entrypoint=entrypoint(submission), code=code, parcel=sealed, pip=submission.pip)
+    return JobSpec(id=job_id, entrypoint=entrypoint(submission), code=code, payload=sealed, pip=submission.pip)

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from harness.errors import UsageError
 from harness.tracking import address
-from harness.workload import Workload
+from harness.workload.load import Workload
 
 PREFIX = "harness-"
 """Of the ids of our jobs, by which they are told from those of others."""
@@ -37,7 +37,7 @@ class Submission:
     """A folder of the cluster."""
     experiment: str
     environment: Mapping[str, str] = field(repr=False)
-    """Of the driver: tracking address and credentials. Sent apart, see `harness.submit.driver`."""
+    """Of the driver: tracking address and credentials. SubmitResult apart, see `harness.submit.driver`."""
     arguments: tuple[str, ...] = ()
     """Further ones of `harness run`."""
     fresh: bool = False

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from harness.bundle import SAMPLE, read_bundle
-from reports.render import write_report
+from harness.results.bundle import SAMPLE, read_bundle
+from reports.output.render import write_report
 
 CHROMIUM = shutil.which("chromium")
 START_MS = 120_000

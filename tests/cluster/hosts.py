@@ -19,7 +19,7 @@ from typing import IO
 
 import psutil
 
-from tests.environment import bare_environment
+from tests.support.environment import bare_environment
 
 ROOT = Path(__file__).parents[2]
 BRIDGE = "bridge"

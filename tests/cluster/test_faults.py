@@ -12,8 +12,8 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from harness.cluster.node_health import LOSSES_IN_A_ROW
 from harness.events import EpochEnded, Event, TrialEnded, TrialStarted
+from harness.scheduling.node_quarantine import LOSSES_IN_A_ROW
 from harness.schema import Outcome
 from tests.cluster.bed import NODES, Bed, Sweep, first_child
 from tests.cluster.chaos import training_workers

@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from harness.events import EpochEnded, Event, TrialEnded, TrialStarted
 from harness.tracking.outbox import Outbox
-from tests.environment import bare_environment
+from tests.support.environment import bare_environment
 
 WORKLOAD = """\
 name: small

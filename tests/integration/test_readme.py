@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.environment import bare_environment
+from tests.support.environment import bare_environment
 
 pytestmark = pytest.mark.integration
 

@@ -26,15 +26,16 @@ sys.path.insert(0, str(ROOT))
 
 import torch
 
-from harness.cluster.queue import Job, Limits, Shape
+from harness.cluster.group_settings import GroupSettings
 from harness.cluster.session import connected
 from harness.cluster.sweep import queue_actor
-from harness.cluster.worker_group import GroupSettings, fit
+from harness.cluster.worker_group import fit
 from harness.engine.context import TrialContext
 from harness.engine.run import run_trial
 from harness.events import EpochEnded, Event, TrialEnded
 from harness.launch import inline
 from harness.measure.identity import processor_name
+from harness.scheduling.types import Job, Limits, Shape
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
 from harness.trial import Scale, Trial

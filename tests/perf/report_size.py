@@ -25,8 +25,8 @@ SHORTCUTS = ("plain", "A", "B", "C")
 
 def one(trials: int) -> None:
     """Print trials, seconds, peak MiB, HTML and all bytes."""
-    from reports.render import write_report
-    from reports.synthetic import synthetic_sweep
+    from reports.output.render import write_report
+    from reports.testing.synthetic import synthetic_sweep
 
     depths = range(8, 8 + 6 * (trials // (SEEDS * len(SHORTCUTS))), 6)
     results = synthetic_sweep(depths=list(depths), shortcuts=SHORTCUTS, seeds=range(SEEDS), epochs=EPOCHS)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from reports.simulated import SCENARIOS, Rates, simulate
-from reports.statistics import clopper_pearson_pct
+from reports.stats.inference import clopper_pearson_pct
+from reports.testing.simulated import SCENARIOS, Rates, simulate
 
 SEED = 20151210
 TITLES = (

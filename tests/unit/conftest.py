@@ -80,7 +80,7 @@ class FakeNvml:
 def nvml_library(tmp_path_factory) -> Path:
     """The compiled library, in a folder of its own: LD_LIBRARY_PATH can name it."""
     library = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
-    source = Path(__file__).with_name("fake_nvml.c")
+    source = Path(__file__).parents[1] / "support" / "fake_nvml.c"
     flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", f"-Wl,-soname,{library.name}"]
     subprocess.run(["gcc", *flags, "-o", library, source], check=True)
     return library

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from harness.cli import app
+from harness.cli.main import app
 
 FILES = Path(__file__).parents[2] / "docs" / "cluster"
 SBATCH = FILES / "slurm.sbatch"

@@ -68,7 +68,7 @@ def test_the_wheel_holds_every_file_of_the_packages_unchanged(wheel: zipfile.Zip
         for path in (source / package).rglob("*")
         if path.is_file()
     }
-    assert {"workloads/digits.yaml", "reports/templates/index.html.j2", "harness/py.typed"} <= set(in_tree)
+    assert {"workloads/digits.yaml", "reports/output/templates/index.html.j2", "harness/py.typed"} <= set(in_tree)
     assert sorted(set(in_tree) - set(wheel.namelist())) == []
     assert [name for name, content in in_tree.items() if wheel.read(name) != content] == []
 

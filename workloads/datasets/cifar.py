@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from workloads.datasets.cifar_official import CIFAR10, CIFAR100, FOLDER, PAGE, Official
-from workloads.datasets.files import Place, located
+from workloads.datasets.files import Finding, Place, located
 from workloads.datasets.parts import held_out
-from workloads.datasets.spec import ASIDE, DatasetSpec, Finding, Remote
+from workloads.datasets.spec import ASIDE, DatasetSpec, Remote
 
 if TYPE_CHECKING:
     import torch

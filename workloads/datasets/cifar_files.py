@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from workloads.datasets.cifar_official import Official, Version
-from workloads.datasets.files import OfficialFile, Place, finding
+from workloads.datasets.files import Finding, OfficialFile, Place, finding
 from workloads.datasets.parts import Part
-from workloads.datasets.spec import Finding
 
 SIDE, CHANNELS = 32, 3
 PIXELS = CHANNELS * SIDE * SIDE

@@ -12,8 +12,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.files import Place
-from workloads.datasets.spec import Finding
+from workloads.datasets.files import Finding, Place
 
 ENDINGS = (".jpeg", ".jpg")
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 
-from workloads.datasets.files import OfficialFile, Place, digest_of, located
+from workloads.datasets.files import Finding, OfficialFile, Place, digest_of, located
 from workloads.datasets.idx import IdxFiles
 from workloads.datasets.parts import Part, held_out
-from workloads.datasets.spec import ASIDE, DatasetSpec, Finding, Remote
+from workloads.datasets.spec import ASIDE, DatasetSpec, Remote
 
 if TYPE_CHECKING:
     import torch

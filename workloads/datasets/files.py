@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workloads.datasets.spec import Finding
-
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
@@ -32,6 +30,14 @@ class Entry(NamedTuple):
     is_folder: bool
     size: int
     """In bytes."""
+
+
+class Finding(NamedTuple):
+    """What a check says of one file or folder."""
+
+    place: str
+    fault: str | None
+    """None where it is as it should be."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.files import OfficialFile, Place
+from workloads.datasets.files import Finding, OfficialFile, Place
 from workloads.datasets.parts import Part
-from workloads.datasets.spec import Finding
 
 
 @dataclass(frozen=True, kw_only=True)

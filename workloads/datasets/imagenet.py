@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from workloads.datasets.class_folders import Tree, no_folder, tree_of
-from workloads.datasets.files import Place, digest_of, located
+from workloads.datasets.files import Finding, Place, digest_of, located
 from workloads.datasets.imagenet_official import IMAGENET, PAGE, OfficialTree
-from workloads.datasets.spec import ASIDE, DatasetSpec, Finding
+from workloads.datasets.spec import ASIDE, DatasetSpec
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,14 @@ class ImageNet(DatasetSpec):
         faults = self.faults()
         if faults:
             raise ValueError("; ".join(f"{place} {fault}" for place, fault in faults))
-        return ImagesOnDisk.of(self, device)
+        tree = self.tree()
+        return ImagesOnDisk(
+            {"train": tree.train, "test": tree.val},
+            size=self.image_size,
+            decoders=self.decoders,
+            max_corrupt_pct=self.max_corrupt_pct,
+            device=device,
+        )
 
     def absence(self) -> str | None:
         """As for every data set."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from workloads.datasets.class_folders import Part, Tree
-from workloads.datasets.spec import Finding
+from workloads.datasets.files import Finding
 
 PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php"
 

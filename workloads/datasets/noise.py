@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from workloads.datasets.in_memory import ImagesInMemory
 from workloads.datasets.normalization import Normalization
-from workloads.datasets.spec import Split
-
-if TYPE_CHECKING:
-    from workloads.datasets.synthetic import Synthetic
+from workloads.datasets.spec import DatasetSpec, Split
 
 POOL_BYTES = 2**27
 """Distinct images fill at most this much of the device; after the last of them comes the first again."""
@@ -22,7 +17,7 @@ class NoiseInMemory(ImagesInMemory):
     """Uniform noise. Both parts draw on one pool of images, so that a data set of any length fits a device."""
 
     @classmethod
-    def of(cls, spec: Synthetic, device: torch.device) -> NoiseInMemory:
+    def of(cls, spec: DatasetSpec, device: torch.device) -> NoiseInMemory:
         """The noise of some settings: the same in each process, other on another kind of device."""
         shape = (spec.channels, spec.image_size, spec.image_size)
         count = min(max(spec.train_images, spec.test_images), max(1, POOL_BYTES // torch.Size(shape).numel()))

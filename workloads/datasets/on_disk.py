@@ -7,7 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +18,6 @@ from workloads.datasets.decoding import Decoded, Photos, Task
 from workloads.datasets.photos import finished, training_view
 from workloads.datasets.prefetch import on_device
 from workloads.datasets.spec import Split, check_share, mixed_seed, steps_per_epoch
-
-if TYPE_CHECKING:
-    from workloads.datasets.imagenet import ImageNet
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +35,6 @@ class ImagesOnDisk:
         self._tasks = _Tasks()
         self._loader = _loader(Photos(parts, size), self._tasks, decoders, device)
         self._corrupt: dict[str, str] = {}
-
-    @classmethod
-    def of(cls, spec: ImageNet, device: torch.device) -> ImagesOnDisk:
-        """The images of a specification."""
-        tree = spec.tree()
-        return cls(
-            {"train": tree.train, "test": tree.val},
-            size=spec.image_size,
-            decoders=spec.decoders,
-            max_corrupt_pct=spec.max_corrupt_pct,
-            device=device,
-        )
 
     @property
     def corrupt(self) -> dict[str, str]:

@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from workloads.datasets.files import OfficialFile
+    from workloads.datasets.files import Finding, OfficialFile
 
 Split = Literal["train", "test"]
 
 ASIDE = {"aside": True}
 """Metadata of a field that decides nothing about the data, such as where its files lie: `field(metadata=ASIDE)`."""
-
-
-class Finding(NamedTuple):
-    """What a check says of one file or folder."""
-
-    place: str
-    fault: str | None
-    """None where it is as it should be."""
 
 
 class Remote(NamedTuple):

@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from harness.tracking.results import SweepResults
-from reports.render import report_files
-from reports.synthetic import synthetic_sweep
-from reports.terminal import print_summary
-from reports.verdicts import judge
+from reports.claims.verdicts import judge
+from reports.output.render import report_files
+from reports.output.terminal import print_summary
+from reports.testing.synthetic import synthetic_sweep
 
 HERE = Path(__file__).parent
 

@@ -124,8 +124,8 @@ def test_an_unexpected_error_is_a_message_that_says_how_to_see_more(
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("deep inside")
 
-    monkeypatch.setattr("harness.plan.make_plan", fails)
-    monkeypatch.setattr("harness.cli_plan.make_plan", fails)
+    monkeypatch.setattr("harness.planning.plan.make_plan", fails)
+    monkeypatch.setattr("harness.cli.plan.make_plan", fails)
     plain = harness("plan", "tiny.yaml")
     assert plain.code == 1
     assert "error: ZeroDivisionError: deep inside" in plain.err

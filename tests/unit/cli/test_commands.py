@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[RunOptions]]:
         found.append(options)
         return ExitCode.FAILED
 
-    monkeypatch.setitem(sys.modules, "harness.launch.command", SimpleNamespace(run_sweep_command=run_sweep_command))
+    monkeypatch.setitem(sys.modules, "harness.launch.run", SimpleNamespace(run_sweep_command=run_sweep_command))
     return found
 
 
@@ -187,7 +187,7 @@ def test_the_doctor_shows_what_the_monitor_reads_of_each_device(nvml_library: Pa
         "import ctypes, sys; fake = ctypes.CDLL('libnvidia-ml.so.1');"
         "whole = fake.fake_add(b'GPU-aaaa', b'Tesla T4', -1, 0, 0);"
         "fake.fake_add(b'MIG-bbbb', b'Tesla T4 slice', whole, 1, 0);"
-        "from harness.cli import main; sys.exit(main(['doctor', '--json']))"
+        "from harness.cli.main import main; sys.exit(main(['doctor', '--json']))"
     )
     environment = {**os.environ, "LD_LIBRARY_PATH": str(nvml_library.parent)}
     done = subprocess.run(
@@ -273,8 +273,8 @@ class Choosy(MemoryTracker):
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Choosy:
     tracker = Choosy()
-    monkeypatch.setattr("harness.cli_sync.connect", lambda _: tracker)
-    monkeypatch.setattr("harness.cli_sync.Recorder", partial(Recorder, connect=lambda _: tracker))
+    monkeypatch.setattr("harness.cli.sync.connect", lambda _: tracker)
+    monkeypatch.setattr("harness.cli.sync.Recorder", partial(Recorder, connect=lambda _: tracker))
     return tracker
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness import cli_jobs
-from harness.submit.jobs import Job, Order, State
+from harness.cli import jobs as cli_jobs
+from harness.submit.jobs import Job, JobSpec, State
 from harness.submit.memory import MemoryJobs
 from tests.unit.cli.conftest import Harness
 
@@ -21,7 +21,7 @@ class Ending(MemoryJobs):
 
     end = Job(id="", state=State.SUCCEEDED, driver_exit_code=0)
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: JobSpec) -> None:
         super().submit(order)
         self.put(replace(self.end, id=order.id, started_ms=1000), "[1/4] done\n")
 
@@ -164,7 +164,7 @@ def test_submit_takes_every_flag_by_which_a_run_is_changed(harness: Harness, job
     """Apart from those that choose where a run happens and what it shows."""
     from inspect import signature
 
-    from harness.cli import run
-    from harness.cli_jobs import submit
+    from harness.cli.jobs import submit
+    from harness.cli.main import run
 
     assert set(signature(run).parameters) - set(signature(submit).parameters) == {"launcher", "out", "report"}

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from harness.cli_output import DASH, emit, si, stanzas, table
+from harness.cli.output import DASH, emit, si, stanzas, table
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from harness.cluster.node_check import (
-    Answer,
-    Questions,
+    NodeCheckRequest,
+    NodeCheckResult,
     absences,
+    check_node,
     driver_file,
-    judge,
-    look,
     node_file,
+    raise_on_failures,
     versions,
 )
 from harness.errors import ExitCode, HarnessError, Infeasible, StorageError
@@ -26,22 +26,22 @@ from workloads.datasets.imagenet import ImageNet
 from workloads.datasets.spec import DatasetSpec
 
 EXPECTED = {"python": "3.11.7", "torch": "2.9.0"}
-FIT = Answer(versions=EXPECTED, storage_fault=None, absent=())
+FIT = NodeCheckResult(versions=EXPECTED, storage_fault=None, absent=())
 
 
-def ask(storage: Path, *datasets: DatasetSpec) -> Questions:
-    return Questions(storage=storage, token="token", datasets=datasets)
+def call(storage: Path, *datasets: DatasetSpec) -> NodeCheckRequest:
+    return NodeCheckRequest(storage=storage, token="token", datasets=datasets)
 
 
-def refusal(answers: dict[str, Answer], **unseen: bool) -> HarnessError:
+def refusal(answers: dict[str, NodeCheckResult], **unseen: bool) -> HarnessError:
     seen = dict.fromkeys(answers, True) | unseen
     with pytest.raises(HarnessError) as caught:
-        judge(answers, EXPECTED, seen)
+        raise_on_failures(answers, EXPECTED, seen)
     return caught.value
 
 
 def test_nodes_that_are_all_alike_pass() -> None:
-    judge({"a": FIT, "b": FIT}, EXPECTED, {"a": True, "b": True})
+    raise_on_failures({"a": FIT, "b": FIT}, EXPECTED, {"a": True, "b": True})
 
 
 def test_the_node_with_another_version_is_named_with_both_versions() -> None:
@@ -76,22 +76,22 @@ def test_of_many_nodes_three_are_named() -> None:
 
 
 def test_a_node_that_sees_the_drivers_file_leaves_its_own(tmp_path: Path) -> None:
-    questions = ask(tmp_path)
+    questions = call(tmp_path)
     driver_file(tmp_path).write_text("token")
-    assert look(questions, "n1").storage_fault is None
+    assert check_node(questions, "n1").storage_fault is None
     assert node_file(questions, "n1").exists()
 
 
 def test_a_node_without_the_drivers_file_has_another_folder_or_none(tmp_path: Path) -> None:
-    assert "No such file" in str(look(ask(tmp_path / "missing"), "n1").storage_fault)
+    assert "No such file" in str(check_node(call(tmp_path / "missing"), "n1").storage_fault)
     driver_file(tmp_path).write_text("of another run")
-    assert "is not the one that the driver sees" in str(look(ask(tmp_path), "n1").storage_fault)
+    assert "is not the one that the driver sees" in str(check_node(call(tmp_path), "n1").storage_fault)
     assert not list(tmp_path.glob(".preflight-token*"))
 
 
 def test_a_node_looks_for_each_data_set(tmp_path: Path) -> None:
     driver_file(tmp_path).write_text("token")
-    (fault,) = look(ask(tmp_path, Digits(), Cifar10(root=str(tmp_path))), "n1").absent
+    (fault,) = check_node(call(tmp_path, Digits(), Cifar10(root=str(tmp_path))), "n1").absent
     assert fault.startswith(f"{tmp_path} holds no cifar10: looked for cifar-10-binary.tar.gz")
 
 
@@ -103,7 +103,7 @@ def test_a_node_whose_code_is_another_one_is_told_by_its_version(tmp_path: Path)
 
     driver_file(tmp_path).write_text("token")
     strange: Any = Newer()
-    answer = replace(look(ask(tmp_path, strange), "n1"), versions={"python": "3.11.7", "torch": "2.8.0"})
+    answer = replace(check_node(call(tmp_path, strange), "n1"), versions={"python": "3.11.7", "torch": "2.8.0"})
     assert answer.absent[0].startswith("its data cannot be looked for: AttributeError")
     assert isinstance(refusal({"a": answer}), Infeasible)
 

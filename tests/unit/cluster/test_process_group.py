@@ -12,7 +12,7 @@ import pytest
 import ray.train
 
 from harness.cluster import process_group
-from harness.cluster.process_group import Meeting, ProcessGroup, interface_of
+from harness.cluster.process_group import ProcessGroup, Rendezvous, interface_of
 from harness.cluster.trainer import UNUSED, LeanTrainer
 
 
@@ -58,7 +58,7 @@ def test_a_worker_whose_peers_are_elsewhere_looks_before_it_joins(monkeypatch: p
     monkeypatch.setattr(ray.train, "get_context", lambda: Context(0, local=1))
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     with pytest.raises(RuntimeError, match=r"^GLOO_SOCKET_IFNAME=lo on \S+ leads to no other node"):
-        process_group._join(Meeting(host="10.0.0.7", port=1, door=-1), "cpu", 5.0)
+        process_group._init_process_group(Rendezvous(host="10.0.0.7", port=1, listen_fd=-1), "cpu", 5.0)
 
 
 @pytest.mark.parametrize("chosen", [None, "eth0", "lo,eth0", "eth9", "^lo"])
@@ -77,10 +77,10 @@ def test_the_ranks_meet_at_a_port_of_rank_0_that_is_taken_for_them(
 ) -> None:
     """Where no interface has the address, as behind a network that translates it, all of them are listened on."""
     monkeypatch.setattr(process_group, "_node_address", lambda: address)
-    meeting = process_group._meeting()
-    with socket.socket(fileno=meeting.door) as door:
-        assert door.getsockname()[:2] == (listens_on, meeting.port)
-    assert meeting.host == address
+    rendezvous = process_group._rendezvous()
+    with socket.socket(fileno=rendezvous.listen_fd) as listen_fd:
+        assert listen_fd.getsockname()[:2] == (listens_on, rendezvous.port)
+    assert rendezvous.host == address
 
 
 class Context(NamedTuple):
@@ -105,14 +105,14 @@ def be_a_worker(rank: int, meetings: Any, done: Any) -> None:
 
     process_group._node_address = lambda: "127.0.0.1"
     ray.train.get_context = lambda: Context(rank)
-    meeting = process_group._meeting() if rank == 0 else meetings.get(timeout=60)
+    rendezvous = process_group._rendezvous() if rank == 0 else meetings.get(timeout=60)
     if rank == 0:
-        meetings.put(meeting)
-    process_group._join(meeting, "cpu", 60.0)
+        meetings.put(rendezvous)
+    process_group._init_process_group(rendezvous, "cpu", 60.0)
     value = torch.tensor([rank + 1.0])
     torch.distributed.all_reduce(value)
     doors = [each.laddr.ip for each in psutil.Process().net_connections("inet") if each.status == psutil.CONN_LISTEN]
-    process_group._leave()
+    process_group._destroy_process_group()
     done.put((rank, value.item(), set(doors), torch.distributed.is_initialized()))
 
 
@@ -141,7 +141,7 @@ def test_a_worker_on_a_gpu_tells_nccl_which_one_is_its_own(monkeypatch: pytest.M
     monkeypatch.setattr(torch.cuda, "set_device", done.append)
     monkeypatch.setattr(torch.distributed, "TCPStore", lambda *_, **given: done.append(given))
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda kind, **given: done.append((kind, given)))
-    process_group._join(Meeting(host="127.0.0.1", port=1, door=-1), "cuda", 5.0)
+    process_group._init_process_group(Rendezvous(host="127.0.0.1", port=1, listen_fd=-1), "cuda", 5.0)
     current, of_store, (kind, given) = done
     assert "master_listen_fd" not in of_store, "which is rank 0's"
     assert (current, kind, given["device_id"], given["rank"]) == (

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import ray
 
-from harness.cluster.queue import LeaseLost
 from harness.cluster.worker import QueueProxy
 from harness.events import EpochEnded
+from harness.scheduling.types import LeaseLost
 
 
 class Method:

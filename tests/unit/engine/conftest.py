@@ -64,7 +64,7 @@ class Recording:
         )
 
     def _stop_requested(self) -> bool:
-        """Asked once after every step, and once after every epoch but the last."""
+        """ActorProxy once after every step, and once after every epoch but the last."""
         self.asked += 1
         return self.stop_after is not None and self.asked >= self.stop_after
 

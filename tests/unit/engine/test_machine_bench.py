@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-import harness.engine.machine as machine
+import harness.engine.bench as machine
 import harness.measure.storage_rates as storage_rates
 import harness.tracking.bench as tracking_bench
 from harness.errors import Infeasible, StorageError
@@ -87,7 +87,7 @@ def test_workers_without_ray_meet_on_loopback(tmp_path, monkeypatch):
     monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: bound.append(os.environ["GLOO_SOCKET_IFNAME"]))
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
     monkeypatch.setattr(bench, "bench_worker", lambda *_, **__: None)
-    order = machine.BenchOrder(
+    order = machine.BenchConfig(
         folder=tmp_path, workers=2, device="cpu", cpus_per_worker=1, repeats=1, launcher="inline"
     )
     bench._process(order, 1)

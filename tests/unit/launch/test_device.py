@@ -6,8 +6,8 @@ import pytest
 
 from harness.launch import device
 from harness.launch.device import on_device
-from harness.matrix import expand
-from harness.workload import Workload, fingerprints, parse_workload
+from harness.workload.load import Workload, fingerprints, parse_workload
+from harness.workload.matrix import expand
 
 TEXT = """
 name: w

@@ -11,7 +11,7 @@ from harness.events import TrialEnded
 from harness.launch.sweep import IN_OUTBOX, NamedSweep, name_sweep, prepare_sweep
 from harness.options import RunOptions
 from harness.schema import Outcome
-from harness.workload import parse_workload
+from harness.workload.load import parse_workload
 
 TEXT = """
 name: w

@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cluster.queue import TrialQueue
+from harness import worker_loop as leases
 from harness.engine.failure import PeerLost
 from harness.events import Event, TrialEnded
-from harness.launch import command, inline, leases
-from harness.launch.inline import Orders, Processes
-from harness.launch.leases import GroupBroken
-from harness.launch.stop import StopSignal
+from harness.launch import inline
+from harness.launch import run as command
+from harness.launch.inline import InlineConfig, Processes
 from harness.options import RunOptions
+from harness.scheduling.queue import TrialQueue
 from harness.schema import Outcome
-from harness.workload import parse_workload
-from tests.unit.cluster.trials import TWO, a_trial, jobs
+from harness.signals import StopSignal
+from harness.worker_loop import GroupBroken
+from harness.workload.load import parse_workload
+from tests.support.trials import TWO, a_trial, jobs
 
 TEXT = """
 name: w
@@ -42,7 +44,7 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(inline, "has_gpus", lambda: True)
     monkeypatch.setattr(inline, "process_group", process_group)
-    monkeypatch.setattr(inline, "follow", lambda _among, _stop: None)
+    monkeypatch.setattr(inline, "run_follower", lambda _world, _stop: None)
     monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda _device: None)
     return kinds
@@ -71,17 +73,17 @@ def test_the_group_is_one_of_gpus_only_where_a_trial_may_want_one(
     assert joined == [kind]
 
 
-def test_a_trial_for_cpus_is_infeasible_among_processes_that_talk_over_gpus(
+def test_a_trial_for_cpus_is_infeasible_world_processes_that_talk_over_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inline, "_share", lambda orders, _among: orders)
+    monkeypatch.setattr(inline, "_share", lambda config, _world: config)
     told: list[Event] = []
     queue = TrialQueue(jobs(a_trial(), shape=TWO), told.append)
-    orders = Orders(
+    config = InlineConfig(
         folder=tmp_path, shapes=(TWO,), trial_timeout_s=None, checkpoint_every_s=None, checkpoint_every_steps=None
     )
     with StopSignal() as stop:
-        inline.lead(queue, orders, Processes(rank=0, world_size=2, on_gpus=True), lambda _snapshot: None, stop)
+        inline.run_rank0(queue, config, Processes(rank=0, world_size=2, on_gpus=True), lambda _snapshot: None, stop)
     (ended,) = told
     assert isinstance(ended, TrialEnded)
     assert ended.outcome is Outcome.INFEASIBLE
@@ -94,17 +96,17 @@ def test_under_torchrun_a_trial_whose_other_rank_is_lost_is_recorded_before_the_
     def meet_silence(*_args: object) -> TrialEnded:
         raise PeerLost("RuntimeError: connection closed by peer")
 
-    monkeypatch.setattr(inline, "_share", lambda orders, _among: orders)
+    monkeypatch.setattr(inline, "_share", lambda config, _world: config)
     monkeypatch.setattr(leases, "from_rank_0", lambda value, _world_size: value)
     monkeypatch.setattr(leases, "NOTICE_S", 0.0)
     monkeypatch.setattr(leases, "attempt_trial", meet_silence)
     told: list[Event] = []
     queue = TrialQueue(jobs(a_trial(), shape=TWO), told.append)
-    orders = Orders(
+    config = InlineConfig(
         folder=tmp_path, shapes=(TWO,), trial_timeout_s=None, checkpoint_every_s=None, checkpoint_every_steps=None
     )
     with StopSignal() as stop, pytest.raises(GroupBroken):
-        inline.lead(queue, orders, Processes(rank=0, world_size=2), lambda _snapshot: None, stop)
+        inline.run_rank0(queue, config, Processes(rank=0, world_size=2), lambda _snapshot: None, stop)
     (ended,) = told
     assert isinstance(ended, TrialEnded)
     assert (ended.outcome, ended.reason) == (

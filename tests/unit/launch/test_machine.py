@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.launch import machine
-from harness.launch.machine import on_machine
-from harness.matrix import expand
+from harness.launch import device as machine
+from harness.launch.device import on_machine
 from harness.measure import identity
 from harness.measure.identity import machine_here, merged
 from harness.trial import Machine
-from harness.workload import fingerprints, parse_workload
+from harness.workload.load import fingerprints, parse_workload
+from harness.workload.matrix import expand
 
 TEXT = """
 name: w

@@ -11,7 +11,7 @@ import pytest
 from mlflow.entities import RunStatus
 from mlflow.tracking import MlflowClient
 
-from harness.launch.lock import held
+from harness.launch.lock import locked
 from harness.storage import SweepFolder
 from tests.unit.cli.conftest import Done, Harness, folder, harness
 
@@ -82,7 +82,7 @@ def test_where_it_runs_on_another_host_it_is_refused_and_nothing_is_made(
 
 def test_where_it_runs_on_this_host_its_lock_tells(run: Harness, running: Callable[[], None], folder: Path) -> None:
     (sweep,) = (folder / "first").iterdir()
-    with held(SweepFolder(sweep).lock):
+    with locked(SweepFolder(sweep).lock):
         assert run("second").code == 2
     assert run("second").code == 0, "its driver died"
     running()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.measure.settling import WarmUp, drift_of
+from harness.measure.steady_state import WarmUp, drift_of
 
 
 def simulated(rng, steps: int, dependence: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from models import ResNetCifar, ResNetImageNet, model
 from models.audit import audit, published_complexity
 from models.complexity import count
-from models.published import PUBLISHED, published
+from models.published.entries import PUBLISHED, published
 
 COUNTED = [cell for cell in PUBLISHED if cell.counts]
 

@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 
 from harness.tracking.results import SweepResults
-from reports import activity_figures
-from reports.cells import cells_of
-from reports.drawing import Figure
-from reports.palette import depth_colours
-from reports.render import report_files
-from reports.synthetic import synthetic_sweep
+from reports.figures import activity as activity_figures
+from reports.figures.drawing import Figure
+from reports.figures.palette import depth_colours
+from reports.output.render import report_files
+from reports.stats.cells import cells_of
+from reports.testing.synthetic import synthetic_sweep
 
 SVG = "{http://www.w3.org/2000/svg}"
 COLUMNS = ["trial_id", "node", "source", "quantity", "elapsed_s", "value"]

@@ -8,9 +8,9 @@ import math
 import pandas as pd
 import pytest
 
-from reports.cells import as_number, as_text, cells_of, is_missing, ordered, series_of, varied_settings
-from reports.summaries import hardware_of
-from reports.synthetic import synthetic_sweep
+from reports.stats.cells import as_number, as_text, cells_of, is_missing, ordered, series_of, varied_settings
+from reports.stats.summaries import hardware_of
+from reports.testing.synthetic import synthetic_sweep
 
 
 def test_seeds_of_one_cell_are_one_cell() -> None:

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from harness.matrix import expand
-from harness.workload import fingerprints, parse_workload
-from models.published import PUBLISHED
-from reports.cells import Cell, cells_of_rows
-from reports.claims import CLAIMS
-from reports.contrasts import CONTRASTS
-from reports.kinds import KINDS
-from reports.synthetic_cells import cifar, imagenet
-from reports.verdicts import Ruling, Verdict, claims_for, judge_claims
-from reports.wording import rule, verdict_detail, verdict_line
+from harness.workload.load import fingerprints, parse_workload
+from harness.workload.matrix import expand
+from models.published.entries import PUBLISHED
+from reports.claims.contrasts import CONTRASTS
+from reports.claims.kinds import KINDS
+from reports.claims.registry import CLAIMS
+from reports.claims.verdicts import Ruling, Verdict, claims_for, judge_claims
+from reports.output.wording import rule, verdict_detail, verdict_line
+from reports.stats.cells import Cell, cells_of_rows
+from reports.testing.synthetic_cells import cifar, imagenet
 
 SUPPORTED, CONTRADICTED, HELD, INCONCLUSIVE, NOT_RUN = Ruling
 WORKLOADS = Path(__file__).parents[3] / "workloads"

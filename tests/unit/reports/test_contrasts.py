@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness.matrix import expand
 from harness.trial import Machine, Scale
-from harness.workload import fingerprints, parse_workload
+from harness.workload.load import fingerprints, parse_workload
+from harness.workload.matrix import expand
 from models import MODELS
-from reports.cells import Cell, cells_of_rows
-from reports.claims import CLAIMS
-from reports.contrast import Conditions
-from reports.contrasts import (
+from reports.claims.contrast import Conditions
+from reports.claims.contrasts import (
     CONTRASTS,
     HE_2015_CIFAR,
     HE_2015_CIFAR_110,
@@ -25,8 +23,10 @@ from reports.contrasts import (
     HE_2016_CIFAR_64,
     Pair,
 )
-from reports.synthetic_cells import cifar, imagenet
-from reports.verdicts import Ruling, Verdict, judge_claims, pairs_for
+from reports.claims.registry import CLAIMS
+from reports.claims.verdicts import Ruling, Verdict, judge_claims, pairs_for
+from reports.stats.cells import Cell, cells_of_rows
+from reports.testing.synthetic_cells import cifar, imagenet
 from workloads.datasets import DATASETS
 from workloads.recipes import Recipe
 

@@ -9,12 +9,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.tracking.results import SweepResults
-from reports.cells import cells_of, series_of
-from reports.costs import Prices
-from reports.drawing import Figure
-from reports.figures import draw_figures
-from reports.render import Settings, report_files
-from reports.synthetic import synthetic_sweep
+from reports.figures.drawing import Figure
+from reports.figures.errors import draw_figures
+from reports.output.render import Settings, report_files
+from reports.stats.cells import cells_of, series_of
+from reports.tables.costs import Prices
+from reports.testing.synthetic import synthetic_sweep
 
 HOURS = {("plain", 8): 0.5, ("plain", 20): 1.0, ("A", 8): 0.7, ("A", 20): 2.0}
 ERRORS = {("plain", 8): 9.0, ("plain", 20): 12.0, ("A", 8): 8.0, ("A", 20): 7.0}

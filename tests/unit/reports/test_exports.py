@@ -10,10 +10,10 @@ import statistics
 
 import pytest
 
-from reports.cells import cells_of, ordered
-from reports.exports import cell_text, cells_csv, claims_json, trials_csv
-from reports.synthetic import synthetic_sweep
-from reports.verdicts import judge
+from reports.claims.verdicts import judge
+from reports.output.exports import cell_text, cells_csv, claims_json, trials_csv
+from reports.stats.cells import cells_of, ordered
+from reports.testing.synthetic import synthetic_sweep
 
 
 def rows(text: str) -> list[dict[str, str]]:

@@ -8,10 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reports.cells import cells_of, series_of
-from reports.figures import Figure, draw_figures
-from reports.palette import DARK, dark_colours, depth_colours
-from reports.synthetic import synthetic_sweep
+from reports.figures.errors import Figure, draw_figures
+from reports.figures.palette import DARK, dark_colours, depth_colours
+from reports.stats.cells import cells_of, series_of
+from reports.testing.synthetic import synthetic_sweep
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reports.latex import escape, table
-from reports.render import Settings, report_files
-from reports.synthetic import synthetic_sweep
-from reports.tables import Column, Table
+from reports.output.latex import escape, table
+from reports.output.render import Settings, report_files
+from reports.tables.report_tables import Column, Table
+from reports.testing.synthetic import synthetic_sweep
 
 EXAMPLE = Table(
     name="errors",

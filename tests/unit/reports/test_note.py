@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reports.note import sweep_note
-from reports.synthetic import synthetic_sweep
-from reports.verdicts import judge
+from reports.claims.verdicts import judge
+from reports.output.note import sweep_note
+from reports.testing.synthetic import synthetic_sweep
 
 EVIL = "<script>alert(1)</script>"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.power import Planned, Spreads, detectable, power_of, power_of_all, required_seeds
+from reports.stats.power import Planned, Spreads, detectable, power_of, power_of_all, required_seeds
 
 ONE_EACH = Spreads(sds=(1.0, 1.0))
 

@@ -6,10 +6,10 @@ import dataclasses
 
 from harness.schema import time_to_error
 from harness.tracking.results import SweepResults
-from reports.cells import cells_of, ordered
-from reports.published_training import deviations_table, milestones_table, published_errors_table
-from reports.render import report_files
-from reports.synthetic import synthetic_sweep
+from reports.output.render import report_files
+from reports.stats.cells import cells_of, ordered
+from reports.tables.published_training import deviations_table, milestones_table, published_errors_table
+from reports.testing.synthetic import synthetic_sweep
 
 SOURCE = "He 2015 (arXiv 1512.03385), section 4.2"
 

@@ -17,8 +17,8 @@ import pytest
 
 from harness.errors import StorageError
 from harness.tracking.results import SweepResults
-from reports.render import Settings, report_files, write_report
-from reports.synthetic import synthetic_sweep
+from reports.output.render import Settings, report_files, write_report
+from reports.testing.synthetic import synthetic_sweep
 
 ROOT = Path(__file__).parents[3]
 FILES = [
@@ -91,8 +91,8 @@ def test_the_same_runs_give_the_same_bytes_whatever_the_locale_zone_hash_seed_fo
     tmp_path: Path,
 ) -> None:
     script = (
-        "import sys; from pathlib import Path; from reports.render import write_report;"
-        "from reports.synthetic import synthetic_sweep; write_report(synthetic_sweep(), Path(sys.argv[1]))"
+        "import sys; from pathlib import Path; from reports.output.render import write_report;"
+        "from reports.testing.synthetic import synthetic_sweep; write_report(synthetic_sweep(), Path(sys.argv[1]))"
     )
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "matplotlibrc").write_text("font.size: 20\nlines.linewidth: 9\nsvg.fonttype: path\n")

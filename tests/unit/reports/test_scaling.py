@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from reports.cells import Cell, Trial
-from reports.scaling import Rate, as_rows, ratio, scaling_lines
+from reports.stats.cells import Cell, Trial
+from reports.tables.scaling import Rate, as_rows, ratio, scaling_lines
 
 
 def timed(workers, batch, *rates, low=0.9, high=1.1, measure="throughput", device="TPU", **settings) -> Cell:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from reports.cells import Cell
-from reports.claims import CLAIMS
-from reports.seed_power import ClaimPower, seed_power
-from reports.synthetic_cells import cifar, imagenet
+from reports.claims.registry import CLAIMS
+from reports.claims.seed_power import ClaimPower, seed_power
+from reports.stats.cells import Cell
+from reports.testing.synthetic_cells import cifar, imagenet
 
 
 def power(claim: str, *cells: Cell, spread: float = 0.2) -> ClaimPower:

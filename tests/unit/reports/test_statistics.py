@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from reports.statistics import (
+from reports.stats.inference import (
     Term,
     clopper_pearson_pct,
     difference_of_means,

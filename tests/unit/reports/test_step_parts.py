@@ -13,16 +13,16 @@ from rich.console import Console
 from scipy import stats
 
 from harness.tracking.results import SweepResults
-from reports import step_figures
-from reports.cells import Cell, Trial
-from reports.note import sweep_note
-from reports.render import Settings, report_files
-from reports.scaling import scaling_lines
-from reports.step_parts import parts_of, scaling_table, stalls, steps_table
-from reports.summaries import measured
-from reports.synthetic import synthetic_sweep
-from reports.terminal import print_summary
-from reports.verdicts import judge
+from reports.claims.verdicts import judge
+from reports.figures import steps as step_figures
+from reports.output.note import sweep_note
+from reports.output.render import Settings, report_files
+from reports.output.terminal import print_summary
+from reports.stats.cells import Cell, Trial
+from reports.stats.summaries import measured
+from reports.tables.scaling import scaling_lines
+from reports.tables.step_parts import parts_of, scaling_table, stalls, steps_table
+from reports.testing.synthetic import synthetic_sweep
 
 SVG = "{http://www.w3.org/2000/svg}"
 STALL = "parts/data_stall_pct"

@@ -6,9 +6,9 @@ import io
 
 from rich.console import Console
 
-from reports.synthetic import synthetic_sweep
-from reports.terminal import print_summary
-from reports.verdicts import judge
+from reports.claims.verdicts import judge
+from reports.output.terminal import print_summary
+from reports.testing.synthetic import synthetic_sweep
 
 
 def summary(width: int = 80, **settings: object) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from reports.assurance import wrong_pct
-from reports.claims import CLAIMS
-from reports.simulated import SCENARIOS, Scenario, simulate
+from reports.claims.assurance import wrong_pct
+from reports.claims.registry import CLAIMS
+from reports.testing.simulated import SCENARIOS, Scenario, simulate
 
 NULL = [scenario for scenario in SCENARIOS if not scenario.right]
 REAL = [scenario for scenario in SCENARIOS if scenario.right]

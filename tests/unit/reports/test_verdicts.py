@@ -12,11 +12,11 @@ import pytest
 from scipy import stats
 
 from harness.tracking.results import SweepResults
-from reports.cells import Cell, Trial
-from reports.claims import CLAIMS
-from reports.synthetic import PlantedError, synthetic_sweep
-from reports.verdicts import Ruling, Verdict, judge, judge_claims
-from reports.wording import verdict_line
+from reports.claims.registry import CLAIMS
+from reports.claims.verdicts import Ruling, Verdict, judge, judge_claims
+from reports.output.wording import verdict_line
+from reports.stats.cells import Cell, Trial
+from reports.testing.synthetic import PlantedError, synthetic_sweep
 
 PLAIN, RESIDUAL = "plain-degrades-with-depth", "residual-does-not-degrade"
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import ClusterUnreachable, ExitCode, UsageError
 from harness.submit.follow import PATIENCE_S, Follower, wait_for_end
-from harness.submit.jobs import Job, Order, State, find
+from harness.submit.jobs import Job, JobSpec, State, find
 from harness.submit.memory import MemoryJobs
 from harness.submit.send import send
 from tests.unit.submit.test_submission import submission
@@ -136,17 +136,17 @@ def test_of_two_who_submit_at_once_the_slower_joins() -> None:
 def test_only_our_packages_and_the_workload_are_shipped_and_the_secret_is_its_owners() -> None:
     seen = {}
 
-    def look(order: Order) -> None:
+    def look(order: JobSpec) -> None:
         seen["roots"] = {name.partition("/")[0] for name in zipfile.ZipFile(order.code).namelist()}
-        seen["parcel"] = {path.name for path in order.parcel.iterdir()}
-        secret = order.parcel / "environment.json"
+        seen["payload"] = {path.name for path in order.payload.iterdir()}
+        secret = order.payload / "environment.json"
         seen["mode"] = stat.S_IMODE(secret.stat().st_mode)
         seen["environment"] = json.loads(secret.read_text())
 
     send(MemoryJobs(on_submit=look), submission(), {"git_commit": "abc"})
     ours = {root for root in seen["roots"] if not root.endswith(".dist-info")}
     assert ours == {"harness", "models", "reports", "workloads", "shipped.json"}
-    assert seen["parcel"] == {"submission_id", "workload.yaml", "environment.json"}
+    assert seen["payload"] == {"submission_id", "workload.yaml", "environment.json"}
     assert seen["mode"] == 0o600
     assert seen["environment"]["MLFLOW_TRACKING_PASSWORD"] == "planted"
 

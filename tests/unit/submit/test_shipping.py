@@ -12,42 +12,42 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.launch.environment import git_state
-from harness.submit import driver, parcel, pins
+from harness.package import PACKAGES, code_files, git_state
+from harness.submit import code_archive, driver, pins
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_the_same_code_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parcel.write_code(tmp_path / "one.zip", {})
+    code_archive.write_code(tmp_path / "one.zip", {})
     monkeypatch.chdir(tmp_path)
-    parcel.write_code(tmp_path / "two.zip", {})
+    code_archive.write_code(tmp_path / "two.zip", {})
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
 def test_every_file_that_git_keeps_of_the_packages_is_shipped() -> None:
-    kept = subprocess.run(["git", "ls-files", *parcel.PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(kept.stdout.split()) <= set(parcel.code_files())
+    kept = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(kept.stdout.split()) <= set(code_files())
 
 
 def test_no_compiled_file_is_shipped_and_all_is_small(tmp_path: Path) -> None:
-    assert not [name for name in parcel.code_files() if name.endswith(".pyc")]
-    parcel.write_code(tmp_path / "code.zip", {})
+    assert not [name for name in code_files() if name.endswith(".pyc")]
+    code_archive.write_code(tmp_path / "code.zip", {})
     assert (tmp_path / "code.zip").stat().st_size < 2**20
 
 
 def test_something_large_among_the_packages_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parcel, "MAX_BYTES", 1000)
+    monkeypatch.setattr(code_archive, "MAX_BYTES", 1000)
     with pytest.raises(HarnessError, match=r"the largest file is \w+/"):
-        parcel.write_code(tmp_path / "code.zip", {})
+        code_archive.write_code(tmp_path / "code.zip", {})
 
 
 def test_shipped_code_runs_where_nothing_is_installed_and_knows_its_commit(tmp_path: Path) -> None:
-    parcel.write_code(tmp_path / "code.zip", {"git_commit": "abc", "git_dirty": False})
+    code_archive.write_code(tmp_path / "code.zip", {"git_commit": "abc", "git_dirty": False})
     zipfile.ZipFile(tmp_path / "code.zip").extractall(tmp_path / "code")
     assert git_state(tmp_path / "code" / "harness") == {"git_commit": "abc", "git_dirty": False}
     found = subprocess.run(
-        [sys.executable, "-c", "import harness.workload as w; print(w.__file__)"],
+        [sys.executable, "-c", "import harness.workload.load as w; print(w.__file__)"],
         cwd=tmp_path / "code",
         env={"PYTHONPATH": str(tmp_path / "code")},
         capture_output=True,
@@ -58,8 +58,8 @@ def test_shipped_code_runs_where_nothing_is_installed_and_knows_its_commit(tmp_p
 
 
 def test_the_driver_takes_the_secret_and_leaves_none_behind(tmp_path: Path) -> None:
-    sealed = driver.write_parcel(tmp_path, submission_id="id", workload="name: x", environment={"KEY": "planted"})
-    assert driver.open_parcel(sealed) == {"KEY": "planted"}
+    sealed = driver.write_payload(tmp_path, submission_id="id", workload="name: x", environment={"KEY": "planted"})
+    assert driver.open_payload(sealed) == {"KEY": "planted"}
     assert not [path for path in sealed.iterdir() if "planted" in path.read_text()]
 
 
@@ -67,8 +67,8 @@ def test_the_driver_takes_the_secret_and_leaves_none_behind(tmp_path: Path) -> N
 def test_a_driver_that_cannot_run_takes_the_secret_off_the_disk_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
 ) -> None:
-    sealed = driver.write_parcel(tmp_path, submission_id="id", workload="name: x", environment={"KEY": "planted"})
-    monkeypatch.setattr(driver, "_found_parcel", lambda: sealed)
+    sealed = driver.write_payload(tmp_path, submission_id="id", workload="name: x", environment={"KEY": "planted"})
+    monkeypatch.setattr(driver, "_find_payload", lambda: sealed)
     if lacking == "python":
         monkeypatch.setattr(driver.sys, "version_info", (3, 9, 0))
     else:
@@ -79,7 +79,7 @@ def test_a_driver_that_cannot_run_takes_the_secret_off_the_disk_all_the_same(
 
 
 def test_the_workers_get_the_code_but_not_the_parcel() -> None:
-    config = {"runtime_env": {"working_dir": "gcs://code.zip", "py_modules": ["gcs://parcel.zip"]}, "metadata": {}}
+    config = {"runtime_env": {"working_dir": "gcs://code.zip", "py_modules": ["gcs://payload.zip"]}, "metadata": {}}
     environment = {driver.JOB_CONFIG: json.dumps(config)}
     driver.keep_from_workers(environment)
     assert json.loads(environment[driver.JOB_CONFIG])["runtime_env"] == {"working_dir": "gcs://code.zip"}
@@ -93,7 +93,7 @@ def test_without_rays_settings_nothing_is_taken_out() -> None:
 
 def test_the_driver_becomes_the_run_with_the_environment_that_was_sent(tmp_path: Path) -> None:
     """A stand-in for the harness prints what it got."""
-    driver.write_parcel(tmp_path, submission_id="id", workload="name: x", environment={"KEY": "planted"})
+    driver.write_payload(tmp_path, submission_id="id", workload="name: x", environment={"KEY": "planted"})
     storage = tmp_path / "storage"
     (storage / "harness").mkdir(parents=True)  # must not go before the shipped one
     (tmp_path / "stub" / "harness").mkdir(parents=True)

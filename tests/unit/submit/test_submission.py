@@ -17,7 +17,7 @@ from harness.submit.submission import (
     driver_environment,
     last_attempt,
 )
-from harness.workload import parse_workload
+from harness.workload.load import parse_workload
 
 WORKLOAD = """\
 name: tiny

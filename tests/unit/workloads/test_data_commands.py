@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from harness.cli import main
+from harness.cli.main import main
 from workloads.datasets import DATASETS
 from workloads.datasets.cifar import Cifar10
 from workloads.datasets.files import OfficialFile

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.cli import main
+from harness.cli.main import main
 from workloads.datasets import DATASETS
 
 WORKLOAD = """\

@@ -1,0 +1,147 @@
+"""`harness doctor`: what a sweep would find here: versions, devices, a Ray cluster and its token, a tracking store."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from harness.cli.output import wrap
+from harness.errors import ExitCode, HarnessError
+
+Status = Literal["ok", "note", "fail"]
+
+_PACKAGES = ("resnet-harness", "torch", "torchvision", "ray", "mlflow", "numpy", "pandas", "scikit-learn")
+_CONNECT_S = 3.0
+_ON_401 = (
+    "A 401 or an authentication error from Ray means that the cluster wants its token: set RAY_AUTH_MODE=token and "
+    "give the cluster's token in RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names (~/.ray/auth_token, if "
+    "not set). Recent versions of Ray turn this on for a local cluster too, and write that file"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    status: Status
+    detail: str
+
+
+def diagnose(tracking_uri: str, address: str | None, environment: Mapping[str, str]) -> list[Check]:
+    """Look at everything; nothing is created or started, and no secret is shown."""
+    return [
+        *_versions(),
+        *_devices(),
+        *_monitor(),
+        _ray_address(address),
+        _ray_token(environment),
+        _tracking(tracking_uri),
+    ]
+
+
+def as_text(checks: Iterable[Check]) -> str:
+    """One line a check, or a few."""
+    return "\n".join(
+        wrap(check.detail, first=f"{check.status:<5} {check.name:<14} ", later=" " * 21) for check in checks
+    )
+
+
+def exit_code(checks: Iterable[Check]) -> ExitCode:
+    """UNREACHABLE if a check failed."""
+    return ExitCode.UNREACHABLE if any(check.status == "fail" for check in checks) else ExitCode.OK
+
+
+def _versions() -> Iterator[Check]:
+    yield Check(name="python", status="ok", detail=f"{platform.python_version()} on {platform.platform()}")
+    for name in _PACKAGES:
+        try:
+            yield Check(name=name, status="ok", detail=metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Check(name=name, status="note", detail="not installed")
+
+
+def _devices() -> Iterator[Check]:
+    import torch
+
+    yield Check(name="cpu", status="ok", detail=f"{len(os.sched_getaffinity(0))} cores for this process")
+    if not torch.cuda.is_available():
+        yield Check(name="gpu", status="note", detail="none that torch can use: trials train on the CPU")
+    for index in range(torch.cuda.device_count()):
+        device = torch.cuda.get_device_properties(index)
+        detail = f"{device.name}, {device.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
+        yield Check(name=f"gpu {index}", status="ok", detail=detail)
+
+
+def _monitor() -> Iterator[Check]:
+    """What would be watched while trials run."""
+    from harness.measure.nvml import NoDevice
+    from harness.measure.probe import survey
+
+    yield Check(name="monitor host", status="ok", detail="processors and memory")
+    try:
+        seen = survey()
+    except NoDevice as reason:
+        yield Check(name="monitor gpu", status="note", detail=f"nothing is read of GPUs: {reason}")
+        return
+    for device in seen:
+        lacking = "; ".join(f"{metric}: {why}" for metric, why in device.absent.items())
+        detail = f"{device.name} {device.uuid} tells {', '.join(device.readable) or 'nothing'}"
+        yield Check(
+            name="monitor gpu",
+            status="note" if lacking else "ok",
+            detail=f"{detail}. Not: {lacking}" if lacking else detail,
+        )
+
+
+def _ray_address(address: str | None) -> Check:
+    if address is None or address in ("local", "auto"):
+        detail = "RAY_ADDRESS is not set: a run starts a Ray of its own here" if address is None else f"{address!r}"
+        return Check(name="ray address", status="ok", detail=detail)
+    host, port = _host_and_port(address)
+    if host is None or port is None:
+        return Check(name="ray address", status="fail", detail=f"{address!r} is not host:port, as 10.0.0.1:6379 is")
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_S).close()
+    except OSError as error:
+        return Check(name="ray address", status="fail", detail=f"{address}: nothing answers: {error.strerror or error}")
+    return Check(name="ray address", status="ok", detail=f"{address}: something listens there")
+
+
+def _host_and_port(address: str) -> tuple[str | None, int | None]:
+    try:
+        parts = urlsplit(address if "://" in address else f"ray://{address}")
+        return parts.hostname, parts.port
+    except ValueError:
+        return None, None
+
+
+def _ray_token(environment: Mapping[str, str]) -> Check:
+    mode = environment.get("RAY_AUTH_MODE") or None
+    file = Path(environment.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    token = "in RAY_AUTH_TOKEN" if environment.get("RAY_AUTH_TOKEN") else f"in {file}" if file.is_file() else None
+    detail = f"RAY_AUTH_MODE is {mode or 'not set'}; a token is {token or 'nowhere'}. {_ON_401}"
+    consistent = (mode == "token") == (token is not None)
+    return Check(name="ray token", status="ok" if consistent else "note", detail=detail)
+
+
+def _tracking(tracking_uri: str) -> Check:
+    from harness.tracking import address
+    from harness.tracking.recorder import connect
+
+    try:
+        uri = address.resolve(tracking_uri)
+        database = address.sqlite_path(uri)
+        if database is not None and not database.exists():
+            return Check(name="tracking", status="ok", detail=f"{uri}: not there yet; the first run creates it")
+        connect(uri).check()
+    except HarnessError as error:
+        return Check(name="tracking", status="fail", detail=str(error))
+    return Check(name="tracking", status="ok", detail=f"{address.display(uri)}: answers")

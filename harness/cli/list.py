@@ -1,0 +1,169 @@
+"""`harness list`: what there is, as records; a registry is a dict, and a list shows all of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.output import stanzas, table
+
+if TYPE_CHECKING:
+    from workloads.datasets.spec import DatasetSpec
+
+Records = list[dict[str, Any]]
+
+
+class Listed(StrEnum):
+    """What can be listed."""
+
+    MODELS = "models"
+    DATASETS = "datasets"
+    RECIPES = "recipes"
+    WORKLOADS = "workloads"
+    SWEEPS = "sweeps"
+    CLAIMS = "claims"
+    PUBLISHED = "published"
+    JOBS = "jobs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where to ask for what this machine does not know by itself."""
+
+    tracking_uri: str
+    dashboard: str | None
+    """Of a Ray cluster."""
+
+
+def models(_: Places) -> Records:
+    """Every model with its axes; those without a default must be given."""
+    from models import MODELS
+
+    return [{"model": name, "what": _summary(kind), "axes": _axes(kind)} for name, kind in MODELS.items()]
+
+
+def datasets(_: Places) -> Records:
+    """Every data set with its sizes."""
+    from workloads.datasets import DATASETS
+
+    return [_dataset(name, kind()) for name, kind in DATASETS.items()]
+
+
+def recipes(_: Places) -> Records:
+    """Every recipe with the settings that are not the default."""
+    from workloads.recipes import RECIPES
+
+    return [
+        {"recipe": name, "settings": " ".join(f"{key}={value}" for key, value in recipe.differences.items())}
+        for name, recipe in RECIPES.items()
+    ]
+
+
+def workloads(_: Places) -> Records:
+    """The workload files that come with the package."""
+    from harness.workload.file import shipped_workloads
+    from harness.workload.load import parse_workload
+
+    loaded = {name: parse_workload(name, text) for name, text in shipped_workloads().items()}
+    return [{"workload": name, "description": workload.description} for name, workload in loaded.items()]
+
+
+def claims(_: Places) -> Records:
+    """The published statements that a workload can check."""
+    from reports.claims.registry import CLAIMS
+
+    return [{"claim": claim.id, "source": claim.source, "statement": claim.statement} for claim in CLAIMS.values()]
+
+
+def published(_: Places) -> Records:
+    """Figures of the papers, one row for each count or error."""
+    from models.published.entries import PUBLISHED
+
+    return [
+        {"network": entry.spec.label, "dataset": entry.dataset, **figure}
+        for entry in PUBLISHED
+        for figure in (*map(_count, entry.counts), *map(_error, entry.errors))
+    ]
+
+
+def sweeps(places: Places) -> Records:
+    """What the tracking store holds, the newest first."""
+    from harness.tracking.address import resolve, sqlite_path
+
+    uri = resolve(places.tracking_uri)
+    database = sqlite_path(uri)
+    if database is not None and not database.exists():
+        return []  # to ask would create it
+    from harness.tracking.results import list_sweeps
+
+    return [_sweep(found) for found in list_sweeps(uri).to_dict("records")]
+
+
+def jobs(places: Places) -> Records:
+    """The cluster's jobs that `harness submit` started, the newest first."""
+    from harness.cli.jobs import connect, job_record
+
+    return [job_record(job) for job in connect(places.dashboard).all()]
+
+
+LISTS: Mapping[Listed, Callable[[Places], Records]] = {
+    Listed.MODELS: models,
+    Listed.DATASETS: datasets,
+    Listed.RECIPES: recipes,
+    Listed.WORKLOADS: workloads,
+    Listed.SWEEPS: sweeps,
+    Listed.CLAIMS: claims,
+    Listed.PUBLISHED: published,
+    Listed.JOBS: jobs,
+}
+
+
+def as_text(what: Listed, records: Records) -> str:
+    """For people: a table where its rows fit a screen."""
+    if what in (Listed.SWEEPS, Listed.PUBLISHED, Listed.JOBS):
+        return table(list(records[0]), [list(record.values()) for record in records])
+    return stanzas(records)
+
+
+def _dataset(name: str, spec: DatasetSpec) -> dict[str, Any]:
+    return {
+        "dataset": name,
+        "what": _summary(type(spec)),
+        "channels": spec.channels,
+        "pixels": spec.image_size,
+        "classes": spec.classes,
+        "train": spec.train_images,
+        "test": spec.test_images,
+        "options": _axes(type(spec)),
+    }
+
+
+def _axes(kind: type) -> str:
+    return ", ".join(_axis(field) for field in dataclasses.fields(kind) if field.init)
+
+
+def _axis(field: dataclasses.Field[Any]) -> str:
+    return field.name if field.default is dataclasses.MISSING else f"{field.name}={field.default}"
+
+
+def _summary(kind: type) -> str:
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def _count(figure: Any) -> dict[str, Any]:
+    value = f"{figure.value:,.0f}" if figure.step == 1 else f"{figure.value / 1e6:.10g} M"
+    return {"quantity": figure.quantity, "value": value, "protocol": figure.convention, "source": figure.source}
+
+
+def _error(figure: Any) -> dict[str, Any]:
+    protocol = f"{figure.statistic}, {figure.protocol}"
+    return {"quantity": figure.metric, "value": figure.printed, "protocol": protocol, "source": figure.source}
+
+
+def _sweep(found: Mapping[Hashable, Any]) -> dict[str, Any]:
+    started = datetime.fromtimestamp(found["started_ms"] / 1000).astimezone().isoformat(" ", "seconds")
+    return {"sweep": found["name"], "experiment": found["experiment"], "status": found["status"], "started": started}

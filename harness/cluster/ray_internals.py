@@ -1,0 +1,160 @@
+"""Every private name of Ray that we use. Nothing else of ours knows one; a test names those that a version has lost.
+
+Parts of Ray Train are imported when they are first asked for: they take a second, and a look at a cluster needs none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import ray
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateName:
+    """A name that is no part of Ray's API."""
+
+    path: str
+    """Module and name, as `package.module:name` or `package.module:Class.name`."""
+    purpose: str
+    """The use that we make of it."""
+    without: str
+    """What happens where a version of Ray no longer has it."""
+
+    def find(self) -> Any:
+        """The object itself.
+
+        Raises:
+            ImportError, AttributeError: this version of Ray has no such name.
+        """
+        module, _, names = self.path.partition(":")
+        found: Any = import_module(module)
+        for name in names.split("."):
+            found = getattr(found, name)
+        return found
+
+
+_CALLBACKS = "ray.train.v2._internal.callbacks"
+PRIVATE_NAMES = {
+    "find_address": PrivateName(
+        path="ray._private.services:get_ray_address_from_environment",
+        purpose="finds the cluster that `--address auto` means, so that a dead one is noticed in seconds",
+        without="`--address auto` fails; give host:port",
+    ),
+    "enable_cluster": PrivateName(
+        path="ray._private.ray_constants:ENABLE_RAY_CLUSTER",
+        purpose="keeps a local Ray on loopback in this process, which has read the environment already",
+        without="a local Ray listens on every interface",
+    ),
+    "worker_logs": PrivateName(
+        path="ray._private.worker:_worker_logs_enabled",
+        purpose="keeps messages of Ray's worker processes out of our output",
+        without="such messages are mixed into the progress display",
+    ),
+    "trainer": PrivateName(
+        path="ray.train.v2.api.data_parallel_trainer:DataParallelTrainer",
+        purpose="starts workers without torch in the driver and in controllers; its public subclass loads torch",
+        without="no worker group starts",
+    ),
+    "default_callbacks": PrivateName(
+        path="ray.train.v2.api.data_parallel_trainer:DataParallelTrainer._create_default_callbacks",
+        purpose="leaves out callbacks that start processes which nobody uses",
+        without="each worker group starts two processes more",
+    ),
+    "datasets_callback": PrivateName(
+        path=f"{_CALLBACKS}:DatasetsCallback",
+        purpose="is left out: it starts a process for Ray's data sets",
+        without="it may be started again under another name",
+    ),
+    "placement_group_cleaner": PrivateName(
+        path=f"{_CALLBACKS}.placement_group_callback:PlacementGroupCleanerCallback",
+        purpose="is left out: it removes the placement groups of a dead controller, as we do",
+        without="it may be started again under another name",
+    ),
+    "controller_callback": PrivateName(
+        path="ray.train.v2._internal.execution.callback:ControllerCallback",
+        purpose="runs code of ours in Ray Train's controller",
+        without="no worker group starts",
+    ),
+    "make_placement_group": PrivateName(
+        path="ray.train.v2._internal.execution.worker_group.worker_group:placement_group",
+        purpose="is replaced, so that placement groups have names by which those of lost groups are removed",
+        without="no worker group starts; an assertion says so",
+    ),
+    "failure_config": PrivateName(
+        path="ray.train.v2.api.config:FailureConfig",
+        purpose="sets `controller_failure_limit`, which the public one of older versions lacks",
+        without="no worker group starts",
+    ),
+    "jobs_request": PrivateName(
+        path="ray.job_submission:JobSubmissionClient._do_request",
+        purpose="gives each request to the Jobs API a deadline, and asks for Ray's version",
+        without="`harness submit` and its kin fail",
+    ),
+    "jobs_address": PrivateName(
+        path="ray.dashboard.utils:get_address_for_submission_client",
+        purpose="finds the dashboard of a cluster that is given by Ray's own address",
+        without="give the dashboard's address, http://head:8265",
+    ),
+}
+"""Short name -> private name. `harness.submit.driver` also reads an inner environment variable of Ray's."""
+
+
+def find_address() -> str:
+    """The address of a Ray cluster that runs on this node, as Ray takes `auto`.
+
+    Raises:
+        ConnectionError: none does.
+    """
+    found: str = PRIVATE_NAMES["find_address"].find()("auto", None)
+    return found
+
+
+MAY_BE_JOINED = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray reads it on every system, whatever its name says: at 0 no computer can join, and all listen on 127.0.0.1."""
+
+
+@contextlib.contextmanager
+def on_loopback() -> Iterator[None]:
+    """Have a local Ray listen on loopback alone, unless the user's environment says that others may join it."""
+    if MAY_BE_JOINED in os.environ:
+        yield
+        return
+    from ray._private import ray_constants
+
+    others_may, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    os.environ[MAY_BE_JOINED] = "0"  # for the processes that this one starts
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = others_may
+        del os.environ[MAY_BE_JOINED]
+
+
+def silence_worker_messages() -> None:
+    """Keep the output of Ray's worker processes out of this process's output."""
+    ray._private.worker._worker_logs_enabled = False  # noqa: SLF001
+
+
+def replace_placement_group_maker(make: Callable[..., Any]) -> None:
+    """Have Ray Train's controller, in whose process this runs, make its placement groups by a function of ours."""
+    module = import_module("ray.train.v2._internal.execution.worker_group.worker_group")
+    assert hasattr(module, "placement_group"), "Ray Train makes its placement groups elsewhere"
+    vars(module)["placement_group"] = make
+
+
+def death_of(error: Exception) -> BaseException | None:
+    """What Ray Train recorded of a worker that died; None for one that raised."""
+    death: BaseException | None = getattr(error, "health_check_failure", None)
+    return death
+
+
+def raised_in_worker(error: Exception) -> BaseException:
+    """The error that a worker raised, without Ray Train's wrapper; the wrapper itself where it keeps no such error."""
+    raised: BaseException = getattr(error, "_base_exc", error)
+    return raised

@@ -1,0 +1,328 @@
+"""`harness run`, whole: plan, what is done already, the launcher, MLflow, the report, the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from harness.cluster.node_check import absences
+from harness.errors import ExitCode, StorageError
+from harness.events import SweepEnded, SweepStarted, TrialEnded
+from harness.launch.device import on_device, on_machine
+from harness.launch.environment import describe_driver
+from harness.launch.lock import LockHeld, is_locked, locked
+from harness.launch.progress import Progress, outcome_counts
+from harness.launch.sweep import IN_OUTBOX, NamedSweep, Sweep, name_sweep, prepare_sweep
+from harness.launch.tracking import Tracking, open_tracking
+from harness.options import RunOptions
+from harness.scheduling.queue import TrialQueue
+from harness.scheduling.types import Limits, Snapshot
+from harness.schema import Outcome
+from harness.signals import StopSignal
+from harness.storage import SweepFolder
+from harness.tracking import outbox as outboxes
+from harness.tracking.address import DEFAULT_TRACKING_URI, display, resolve
+from harness.tracking.mapping import storage_of
+from harness.tracking.recorder import Progress as Recorded
+from harness.trial import Trial
+from harness.workload.load import Workload
+
+if TYPE_CHECKING:
+    from harness.launch import inline
+
+Show = Callable[[Snapshot], None]
+Launcher = Callable[[Sweep, Show, StopSignal], None]
+Ends = Mapping[str, TrialEnded]
+"""Trial id -> how it ended, of this execution and of earlier ones that the outbox knows."""
+
+
+def run_sweep_command(options: RunOptions) -> ExitCode:
+    """Run a workload to its end and report on it.
+
+    Progress and messages go to stderr; the summary, or with `--json` the outcome, to stdout.
+
+    Raises:
+        HarnessError: see `harness.errors`; nothing that was measured before is lost.
+    """
+    if options.launcher == "ray":
+        return _lead(options, _on_ray)
+    from harness.engine.context import Monitoring
+    from harness.launch import inline  # imports torch
+
+    monitoring = Monitoring(visible_devices=options.visible_devices) if options.monitor else None
+    may_use_gpus = any(scale.device != "cpu" for scale in options.workload.scales)
+    with inline.processes(options.collective_timeout_s, monitoring, may_use_gpus=may_use_gpus) as world:
+        if world.rank:
+            with StopSignal() as stop:
+                inline.run_follower(world, stop)
+            return ExitCode.OK
+        return _lead(options, lambda sweep, show, stop: _inline(sweep, world, show, stop))
+
+
+def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
+    tracking = open_tracking(options)
+    address = options.address if options.launcher == "ray" else None
+    if tracking.available and options.report:
+        _check_out(options.out)
+    options = replace(options, workload=on_machine(on_device(options.workload, address), address))
+    named = name_sweep(options)
+    if not options.take_over:
+        _check_only_storage(named, tracking.running_at(named.id))
+    named.claim()
+    say = Console(stderr=True, highlight=False, soft_wrap=True)
+    with locked(named.folder.lock):
+        sweep = prepare_sweep(named, tracking.finished)
+        if address is None:
+            _check_data(sweep)
+        ends, code, recorded = _execute(sweep, launcher, tracking, say)
+    say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
+    if tracking.available and recorded.waiting:
+        code = code or ExitCode.UNREACHABLE
+    stopped = code in (ExitCode.STOPPED, ExitCode.INTERRUPTED)  # and somebody waits
+    for problem in recorded.problems:  # first: without what was refused there may be no report
+        say.print(f"MLflow refused for good: {problem}", markup=False)
+    reported = tracking.available and options.report and not recorded.waiting and not stopped
+    page = _report(sweep, say) if reported else None
+    _say_next(sweep, tracking, code, recorded, say)
+    if (advice := out_of_time(ends.values(), sweep.workload.trial_timeout_s)) is not None:
+        say.print(advice, markup=False)
+    if (advice := no_weights(sweep.trials, sweep.done, sweep.folder)) is not None:
+        say.print(advice, markup=False)
+    if options.json:
+        sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
+    return code
+
+
+def _check_out(out: Path) -> None:
+    """A report that cannot be written is known before days of training, not after them.
+
+    Raises:
+        StorageError: the folder of reports is none, or cannot be written.
+    """
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    fault = "is not a folder" if not there.is_dir() else "" if os.access(there, os.W_OK) else "cannot be written"
+    if fault:
+        raise StorageError(
+            f"reports cannot be written to {out}: {there} {fault}; name another folder with --out, "
+            "or go without by --no-report"
+        )
+
+
+def _check_only_storage(named: NamedSweep, running_at: str | None) -> None:
+    """A lock holds within one storage folder. Of another one, on another host, there is only what MLflow says.
+
+    Raises:
+        LockHeld: the sweep is recorded as running in another folder, where this outbox never was, and may still run.
+    """
+    if running_at is None or running_at in map(storage_of, outboxes.starts(named.outbox)):
+        return
+    host, _, folder = running_at.partition(":")
+    if host == socket.gethostname() and not is_locked(SweepFolder(Path(folder) / named.name).lock):
+        return
+    raise LockHeld(
+        f"{named.name} is recorded as running in another storage folder, {folder} on {host}: two drivers would write "
+        "into the same MLflow runs. Wait for that one, or go on with its --storage; if it died: "
+        f"harness sync {folder} there, or --take-over here"
+    )
+
+
+def _check_data(sweep: Sweep) -> None:
+    """Look for the data before anything starts; a cluster's nodes are asked by `harness.cluster.inspection`.
+
+    Raises:
+        StorageError: a data set of a trial that has no result is not on this machine.
+    """
+    if faults := absences({trial.dataset for trial in sweep.to_run}):
+        raise StorageError("\n".join(sorted(faults)))
+
+
+def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode, Recorded]:
+    """Run what has no result, every event on its way to MLflow. The sweep's lock is held."""
+    say.print(
+        f"{sweep.name}: {len(sweep.trials)} trials, {len(sweep.to_run)} to run, files in {sweep.folder.root}",
+        markup=False,
+    )
+    sweep.outbox.append(_started(sweep))
+    with StopSignal() as stop, tracking.recording(sweep, stop) as recorded:
+        try:
+            with Progress({trial.id: trial.name for trial in sweep.trials}, say, recorded) as progress:
+                launcher(sweep, progress.show, stop)
+        finally:
+            ends = outboxes.state(sweep.outbox)
+            code = _exit_code(sweep, ends, stop)
+            sweep.outbox.append(SweepEnded(status=_status(code)))
+    return ends, code, recorded()
+
+
+def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
+    if not sweep.to_run:
+        return
+    from harness.cluster.group_settings import GroupSettings
+    from harness.cluster.sweep import run_on_cluster  # imports Ray
+
+    workload = sweep.workload
+    settings = GroupSettings(
+        folder=sweep.folder.root,
+        collective_timeout_s=sweep.options.collective_timeout_s,
+        trial_timeout_s=workload.trial_timeout_s,
+        checkpoint_every_s=workload.checkpoint_every_s,
+        checkpoint_every_steps=workload.checkpoint_every_steps,
+        monitor=sweep.options.monitor,
+        one_trial=workload.isolation == "process",
+    )
+    run_on_cluster(
+        sweep.jobs(), settings, address=sweep.options.address, limits=_limits(workload), show=show, stop=stop
+    )
+
+
+def _limits(workload: Workload) -> Limits:
+    return Limits(
+        max_attempts=workload.max_attempts,
+        trial_timeout_s=workload.trial_timeout_s,
+        stall_timeout_s=workload.stall_timeout_s,
+    )
+
+
+def _inline(sweep: Sweep, world: inline.Processes, show: Show, stop: StopSignal) -> None:
+    from harness.launch import inline
+
+    jobs, workload = sweep.jobs(), sweep.workload
+    config = inline.InlineConfig(
+        folder=sweep.folder.root,
+        shapes=tuple(dict.fromkeys(job.shape for job in jobs)),
+        trial_timeout_s=workload.trial_timeout_s,
+        checkpoint_every_s=workload.checkpoint_every_s,
+        checkpoint_every_steps=workload.checkpoint_every_steps,
+    )
+    queue = TrialQueue(jobs, sweep.outbox.append, _limits(workload), sync=sweep.outbox.sync)
+    inline.run_rank0(queue, config, world, show, stop)
+
+
+def _started(sweep: Sweep) -> SweepStarted:
+    return SweepStarted(
+        sweep_id=sweep.id,
+        name=sweep.name,
+        experiment=sweep.options.experiment,
+        description=sweep.workload.description,
+        workload_text=sweep.workload.text,
+        trials=tuple(trial.record() for trial in sweep.trials),
+        reused={trial_id: run for trial_id, run in sweep.done.items() if run != IN_OUTBOX},
+        plan=sweep.plan.record(),
+        environment={**describe_driver(), "storage": str(sweep.options.storage.absolute())},
+    )
+
+
+def _exit_code(sweep: Sweep, ends: Ends, stop: StopSignal) -> ExitCode:
+    """0 when every trial has a result, by this execution or an earlier one."""
+    lacking = [ends.get(trial.id) for trial in sweep.trials if not _has_result(sweep, ends, trial.id)]
+    if not lacking:
+        return ExitCode.OK
+    if stop.exit_code is not None:
+        return stop.exit_code
+    infeasible = sum(end is not None and end.outcome is Outcome.INFEASIBLE for end in lacking)
+    if infeasible == len(sweep.trials):
+        return ExitCode.INFEASIBLE
+    return ExitCode.FAILED
+
+
+def _has_result(sweep: Sweep, ends: Ends, trial_id: str) -> bool:
+    return trial_id in sweep.done or (trial_id in ends and ends[trial_id].outcome.is_result)
+
+
+def _status(code: ExitCode) -> str:
+    if code in (ExitCode.STOPPED, ExitCode.INTERRUPTED):
+        return "stopped"
+    return "finished" if code is ExitCode.OK else "failed"
+
+
+def _report(sweep: Sweep, say: Console) -> Path:
+    from harness.results.report import make_report  # imports pandas and matplotlib
+
+    options = sweep.options
+    summary = say if options.json else Console()
+    _, page = make_report(sweep.id, options.out, options.tracking_uri, log=True, show=summary)
+    say.print(f"Report: {page}", markup=False)
+    return page
+
+
+def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Recorded, say: Console) -> None:
+    storage = sweep.options.storage
+    if not tracking.available:
+        say.print(f"MLflow is not installed here; where it is: harness sync {storage}", markup=False)
+    elif recorded.waiting:
+        say.print(
+            f"MLflow does not answer: {recorded.waiting} events wait in the outbox; later: harness sync {storage}",
+            markup=False,
+        )
+    else:
+        say.print(f"MLflow: harness ui{_at(sweep.options.tracking_uri)}", markup=False)
+    if code in (ExitCode.OK, ExitCode.UNREACHABLE):
+        return
+    if sweep.options.fresh:
+        say.print("The same command without --fresh runs only what has no result in this sweep.", markup=False)
+    else:
+        say.print("The same command again runs only what has no result.", markup=False)
+
+
+def _at(tracking_uri: str) -> str:
+    """What a command needs to find the store; nothing for the one that it finds by itself."""
+    return "" if tracking_uri == resolve(DEFAULT_TRACKING_URI) else f" --tracking-uri {display(tracking_uri)}"
+
+
+def out_of_time(ends: Iterable[TrialEnded], limit_s: float | None) -> str | None:
+    """What to do about trials that their limit has ended; None where there are none."""
+    count = sum(end.outcome is Outcome.TIMED_OUT for end in ends)
+    if not count or limit_s is None:
+        return None
+    trials = "1 trial" if count == 1 else f"{count} trials"
+    return (
+        f"Out of time: {trials}. Raise trial_timeout, {limit_s:g} s for each attempt now, in the workload file or by "
+        "--trial-timeout."
+    )
+
+
+def no_weights(trials: Iterable[Trial], done: Collection[str], folder: SweepFolder) -> str | None:
+    """What to do about trials that are to keep their weights and had a result already; None where there are none.
+
+    Args:
+        trials: of the sweep.
+        done: ids of those that had a result before this execution.
+        folder: of the sweep.
+    """
+    asked = [trial.id for trial in trials if trial.keep_weights and trial.id in done]
+    count = sum(not folder.weights(trial_id).is_file() for trial_id in asked)
+    if not count:
+        return None
+    trials_have = "1 trial that has" if count == 1 else f"{count} trials that have"
+    return f"No weights are kept here of {trials_have} a result already. With --fresh they are trained again."
+
+
+def _outcome(sweep: Sweep, ends: Ends, code: ExitCode, page: Path | None) -> dict[str, object]:
+    return {
+        "sweep": sweep.name,
+        "sweep_id": sweep.id,
+        "exit_code": int(code),
+        "outcomes": {trial.id: outcome_of(trial.id, ends, sweep.done) for trial in sweep.trials},
+        "report": None if page is None else str(page),
+    }
+
+
+def outcome_of(trial_id: str, ends: Ends, done: Collection[str]) -> str:
+    """One word for `--json`: how the trial ended, `reused` for a result found elsewhere, else `missing`.
+
+    Args:
+        trial_id: the trial's.
+        ends: of this sweep. An end without a result gives way to a result elsewhere.
+        done: the trials that had a result before this execution.
+    """
+    if trial_id in ends and (ends[trial_id].outcome.is_result or trial_id not in done):
+        return ends[trial_id].outcome.value
+    return "reused" if trial_id in done else "missing"

@@ -1,0 +1,1 @@
+"""What a sweep will cost, and how its training differs from the published one."""

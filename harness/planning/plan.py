@@ -1,0 +1,294 @@
+"""What a sweep will cost and whether its networks are the ones their names say, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.errors import WorkloadError
+from harness.planning.deviations import Ledger, ledger_of
+from harness.trial import Trial
+from harness.workload.load import Workload
+from models.audit import AuditLine
+from models.spec import ModelSpec
+from workloads.datasets import DATASETS
+from workloads.datasets.spec import DatasetSpec
+from workloads.recipes import SCALES
+
+if TYPE_CHECKING:
+    from models.published.entries import Published
+
+VIEWS = {"single-crop": 1.0, "10-crop": 10.0, "multi-scale": sum((side / 224) ** 2 for side in SCALES)}
+"""What the final evaluation of an image costs, in passes over the crop that it is trained on; of a square image."""
+
+
+class Cost(Protocol):
+    """What planning needs of `models.complexity.Complexity`."""
+
+    @property
+    def params(self) -> int: ...
+    @property
+    def macs(self) -> int: ...
+    @property
+    def train_flops_per_image(self) -> int: ...
+
+
+Count = Callable[[ModelSpec, DatasetSpec], Cost]
+Audit = Callable[[ModelSpec, DatasetSpec, Any], Sequence[AuditLine]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """What one trial costs."""
+
+    trial_id: str
+    cell_id: str
+    label: str
+    seed: int
+    params: int
+    macs: int
+    """Multiply-accumulates, forward, one image."""
+    train_flops_per_image: int
+    train_flops: int
+    """Over all steps, evaluation left out."""
+    evaluate_flops: int
+    """Forward: the test images after each epoch; at the end training images once, test images by the recipe's views."""
+    run_id: str | None
+    """The MLflow run that holds the result already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellAudit:
+    """One cell's counts beside the published ones. What was not published is None."""
+
+    cell_id: str
+    label: str
+    params: int
+    macs: int
+    published_params: float | None
+    published_macs: float | None
+    params_off_pct: float | None
+    """Ours, counted by the published figure's convention, less that figure."""
+    macs_off_pct: float | None
+    source: str | None
+    convention: str | None
+    within: bool | None
+    """Whether every published count is met to its last printed digit."""
+    mismatches: tuple[str, ...]
+    """One line for each that is not."""
+    published_errors: tuple[Mapping[str, Any], ...] = ()
+    """What was printed of its error: metric, printed, statistic, protocol, source."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A sweep before it runs."""
+
+    workload: str
+    trials: tuple[TrialPlan, ...]
+    audit: tuple[CellAudit, ...]
+    """One for each cell, in the trials' order."""
+    deviations: tuple[Ledger, ...]
+    """One for each cell, in the same order: where it is not trained as its paper trained it."""
+    claims: tuple[str, ...]
+    """Ids of the claims that the report checks; none means all."""
+
+    @property
+    def remaining(self) -> tuple[TrialPlan, ...]:
+        """The trials without a result."""
+        return tuple(trial for trial in self.trials if trial.run_id is None)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Sums over the sweep, and over what remains of it."""
+        return {
+            "trials": len(self.trials),
+            "cells": len(self.audit),
+            "done": len(self.trials) - len(self.remaining),
+            "train_flops": sum(trial.train_flops for trial in self.trials),
+            "evaluate_flops": sum(trial.evaluate_flops for trial in self.trials),
+            "remaining_train_flops": sum(trial.train_flops for trial in self.remaining),
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The plan as JSON takes it."""
+        return {
+            "workload": self.workload,
+            "claims": list(self.claims),
+            "totals": self.totals,
+            "trials": [asdict(trial) for trial in self.trials],
+            "audit": [{**asdict(cell), "mismatches": list(cell.mismatches)} for cell in self.audit],
+            "deviations": [ledger.record() for ledger in self.deviations],
+        }
+
+
+def count_cost(model: ModelSpec, dataset: DatasetSpec) -> Cost:
+    """The model's complexity on the data set's images; counted once for each distinct network."""
+    from models import complexity  # imports torch
+
+    return complexity.count(
+        model,
+        in_channels=dataset.channels,
+        num_classes=dataset.classes,
+        image_size=model.image_size or dataset.image_size,
+    )
+
+
+def audit_published(model: ModelSpec, dataset: DatasetSpec, cost: Any) -> Sequence[AuditLine]:
+    """The model's counts beside those published for it on this data set; none where the images are of another shape."""
+    from models.audit import audit
+
+    entry = _entry(model, dataset)
+    return () if entry is None else audit(cost, entry)
+
+
+def published_errors(model: ModelSpec, dataset: DatasetSpec) -> tuple[Mapping[str, Any], ...]:
+    """Every error that was printed of the model on this data set, as plain values."""
+    entry = _entry(model, dataset)
+    names = ("metric", "printed", "statistic", "protocol", "source")
+    return () if entry is None else tuple({name: getattr(error, name) for name in names} for error in entry.errors)
+
+
+def _entry(model: ModelSpec, dataset: DatasetSpec) -> Published | None:
+    """What was published of the model; None where the images are of another shape."""
+    from models.published.entries import INPUTS, published
+
+    name = _name_of(dataset)
+    entry = published(model, name)
+    same = entry is not None and INPUTS[name] == (dataset.channels, dataset.classes, dataset.image_size)
+    return entry if same else None
+
+
+def make_plan(
+    workload: Workload,
+    trials: Sequence[Trial],
+    done: Mapping[str, str],
+    *,
+    count: Count = count_cost,
+    audit: Audit = audit_published,
+) -> Plan:
+    """What a sweep will cost.
+
+    Args:
+        workload: whose sweep it is.
+        trials: all of its trials.
+        done: trial id -> MLflow run id, of those that have a result.
+        count: the cost of a model on a data set.
+        audit: its counts beside the published ones.
+
+    Raises:
+        WorkloadError: a network that cannot take the data set's images.
+    """
+    costs = _costs(workload, trials, count)
+    cells = {trial.cell_id: trial for trial in trials}
+    return Plan(
+        workload=workload.name,
+        claims=workload.claims,
+        trials=tuple(_plan_trial(trial, costs[trial.model, trial.dataset], done) for trial in trials),
+        audit=tuple(
+            _audit_cell(cell_id, cell, costs[cell.model, cell.dataset], audit) for cell_id, cell in cells.items()
+        ),
+        deviations=tuple(map(ledger_of, cells.values())),
+    )
+
+
+def check_audit(workload: Workload, plan: Plan) -> None:
+    """Refuse a sweep whose networks are not the published ones, unless the workload says `audit: warn`.
+
+    Raises:
+        WorkloadError: what differs, cell by cell.
+    """
+    wrong = [f"{cell.label}: {line}" for cell in plan.audit for line in cell.mismatches]
+    if wrong and workload.audit == "strict":
+        raise WorkloadError(
+            "\n  ".join([f"{workload.file}: networks differ from the published ones", *wrong])
+            + "\nNothing was trained. `audit: warn` in the workload trains them all the same"
+        )
+
+
+def order(trials: Iterable[Trial], *, count: Count = count_cost) -> tuple[Trial, ...]:
+    """The trials as they should run: the costliest network first, so that the last trials are short.
+
+    Trials of one network on one data set follow each other, the costliest cell first, and in a cell the seeds: compiled
+    code and loaded data are used again.
+    """
+    waiting = list(trials)
+    costs = {
+        id(trial): trial.train_images * count(trial.model, trial.dataset).train_flops_per_image for trial in waiting
+    }
+    heaviest: dict[tuple[ModelSpec, DatasetSpec], int] = {}
+    for trial in waiting:
+        network = trial.model, trial.dataset
+        heaviest[network] = max(heaviest.get(network, 0), costs[id(trial)])
+
+    def rank(trial: Trial) -> tuple[Any, ...]:
+        network = trial.model, trial.dataset
+        return -heaviest[network], repr(network), -costs[id(trial)], trial.cell_id, trial.seed
+
+    return tuple(sorted(waiting, key=rank))
+
+
+def _costs(workload: Workload, trials: Iterable[Trial], count: Count) -> dict[tuple[ModelSpec, DatasetSpec], Cost]:
+    """Each distinct network's cost."""
+    networks = dict.fromkeys((trial.model, trial.dataset) for trial in trials)
+    costs = {}
+    for model, dataset in networks:
+        try:
+            costs[model, dataset] = count(model, dataset)
+        except ValueError as error:
+            raise WorkloadError(f"{workload.file}: {model.label} on {_name_of(dataset)}: {error}") from error
+    return costs
+
+
+def _plan_trial(trial: Trial, cost: Cost, done: Mapping[str, str]) -> TrialPlan:
+    epochs, data, views = trial.schedule.epochs, trial.dataset, VIEWS[trial.recipe.evaluation]
+    evaluate_flops = round(2 * cost.macs * ((epochs + views) * data.test_images + data.train_images))
+    trial_id = trial.id
+    return TrialPlan(
+        trial_id=trial_id,
+        cell_id=trial.cell_id,
+        label=trial.label,
+        seed=trial.seed,
+        params=cost.params,
+        macs=cost.macs,
+        train_flops_per_image=cost.train_flops_per_image,
+        train_flops=trial.train_images * cost.train_flops_per_image,
+        evaluate_flops=evaluate_flops if trial.measure == "training" else 0,
+        run_id=done.get(trial_id),
+    )
+
+
+def _audit_cell(cell_id: str, cell: Trial, cost: Cost, audit: Audit) -> CellAudit:
+    lines = audit(cell.model, cell.dataset, cost)
+    return CellAudit(
+        cell_id=cell_id,
+        label=cell.label,
+        params=cost.params,
+        macs=cost.macs,
+        published_params=_published(lines, "params"),
+        published_macs=_published(lines, "macs"),
+        params_off_pct=_off_pct(lines, "params"),
+        macs_off_pct=_off_pct(lines, "macs"),
+        source="; ".join(dict.fromkeys(line.source for line in lines)) or None,
+        convention="; ".join(dict.fromkeys(f"{line.quantity}: {line.convention}" for line in lines)) or None,
+        within=all(line.within_rounding for line in lines) if lines else None,
+        mismatches=tuple(_mismatch(line) for line in lines if not line.within_rounding),
+        published_errors=published_errors(cell.model, cell.dataset),
+    )
+
+
+def _published(lines: Iterable[AuditLine], quantity: str) -> float | None:
+    return next((line.published for line in lines if line.quantity == quantity), None)
+
+
+def _off_pct(lines: Iterable[AuditLine], quantity: str) -> float | None:
+    return next((100 * line.difference / line.published for line in lines if line.quantity == quantity), None)
+
+
+def _mismatch(line: AuditLine) -> str:
+    return f"{line.quantity} {line.ours:,} here, {line.published:,.10g} in {line.source} ({line.convention})"
+
+
+def _name_of(dataset: DatasetSpec) -> str:
+    return next(name for name, kind in DATASETS.items() if kind is type(dataset))

@@ -1,0 +1,1 @@
+"""Reports, bundles and prices: what is made of the results in MLflow."""

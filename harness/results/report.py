@@ -1,0 +1,129 @@
+"""A sweep's report, from MLflow or a bundle: `harness report`, `harness export`, and the end of `harness run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import SweepNotFound, UsageError
+from harness.tracking.address import sqlite_path
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.tracking.results import SweepResults
+    from reports.output.render import Settings
+
+
+def make_report(
+    sweep: str | None,
+    out: Path,
+    tracking_uri: str,
+    *,
+    log: bool,
+    show: Console | None,
+    settings: Settings | None = None,
+) -> tuple[str, Path]:
+    """Write the report to `<out>/<sweep's name>`; the name, and the page.
+
+    Args:
+        sweep: which; None is the newest.
+        out: folder of reports.
+        tracking_uri: of the store that holds it, resolved.
+        log: add the report to the sweep's MLflow run.
+        show: where the summary is printed.
+        settings: what else is asked of the report.
+
+    Raises:
+        SweepNotFound: there is none, or several.
+        TrackingUnreachable: the store does not answer.
+    """
+    results = stored_sweep(tracking_uri, sweep)
+    page = write(results, out, show=show, settings=settings)
+    if log:
+        from harness.tracking.results import log_report
+        from reports.claims.verdicts import judge
+        from reports.output.note import sweep_note
+
+        log_report(tracking_uri, results.run_id, page.parent, sweep_note(results, judge(results)))
+    return results.name, page
+
+
+def report_of_bundle(
+    bundle: Path, out: Path, *, show: Console | None, settings: Settings | None = None
+) -> tuple[str, Path]:
+    """As `make_report`, of a bundle, without any server.
+
+    Raises:
+        BundleError: the folder is none.
+    """
+    from harness.results.bundle import read_bundle
+
+    results = read_bundle(bundle)
+    return results.name, write(results, out, show=show, settings=settings)
+
+
+def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, Path]:
+    """Write a sweep's results to a bundle; its name, and the bundle's manifest.
+
+    Raises:
+        SweepNotFound, TrackingUnreachable: see `make_report`.
+        StorageError: the folder cannot be written.
+    """
+    from harness.results.bundle import write_bundle
+
+    results = stored_sweep(tracking_uri, sweep)
+    return results.name, write_bundle(results, out)
+
+
+def results_of_side(places: str, tracking_uri: str) -> list[SweepResults]:
+    """The results of one sweep or bundle, or of several with commas between, which no sweep's name holds.
+
+    Raises:
+        UsageError: there is nothing before, between or behind commas.
+        SweepNotFound, BundleError, TrackingUnreachable: see `results_of`.
+    """
+    from harness.results.bundle import MANIFEST
+
+    named = [places] if Path(places, MANIFEST).exists() else [place.strip() for place in places.split(",")]
+    if "" in named:
+        raise UsageError(f"{places!r} lacks a name; give a sweep or a bundle's folder, several as A1,A2,A3")
+    return [results_of(place, tracking_uri) for place in named]
+
+
+def results_of(place: str, tracking_uri: str) -> SweepResults:
+    """The results in a bundle's folder, where the place is one, else of a sweep of the tracking store."""
+    from harness.results.bundle import MANIFEST, read_bundle
+
+    if Path(place, MANIFEST).exists():
+        return read_bundle(Path(place))
+    try:
+        return stored_sweep(tracking_uri, place)
+    except SweepNotFound as error:
+        if not Path(place).is_dir():
+            raise
+        raise SweepNotFound(f"the folder {place} is no bundle, since it has no {MANIFEST}; and {error}") from error
+
+
+def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
+    """What a tracking store holds of a sweep; see `load_sweep`."""
+    database = sqlite_path(tracking_uri)
+    if database is not None and not database.exists():
+        raise SweepNotFound(
+            f"there is no database {database}; `harness run FILE` makes one, --tracking-uri names another"
+        )
+    from harness.tracking.results import load_sweep
+
+    return load_sweep(tracking_uri, sweep)
+
+
+def write(results: SweepResults, out: Path, *, show: Console | None, settings: Settings | None = None) -> Path:
+    """Write a report below `out`, print its summary if asked to; the page."""
+    from reports.claims.verdicts import judge
+    from reports.output.render import PLAIN, write_report
+    from reports.output.terminal import print_summary
+
+    page = write_report(results, out / results.name, settings or PLAIN)
+    if show is not None:
+        print_summary(results, judge(results), show)
+    return page

@@ -1,0 +1,88 @@
+"""Whether a cluster can ever run a worker group. Checked first: Ray waits for ever for what cannot be placed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from harness.scheduling.types import Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeResources:
+    """What one node has, or has left."""
+
+    cpus: float
+    gpus: float
+    name: str = ""
+    """Ray's id of the node."""
+
+    def holds(self, shape: Shape) -> int:
+        """How many workers of a shape fit."""
+        by_cpu = self.cpus / shape.cpus_per_worker
+        return math.floor(min(by_cpu, self._by_gpu(shape.gpus_per_worker)) + 1e-9)
+
+    def _by_gpu(self, each: float) -> float:
+        """A share of a GPU is a share of one: two rests of 0.4 hold no worker of 0.6."""
+        if not each:
+            return math.inf
+        whole = math.floor(self.gpus + 1e-9)
+        return self.gpus / each if each >= 1 else whole * math.floor(1 / each + 1e-9) + (self.gpus - whole) / each
+
+    def without(self, workers: int, shape: Shape) -> NodeResources:
+        """What is left beside some workers."""
+        return replace(
+            self, cpus=self.cpus - workers * shape.cpus_per_worker, gpus=self.gpus - workers * shape.gpus_per_worker
+        )
+
+
+def place_group(shape: Shape, nodes: Sequence[NodeResources]) -> tuple[NodeResources, ...] | None:
+    """The nodes' room after one group of this shape took its place; None if it does not fit."""
+    taken = assign_workers(shape, nodes)
+    if taken is None:
+        return None
+    return tuple(node.without(count, shape) if count else node for node, count in zip(nodes, taken, strict=True))
+
+
+def assign_workers(shape: Shape, nodes: Sequence[NodeResources]) -> list[int] | None:
+    """How many workers of a group each node takes; None if the group does not fit.
+
+    Packed, the group takes as few nodes as can be; spread, it takes as many, and their workers differ by one at most
+    where there is room for it. Ray does the same.
+    """
+    holds = [node.holds(shape) for node in nodes]
+    if sum(holds) < shape.workers:
+        return None
+    return _spread(holds, shape.workers) if shape.placement == "spread" else _packed(holds, shape.workers)
+
+
+def _packed(holds: Sequence[int], workers: int) -> list[int]:
+    taken = [0] * len(holds)
+    for index in sorted(range(len(holds)), key=lambda index: -holds[index]):
+        taken[index] = min(workers, holds[index])
+        workers -= taken[index]
+    return taken
+
+
+def _spread(holds: Sequence[int], workers: int) -> list[int]:
+    """One worker more on every node that has room, round after round."""
+    taken = [0] * len(holds)
+    while workers:
+        for index in [index for index, room in enumerate(holds) if room > taken[index]][:workers]:
+            taken[index] += 1
+            workers -= 1
+    return taken
+
+
+def infeasibility_reason(shape: Shape, nodes: Sequence[NodeResources]) -> str | None:
+    """Why no empty cluster of these nodes can hold a group of this shape; None if it can."""
+    if place_group(shape, nodes) is not None:
+        return None
+    room = sum(node.holds(shape) for node in nodes)
+    has = f"{sum(node.cpus for node in nodes):g} CPUs and {sum(node.gpus for node in nodes):g} GPUs"
+    return (
+        f"{shape.workers} workers of {shape.cpus_per_worker} CPU and {shape.gpus_per_worker:g} GPU each do not fit: "
+        f"the cluster has {has} on {len(nodes)} node{'s' * (len(nodes) != 1)}, room for {room}; "
+        "lower scale.workers or add nodes"
+    )

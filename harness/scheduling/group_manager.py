@@ -1,0 +1,168 @@
+"""How many worker groups of which shape run: as many as there is room and work for. Pure: `hosts.py` starts them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from harness.scheduling.feasibility import NodeResources, assign_workers, infeasibility_reason
+from harness.scheduling.node_quarantine import NodeHealth
+from harness.scheduling.types import GroupStats, Shape
+from harness.schema import Outcome
+
+FAILURES_IN_A_ROW = 3
+"""Groups of a shape that may be lost, one after another, before they were given any trial; then what waits is given up.
+One that was given a trial costs it an attempt, so that losses of such groups come to an end by themselves."""
+ROOM_COMES_BACK_S = 600.0
+"""How long a lost node may take to come back, where no trial of a shape can run without it."""
+
+
+class Queue(Protocol):
+    """What the groups need of a queue: `TrialQueue` itself, or an actor behind `ActorProxy`."""
+
+    def waiting(self) -> Mapping[Shape, int]:
+        """How many trials of each shape wait."""
+        ...
+
+    def busy(self) -> Collection[str]:
+        """The groups that hold a trial."""
+        ...
+
+    def group_stats(self, group: str) -> GroupStats:
+        """What a group has done so far."""
+        ...
+
+    def expire_hung(self) -> Sequence[str]:
+        """End the trials that hang; their groups."""
+        ...
+
+    def cancel_pending(self, shape: Shape, outcome: Outcome, reason: str) -> None:
+        """End the waiting trials of a shape."""
+        ...
+
+
+class Starter(Protocol):
+    """Where groups run: `harness.cluster.controller_hosts.Hosts`."""
+
+    def start(self, group: str, shape: Shape, node: str, avoid: Collection[str]) -> None:
+        """Start a group whose first worker will probably be on a node, and none on those to avoid."""
+        ...
+
+    def ended(self) -> Mapping[str, str | None]:
+        """The groups that ended since the last call: why each was lost, None at a good end."""
+        ...
+
+    def kill(self, group: str) -> None:
+        """End the processes of a group that hangs."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A worker group, as the driver knows it."""
+
+    shape: Shape
+    taken: Mapping[str, int]
+    """Node -> workers that have their place there, as far as can be foreseen."""
+    started_s: float
+
+
+@dataclass
+class Groups:
+    """All groups of the sweep. Rooms are counted here, not asked of Ray, since a group takes its room late."""
+
+    queue: Queue
+    hosts: Starter
+    clock: Callable[[], float] = time.monotonic
+    running: dict[str, Group] = field(default_factory=dict)
+    _started: int = 0
+    _health: NodeHealth = field(default_factory=NodeHealth)
+    _failures: dict[Shape, tuple[int, float]] = field(default_factory=dict)
+    """Groups of a shape lost in a row before they were given a trial, and when the last one was."""
+    _lacking: dict[Shape, float] = field(default_factory=dict)
+    """Since when the cluster is too small for a shape that waits."""
+
+    def reconcile(self, nodes: Sequence[NodeResources]) -> None:
+        """Start what fits and has work; kill what hangs; give up shapes whose groups get nowhere."""
+        for group in self.queue.expire_hung():
+            self.hosts.kill(group)
+        self._reap()
+        waiting, busy = self.queue.waiting(), set(self.queue.busy())
+        # Groups that hold no trial yet, or no more: each will lease one of those that wait.
+        on_their_way = Counter(group.shape for name, group in self.running.items() if name not in busy)
+        left = self._left(nodes)
+        for shape, count in waiting.items():
+            self._start_all(shape, count - on_their_way[shape], left, self._avoided(shape, nodes))
+        alive = {group.shape for group in self.running.values()}
+        for shape in waiting:
+            self._recheck(shape, nodes, is_alive=shape in alive)
+
+    def _left(self, nodes: Sequence[NodeResources]) -> list[NodeResources]:
+        """The nodes' room beside the groups that run."""
+        left = {node.name: node for node in nodes}
+        for group in self.running.values():
+            for name, workers in group.taken.items():
+                if name in left:
+                    left[name] = left[name].without(workers, group.shape)
+        return list(left.values())
+
+    def _avoided(self, shape: Shape, nodes: Sequence[NodeResources]) -> frozenset[str]:
+        """Nodes on which no group of a shape shall start: none, where it can be nowhere else."""
+        quarantined = self._health.quarantined(self.clock())
+        if (
+            not quarantined
+            or infeasibility_reason(shape, [node for node in nodes if node.name not in quarantined]) is not None
+        ):
+            return frozenset()
+        return quarantined
+
+    def _start_all(self, shape: Shape, count: int, left: list[NodeResources], avoid: Collection[str]) -> None:
+        """As many groups as have work and fit; what is left of the nodes changes in place."""
+        for _ in range(count):
+            taken = assign_workers(
+                shape, [NodeResources(cpus=0, gpus=0) if node.name in avoid else node for node in left]
+            )
+            if taken is None:
+                return
+            by_node = {node.name: workers for node, workers in zip(left, taken, strict=True) if workers}
+            left[:] = [node.without(n, shape) if n else node for node, n in zip(left, taken, strict=True)]
+            self._start(Group(shape=shape, taken=by_node, started_s=self.clock()), avoid)
+
+    def _start(self, group: Group, avoid: Collection[str]) -> None:
+        self._started += 1
+        name = f"group-{self._started}"
+        self.running[name] = group
+        self.hosts.start(name, group.shape, max(group.taken, key=lambda node: group.taken[node]), avoid)
+
+    def _reap(self) -> None:
+        for name, failure in self.hosts.ended().items():
+            group, service = self.running.pop(name), self.queue.group_stats(name)
+            if service.results:
+                self._health.record_success(service.nodes)
+            elif failure:
+                self._health.record_loss(service.nodes, self.clock())
+            if service.leases:
+                self._failures.pop(group.shape, None)
+            elif failure:
+                self._count_failure(group, failure)
+
+    def _count_failure(self, group: Group, reason: str) -> None:
+        """Groups that started before the last loss say nothing new: what befell that one befell them too."""
+        count, last_s = self._failures.get(group.shape, (0, -math.inf))
+        if group.started_s < last_s:
+            return
+        self._failures[group.shape] = count + 1, self.clock()
+        works = set(self.queue.busy()) & {name for name, other in self.running.items() if other.shape == group.shape}
+        if count + 1 >= FAILURES_IN_A_ROW and not works:
+            self.queue.cancel_pending(group.shape, Outcome.FAILED, reason)
+
+    def _recheck(self, shape: Shape, nodes: Sequence[NodeResources], *, is_alive: bool) -> None:
+        """A node may have gone for good, and with it the room for a shape that nothing runs."""
+        if is_alive or (reason := infeasibility_reason(shape, nodes)) is None:
+            self._lacking.pop(shape, None)
+        elif self.clock() - self._lacking.setdefault(shape, self.clock()) > ROOM_COMES_BACK_S:
+            self.queue.cancel_pending(shape, Outcome.INFEASIBLE, reason)

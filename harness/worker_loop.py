@@ -1,0 +1,168 @@
+"""The loop of every worker, whatever started it: lease a trial, run it, say how it ended, lease the next.
+
+Rank 0 alone talks to the queue; the process group broadcasts what it leased.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from harness.engine.checkpoint import CheckpointFolder
+from harness.engine.context import Monitoring, TrialContext
+from harness.engine.distributed import from_rank_0
+from harness.engine.failure import PeerLost
+from harness.engine.run import attempt_trial
+from harness.errors import HarnessError, Stopped
+from harness.events import Event, TrialEnded
+from harness.scheduling.types import Lease, LeaseLost, Shape
+from harness.schema import Outcome
+from harness.storage import SweepFolder
+
+NOTICE_S = 3.0
+"""Time for whoever watches the group to notice that a rank died, before another one says what it met of it: the group
+ends with the first word of any."""
+
+
+class QueuePort(Protocol):
+    """What the loop needs of a queue: `TrialQueue` itself, or a proxy of the actor that holds it."""
+
+    def lease(self, group: str, shape: Shape) -> Lease | None:
+        """The next trial, None when the group should end."""
+        ...
+
+    def emit(self, group: str, event: Event) -> None:
+        """Record what happened.
+
+        Raises:
+            LeaseLost: the group no longer holds the trial; here, or where it is noticed next.
+        """
+        ...
+
+    def flush(self, group: str) -> None:
+        """Return when every event of the group is durable.
+
+        Raises:
+            LeaseLost: one of them was refused.
+        """
+        ...
+
+    def end(self, group: str, ended: TrialEnded) -> None:
+        """Record how an attempt ended."""
+        ...
+
+
+class GroupBroken(HarnessError):
+    """This worker group cannot go on, because one of its ranks left a collective or its device is in doubt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One process of a worker group."""
+
+    group: str
+    shape: Shape
+    rank: int
+    device: torch.device
+    folder: Path
+    """The sweep's."""
+    stop_requested: Callable[[], bool]
+    """ActorProxy on rank 0 only."""
+    progressed: Callable[[], None] = lambda: None
+    """Told of every step."""
+    checkpoint_every_s: float | None = None
+    checkpoint_every_steps: int | None = None
+    trial_timeout_s: float | None = None
+    monitoring: Monitoring | None = None
+
+
+def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> None:
+    """Run trials until the queue has none of this shape.
+
+    Raises:
+        GroupBroken: a trial failed in a way that leaves the group unfit. The queue knows of the trial already, unless
+            all that this rank met was another's silence: then whoever started the group must say how the trial ended.
+    """
+    try:
+        while (lease := from_rank_0(_lease(queue, worker), worker.shape.workers)) is not None:
+            ended = _attempt(queue, worker, lease)
+            if _deliver(queue, worker, ended) and ended.outcome.is_result:
+                CheckpointFolder.below(SweepFolder(worker.folder).trial(lease.trial.id)).clear()
+            if _breaks_group(worker, ended):
+                raise GroupBroken(f"{lease.trial.name}: {ended.reason}")
+            if one_trial:
+                return
+    finally:
+        gc.unfreeze()  # some libraries look for leaks when the process ends
+
+
+def _lease(queue: QueuePort, worker: Worker) -> Lease | None:
+    return queue.lease(worker.group, worker.shape) if worker.rank == 0 else None
+
+
+def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
+    context = TrialContext(
+        folder=SweepFolder(worker.folder).trial(lease.trial.id),
+        attempt=lease.attempt,
+        rank=worker.rank,
+        world_size=worker.shape.workers,
+        device=worker.device,
+        emit=lambda event: queue.emit(worker.group, event),
+        stop_requested=worker.stop_requested,
+        flush=lambda: queue.flush(worker.group),
+        progressed=worker.progressed,
+        checkpoint_every_s=worker.checkpoint_every_s,
+        checkpoint_every_steps=worker.checkpoint_every_steps,
+        timeout_s=worker.trial_timeout_s,
+        monitoring=worker.monitoring,
+    )
+    try:
+        return attempt_trial(lease.trial, context)
+    except PeerLost as lost:
+        time.sleep(NOTICE_S)
+        raise GroupBroken(f"another rank is lost or out of reach: {lost}") from lost
+    except Stopped as stopped:
+        return _ended(lease, Outcome.STOPPED, str(stopped))
+    except Exception as error:  # noqa: BLE001  # whatever a trial's own record of its failure meets, the next one runs
+        return _ended(lease, Outcome.FAILED, f"{type(error).__name__}: {error}")
+    finally:
+        _clear_memory()
+
+
+def _ended(lease: Lease, outcome: Outcome, reason: str) -> TrialEnded:
+    return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=outcome, reason=reason)
+
+
+def _clear_memory() -> None:
+    """Free the trial's network, which cycles keep alive, before the next one needs its memory.
+
+    What survives is libraries and caches: frozen, so that the next collection need not walk them (half a second).
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _deliver(queue: QueuePort, worker: Worker, ended: TrialEnded) -> bool:
+    """Rank 0 speaks for the group; a rank that failed alone speaks for itself, since the others may hang.
+
+    Whether this worker's word was taken, and is durable now.
+    """
+    if worker.rank == 0 or ended.outcome is Outcome.FAILED or ended.outcome is Outcome.OUT_OF_MEMORY:
+        with contextlib.suppress(LeaseLost):
+            queue.end(worker.group, ended)
+            return True
+    return False
+
+
+def _breaks_group(worker: Worker, ended: TrialEnded) -> bool:
+    """After a failure other ranks may wait in a collective for ever, and a CUDA context may be beyond use."""
+    if worker.shape.workers > 1:
+        return ended.outcome in (Outcome.FAILED, Outcome.OUT_OF_MEMORY)
+    return ended.outcome is Outcome.FAILED and worker.device.type == "cuda"

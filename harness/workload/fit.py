@@ -1,0 +1,117 @@
+"""Whether the parts of a workload fit each other: what can be known before any file is read. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from harness.trial import Scale
+from harness.workload.source import Mistakes, Place
+from models.spec import ModelSpec
+from workloads.datasets import DATASETS
+from workloads.datasets.spec import DatasetSpec, check_share
+from workloads.recipes import Recipe
+from workloads.schedule import Schedule
+
+
+class NetworkCell(NamedTuple):
+    """A network, what it is trained on, and how."""
+
+    model: ModelSpec
+    dataset: DatasetSpec
+    recipe: Recipe
+
+
+def check_fit(
+    cells: Sequence[NetworkCell], scales: Sequence[Scale], places: Mapping[Recipe, Place], mistakes: Mistakes
+) -> None:
+    """Note what cannot be trained together: each once, at the recipe's setting that it is about.
+
+    Args:
+        cells: all of a workload.
+        scales: on which each of them is trained.
+        places: of each recipe in the file.
+        mistakes: where they are noted.
+    """
+    recipes = dict.fromkeys(cell.recipe for cell in cells)
+    checks: tuple[tuple[Callable[[Any, Any], object], Iterable[tuple[Recipe, Any]]], ...] = (
+        (_check_schedule, [(cell.recipe, cell.dataset) for cell in cells]),
+        (_check_augmentation, [(cell.recipe, cell.dataset) for cell in cells]),
+        (_check_model, [(cell.recipe, cell.model) for cell in cells]),
+        (_check_scale, itertools.product(recipes, scales)),
+    )
+    for check, pairs in checks:
+        for recipe, other in dict.fromkeys(pairs):
+            try:
+                check(recipe, other)
+            except ValueError as error:
+                mistakes.add((*places[recipe], *_blamed(str(error))), str(error))
+
+
+FEWEST_TIMED, MOST_TIMED = 20, 10_000
+"""Steps of a timing trial: fewer leave no interval, and more are the length of a training by mistake."""
+
+
+def check_timed(cells: Sequence[NetworkCell], places: Mapping[Recipe, Place], mistakes: Mistakes) -> None:
+    """Note the recipes whose length is none that one would time. Arguments as of `check_fit`."""
+    for recipe, dataset in dict.fromkeys((cell.recipe, cell.dataset) for cell in cells):
+        try:
+            steps = Schedule.of(recipe, dataset.train_images).steps
+        except (OSError, ValueError):
+            continue  # noted already, or its files are to be counted and are not there
+        if not FEWEST_TIMED <= steps <= MOST_TIMED:
+            unit = "epochs" if recipe.iterations is None else "iterations"
+            message = (
+                f"{unit} is {getattr(recipe, unit)}, {steps:,} steps: measure: throughput times every one of them, "
+                f"and takes {FEWEST_TIMED} to {MOST_TIMED:,}; give iterations"
+            )
+            mistakes.add((*places[recipe], unit), message)
+
+
+def _check_schedule(recipe: Recipe, dataset: DatasetSpec) -> None:
+    try:
+        train_images = dataset.train_images
+    except (OSError, ValueError):
+        return  # its files are to be counted and are not there: `fingerprints` says so
+    Schedule.of(recipe, train_images)
+
+
+def _check_augmentation(recipe: Recipe, dataset: DatasetSpec) -> None:
+    if recipe.augmentation not in dataset.augmentations:
+        name = next(name for name, kind in DATASETS.items() if kind is type(dataset))
+        raise ValueError(
+            f"augmentation {recipe.augmentation} does not fit {name}, which takes {', '.join(dataset.augmentations)}"
+        )
+
+
+def _check_scale(recipe: Recipe, scale: Scale) -> None:
+    share = check_share(recipe.batch_size, scale.workers)
+    micro = recipe.micro_batch_size
+    if micro is not None and share % micro and micro < share:
+        raise ValueError(
+            f"micro_batch_size {micro} does not divide the {share} images that each of {scale.workers} workers has of "
+            f"a batch of {recipe.batch_size}"
+        )
+    if recipe.precision == "tf32" and scale.device == "cpu":
+        raise ValueError("precision tf32 needs a GPU, and the scale's device is cpu")
+    if recipe.cuda_graphs and scale.device == "cpu":
+        raise ValueError("cuda_graphs needs a GPU, and the scale's device is cpu")
+
+
+def _check_model(recipe: Recipe, model: ModelSpec) -> None:
+    if recipe.zero_gamma and not model.branches_end_in_norm:
+        raise ValueError(
+            f"zero_gamma does not fit {model.label}: it has no residual branches that end in batch norm, so there is "
+            "no scale that could start at 0 (Goyal 2017, section 5.1)"
+        )
+    if recipe.evaluation == "multi-scale" and not model.takes_any_size:
+        raise ValueError(f"evaluation multi-scale does not fit {model.label}: it takes images of one size; use another")
+
+
+def _blamed(message: str) -> Place:
+    """The setting of the recipe that a message names first."""
+    names = {field.name for field in dataclasses.fields(Recipe)}
+    return [word for word in re.findall(r"\w+", message) if word in names][:1]

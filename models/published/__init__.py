@@ -1,0 +1,1 @@
+"""Published networks with their sizes and errors."""

@@ -1,0 +1,1 @@
+"""Published claims: which cells each compares, how, and the verdict."""

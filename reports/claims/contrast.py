@@ -1,0 +1,259 @@
+"""What a contrast is: which cells of a sweep a claim compares, and why it compares none.
+
+`Between` compares cells with each other. It says which settings it is about; in every other one that decides a result
+(`Cell.settings`) the cells must be equal, also in those that a later version adds. An `Exemption` names what may differ
+besides, where the paper itself trained its networks differently.
+
+`Against` holds each cell on its own against a published figure. Network, data set, split and evaluation must be those
+of the figure: else something else is measured. For a published error the training must be the published one too: one
+epoch that ends above the figure does not contradict the paper. For a published cost the training is free. The settings
+in `FREE` are never asked for, nor is the place where a network was trained.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Protocol
+
+from reports.stats.cells import Cell, as_text
+
+Conditions = Mapping[str, tuple[Any, ...]]
+"""Setting -> the values that it may have; None stands for a missing one."""
+Alike = Callable[[Cell, Cell], bool]
+Fits = Callable[[Cell, Cell], bool]
+"""Whether two cells may be compared at all, if they are alike: one of them must be deeper, for instance."""
+
+FREE = (
+    "dataset.fingerprint",
+    "dataset.normalize",
+    "recipe.warmup_shape",
+    "recipe.plateau_epochs",
+    "recipe.plateau_points",
+    "recipe.precision",
+    "recipe.channels_last",
+    "recipe.compile",
+    "recipe.cuda_graphs",
+    "recipe.fused_optimizer",
+)
+"""Settings in which a cell may differ from any published network: the digest of its data, which follows from the other
+settings; how pixels are normalized; what means nothing without a warm-up or a plateau; and how a step is computed. A
+figure whose training has a warm-up asks for its shape nevertheless."""
+
+MOST_NAMED = 3
+"""Settings that a message names; it counts the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two cells; the difference is the second's mean less the first's."""
+
+    label: str
+    first: Cell | None
+    """None where the second is held against a published figure or a threshold."""
+    second: Cell
+    path: tuple[Cell, ...] = ()
+    """The cells from first to second, both included, where a trend is read along them."""
+    less: tuple[Cell, Cell] | None = None
+    """Another pair, whose difference is taken from this one's."""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All that take part."""
+        return tuple(cell for cell in (*(self.less or ()), self.first, self.second) if cell is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """Which cells a contrast compares."""
+
+    pairs: Callable[[Sequence[Cell], Alike], list[Pair]]
+    """From a sweep's cells, and the test whether two of them are alike, to what is compared."""
+    roles: tuple[Callable[[Sequence[Cell]], Sequence[Cell]], ...]
+    """For each cell that one comparison needs: those of a sweep that may be it, the preferred ones first."""
+    links: Mapping[tuple[int, int], Fits]
+    """Two roles, the earlier one first -> what their cells must fulfil. These cells must also be alike."""
+
+
+class Contrast(Protocol):
+    """Which cells a claim compares, and why it compares none."""
+
+    def __call__(self, cells: Sequence[Cell]) -> list[Pair]:
+        """Everything that is compared."""
+        ...
+
+    def obstacle(self, cells: Sequence[Cell]) -> str | None:
+        """The settings that keep the nearest cells from being compared; None where other cells are needed."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exemption:
+    """Settings that may differ between two cells although a claim is not about them."""
+
+    settings: tuple[str, ...]
+    between: Callable[[Cell, Cell], bool]
+    """Whether it holds for these two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Between:
+    """Compares cells with each other."""
+
+    about: tuple[str, ...]
+    """The settings that the claim is about. In all others, cells that are compared are equal."""
+    pick: Pick
+    exempt: tuple[Exemption, ...] = ()
+
+    def __call__(self, cells: Sequence[Cell]) -> list[Pair]:
+        return self.pick.pairs(cells, self._alike(cells))
+
+    def apart(self, one: Cell, two: Cell) -> set[str]:
+        """The settings that keep two cells from being alike."""
+        apart = {key for key, _ in one.settings.items() ^ two.settings.items()}.difference(self.about)
+        for exemption in self.exempt:
+            if not apart.isdisjoint(exemption.settings) and exemption.between(one, two):
+                apart.difference_update(exemption.settings)
+        return apart
+
+    def obstacle(self, cells: Sequence[Cell]) -> str | None:
+        """`plain-8 and plain-14 differ in recipe.epochs (6, 1)`, of the cells that differ in the fewest settings."""
+        nearest = self.pick.pairs(self._nearest(cells), lambda *_: True)
+        for one, two in (both for pair in nearest for both in combinations(pair.cells, 2)):
+            if apart := self.apart(one, two):
+                keys = [key for key in one.settings | two.settings if key in apart]
+                return _differ(one.label, two.label, [(key, _text(one, key), _text(two, key)) for key in keys])
+        return None
+
+    def _alike(self, cells: Sequence[Cell]) -> Alike:
+        """Compare the settings of each cell as one number; look at single ones only if an exemption may hold."""
+        exempt = {key for exemption in self.exempt for key in exemption.settings}
+        whole, fixed = _numbered(cells, {*self.about}), _numbered(cells, {*self.about, *exempt})
+
+        def alike(one: Cell, two: Cell) -> bool:
+            first, second = id(one), id(two)
+            if whole[first] == whole[second]:
+                return True
+            return bool(exempt) and fixed[first] == fixed[second] and not self.apart(one, two)
+
+        return alike
+
+    def _nearest(self, cells: Sequence[Cell]) -> list[Cell]:
+        """One cell for each role, with as few differences between linked ones as can be; none if a role is open."""
+        roles = [role(cells) for role in self.pick.roles]
+        known: dict[frozenset[int], int] = {}
+
+        def count(one: Cell, two: Cell) -> int:
+            both = frozenset((id(one), id(two)))
+            if both not in known:
+                known[both] = len(self.apart(one, two))
+            return known[both]
+
+        counts = {
+            (first, second): [
+                [count(one, two) if fits(one, two) else None for two in roles[second]] for one in roles[first]
+            ]
+            for (first, second), fits in self.pick.links.items()
+        }
+        sizes = [len(role) for role in roles]
+        occurring = sorted(set(known.values()))
+        fewest = bisect_left(occurring, True, key=lambda most: _fill(sizes, _within(counts, most)) is not None)
+        if fewest == len(occurring):
+            return []
+        places = _fill(sizes, _within(counts, occurring[fewest])) or ()
+        return [role[place] for role, place in zip(roles, places, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """Holds each cell of a network on its own against a published figure."""
+
+    network: Conditions
+    """The cells that a message calls by this network's name."""
+    published: Conditions
+    """What they must have besides."""
+    held: tuple[str, ...] = ("model.", "dataset.")
+    """Groups of settings. One that is named neither here nor in `FREE` must be off: none, 0, false or empty."""
+
+    def __call__(self, cells: Sequence[Cell]) -> list[Pair]:
+        fitting = [cell for cell in where(cells, self.network) if not self.differences(cell)]
+        return [Pair(label=cell.label, first=None, second=cell) for cell in fitting]
+
+    def differences(self, cell: Cell) -> list[str]:
+        """The settings that keep a cell of the network from being held against the figure."""
+        named = [key for key, allowed in self.published.items() if cell.settings.get(key) not in allowed]
+        known = {*self.network, *self.published, *FREE}
+        on = [key for key, value in cell.settings.items() if key.startswith(self.held) and value]
+        return named + [key for key in on if key not in known]
+
+    def obstacle(self, cells: Sequence[Cell]) -> str | None:
+        """`resnet-110-A and the published network differ in dataset.split (train45k, all)`."""
+        candidates = where(cells, self.network)
+        if not candidates:
+            return None
+        nearest = min(candidates, key=lambda cell: len(self.differences(cell)))
+        wanted = {key: self.published.get(key, (None,))[0] for key in self.differences(nearest)}
+        values = [(key, _text(nearest, key), as_text(value) or "none") for key, value in wanted.items()]
+        return _differ(nearest.label, "the published network", values) if values else None
+
+
+def _numbered(cells: Sequence[Cell], without: set[str]) -> dict[int, int]:
+    """A number for each cell, by `id`: the same where all settings are equal, leaving some out."""
+    numbers: dict[frozenset[tuple[str, Any]], int] = {}
+    settings = {id(cell): frozenset(one for one in cell.settings.items() if one[0] not in without) for cell in cells}
+    return {cell: numbers.setdefault(kept, len(numbers)) for cell, kept in settings.items()}
+
+
+Links = Mapping[tuple[int, int], Sequence[int]]
+"""Two roles -> for each cell of the first a number whose bits are the cells of the second that go with it."""
+
+
+def _within(counts: Mapping[tuple[int, int], Sequence[Sequence[int | None]]], most: int) -> Links:
+    """The cells that go together because they differ in so many settings at most; None never does."""
+    return {
+        roles: [sum(1 << place for place, one in enumerate(row) if one is not None and one <= most) for row in rows]
+        for roles, rows in counts.items()
+    }
+
+
+def _fill(sizes: Sequence[int], links: Links, chosen: tuple[int, ...] = ()) -> tuple[int, ...] | None:
+    """The first choice of one cell for each role in which all linked ones go together; None if there is none."""
+    role = len(chosen)
+    if role == len(sizes):
+        return chosen
+    free = (1 << sizes[role]) - 1
+    for (first, second), together in links.items():
+        free &= together[chosen[first]] if second == role else free
+    found = (_fill(sizes, links, (*chosen, place)) for place in _bits(free))
+    return next((places for places in found if places is not None), None)
+
+
+def _bits(number: int) -> Iterator[int]:
+    """The places of the bits that are set, lowest first."""
+    while number:
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest
+
+
+def where(cells: Sequence[Cell], conditions: Conditions) -> list[Cell]:
+    """The cells that meet all conditions."""
+    return [cell for cell in cells if meets(cell, conditions)]
+
+
+def meets(cell: Cell, conditions: Conditions) -> bool:
+    """Whether a cell meets all conditions."""
+    return all(cell.settings.get(key) in allowed for key, allowed in conditions.items())
+
+
+def _differ(one: str, two: str, values: Sequence[tuple[str, str, str]]) -> str:
+    shown = ", ".join(f"{key} ({first}, {second})" for key, first, second in values[:MOST_NAMED])
+    more = len(values) - MOST_NAMED
+    rest = f" and {more} more setting{'s' if more > 1 else ''}" if more > 0 else ""
+    return f"{one} and {two} differ in {shown}{rest}"
+
+
+def _text(cell: Cell, key: str) -> str:
+    return as_text(cell.settings.get(key)) or "none"

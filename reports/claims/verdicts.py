@@ -1,0 +1,230 @@
+"""What a sweep says of each claim.
+
+1. A contrast turns the sweep's cells into comparisons, such as "A: depth 44 against depth 8". What is compared is the
+   mean over seeds. A diverged trial counts with the error that it ended with; a failed one is no result and does not
+   count. A diverged trial without an error could be any: where there is one, nothing is tested.
+2. The difference gets Welch's interval, also that from a published mean with its spread. Where all seeds of a side gave
+   the same error, their spread is unknown, and the interval allows for the seeds that nobody saw
+   (`statistics.UnseenSeedsDifference`). With one seed on a side there is no verdict: one seed says nothing about the
+   next. Where a claim is about every seed, each gets the exact binomial test of its images. Costs are counts: what they
+   say is certain, and takes no part in 4.
+3. Each comparison has two one-sided p values: for the claim and against it. A claim holds if every comparison does, so
+   the largest p value speaks for it (an intersection-union test); it falls if one comparison falls, so the smallest
+   one, times the number of comparisons (Bonferroni), speaks against it.
+4. Twice the smaller of those two is the claim's p value. Holm's procedure adjusts the p values of one report's claims.
+   Below alpha, the verdict is supported or contradicted. Above it, a claim that every seed agrees with and that is open
+   only because seeds show no spread "held so far". Else it is inconclusive. Both say how many seeds would decide it.
+   Intervals are shown as they are, at 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reports.claims.claim import Claim, ClaimTest
+from reports.claims.contrasts import CONTRASTS, Pair
+from reports.claims.kinds import KINDS, Basis
+from reports.claims.measurement import Comparison, Side, compare
+from reports.claims.registry import CLAIMS
+from reports.stats.cells import Cell, cells_of
+from reports.stats.inference import holm, unseen_share
+
+if TYPE_CHECKING:
+    from harness.tracking.results import SweepResults
+
+
+class Ruling(StrEnum):
+    """What the data says of a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    HELD = "held so far"
+    """The seeds that ran agree with the claim, but cannot bound the others: some show no spread, or the claim is about
+    every seed."""
+    INCONCLUSIVE = "inconclusive"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A claim and what this sweep says of it."""
+
+    claim: Claim
+    ruling: Ruling
+    reason: str
+    """Half a sentence behind the ruling."""
+    comparisons: tuple[Comparison, ...] = ()
+    p_value: float | None = None
+    p_holm: float | None = None
+    seeds_needed: int | None = None
+
+
+def judge(results: SweepResults) -> tuple[Verdict, ...]:
+    """The verdict on each claim that the workload names; where it names none, on each that its cells can decide."""
+    cells = cells_of(results)
+    return judge_claims(claims_for(cells, results.plan.get("claims") or ()), cells)
+
+
+def claims_for(cells: Sequence[Cell], names: Sequence[str]) -> list[Claim]:
+    """The named claims that this version knows; without names, those that have all the cells they need."""
+    if names:
+        return [CLAIMS[name] for name in names if name in CLAIMS]
+    return [claim for claim in CLAIMS.values() if all(pairs_for(test, cells) for test in claim.tests)]
+
+
+def pairs_for(test: ClaimTest, cells: Sequence[Cell]) -> list[Pair]:
+    """What a test compares. Timed networks are not trained: they have costs and no errors."""
+    return CONTRASTS[test.contrast](_measured_by(test, cells))
+
+
+def lacking(claim: Claim, cells: Sequence[Cell]) -> str:
+    """Why these cells cannot decide a claim: what keeps the nearest from being compared, or which it needs."""
+    unmet = [test for test in claim.tests if not pairs_for(test, cells)]
+    obstacles = [CONTRASTS[test.contrast].obstacle(_measured_by(test, cells)) for test in unmet]
+    return next(filter(None, obstacles), f"needs {claim.needs}")
+
+
+def _measured_by(test: ClaimTest, cells: Sequence[Cell]) -> list[Cell]:
+    counted = KINDS[test.kind].basis is Basis.COUNTS
+    return [cell for cell in cells if counted or not cell.timed]
+
+
+def judge_claims(claims: Sequence[Claim], cells: Sequence[Cell], *, look_ahead: bool = True) -> tuple[Verdict, ...]:
+    """The verdicts, adjusted by Holm over those claims that could be tested.
+
+    Args:
+        claims: those of the report.
+        cells: those of the sweep.
+        look_ahead: find out how many seeds would decide what is open, too.
+    """
+    shared_by = claims_by_chance(claims)
+    measured = [_measure(claim, cells, shared_by, look_ahead=look_ahead) for claim in claims]
+    p_holm = _adjusted([verdict.p_value for verdict in measured])
+    p_known = _adjusted([_p_known(verdict) for verdict in measured])
+    return tuple(map(_rule, measured, p_holm, p_known))
+
+
+def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """By Holm over those that are known."""
+    adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
+    return [None if p_value is None else next(adjusted) for p_value in p_values]
+
+
+def _p_known(verdict: Verdict) -> float | None:
+    """The claim's p value, were the means of seeds that all agree known for certain."""
+    if verdict.p_value is None:
+        return None
+    for_it = [comparison.p_known for comparison in verdict.comparisons if comparison.p_known is not None]
+    return min(1.0, 2 * max(for_it)) if len(for_it) == len(verdict.comparisons) else 1.0
+
+
+def claims_by_chance(claims: Sequence[Claim]) -> int:
+    """Claims that are not decided by counts alone: those that share the chance of a wrong verdict; one at least."""
+    return max(1, sum(any(KINDS[test.kind].basis is not Basis.COUNTS for test in claim.tests) for claim in claims))
+
+
+def _measure(claim: Claim, cells: Sequence[Cell], shared_by: int, *, look_ahead: bool) -> Verdict:
+    """The verdict before Holm: its comparisons and its own p value; the ruling stands for "not decided yet"."""
+    pairs = [(test, pairs_for(test, cells)) for test in claim.tests]
+    if not all(found for _, found in pairs):
+        return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=lacking(claim, cells))
+    alpha = claim.alpha / shared_by
+    comparisons = tuple(
+        compare(pair, test, alpha=alpha, look_ahead=look_ahead) for test, found in pairs for pair in found
+    )
+    if all(comparison.effect is None for comparison in comparisons):
+        return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=comparisons[0].note, comparisons=comparisons)
+    undecided = Verdict(claim=claim, ruling=Ruling.INCONCLUSIVE, reason="", comparisons=comparisons)
+    p_values = [p for p in _p_values(comparisons) if p is not None]
+    if not p_values or all(comparison.exact for comparison in comparisons):
+        return undecided
+    return replace(undecided, p_value=min(1.0, 2 * min(p_values)))
+
+
+def _p_values(comparisons: Sequence[Comparison]) -> tuple[float | None, float | None]:
+    """For the claim and against it. Nothing speaks for a claim of which a part was not tested."""
+    for_it = [comparison.p_for for comparison in comparisons if comparison.p_for is not None]
+    against = [comparison.p_against for comparison in comparisons if comparison.p_against is not None]
+    return (
+        max(for_it) if len(for_it) == len(comparisons) else None,
+        min(1.0, min(against) * len(comparisons)) if against else None,
+    )
+
+
+def _rule(verdict: Verdict, p_holm: float | None, p_known: float | None) -> Verdict:
+    if verdict.ruling is Ruling.NOT_RUN:
+        return verdict
+    verdict = replace(verdict, p_holm=p_holm)
+    p_for, p_against = _p_values(verdict.comparisons)
+    certain = all(comparison.exact and comparison.method for comparison in verdict.comparisons)
+    if certain or (p_holm is not None and p_holm < verdict.claim.alpha):
+        holds = p_for is not None and (p_against is None or p_for < p_against)
+        if holds and any(KINDS[one.test.kind].basis is Basis.EACH_SEED for one in verdict.comparisons):
+            return replace(verdict, ruling=Ruling.HELD, reason=_of_these_alone(verdict.comparisons))
+        return replace(verdict, ruling=Ruling.SUPPORTED if holds else Ruling.CONTRADICTED, reason="")
+    # Open only because seeds show no spread: what varies would support it, and the seeds that do not vary agree.
+    alike = [comparison for comparison in verdict.comparisons if comparison.alike]
+    held = p_known is not None and p_known < verdict.claim.alpha and all(one.unanimous for one in alike)
+    return _explained(replace(verdict, ruling=Ruling.HELD) if held and alike else verdict)
+
+
+def _of_these_alone(comparisons: Sequence[Comparison]) -> str:
+    """The limit of a claim about every seed: the seeds that ran say nothing certain of others."""
+    n = min(comparison.second.estimate.n for comparison in comparisons)
+    networks = "this network" if n == 1 else f"these {n} networks"
+    return f"said of {networks} alone; up to {100 * unseen_share(n):.0f} % of other seeds could differ"
+
+
+def _explained(verdict: Verdict) -> Verdict:
+    """The verdict with the reason why it is open."""
+    untested: dict[str, list[str]] = {}
+    for comparison in verdict.comparisons:
+        if not comparison.method:
+            untested.setdefault(comparison.note, []).append(comparison.label)
+    if untested:
+        one = len(verdict.comparisons) == 1
+        notes = [note if one else f"{', '.join(names)}: {note}" for note, names in untested.items()]
+        return replace(verdict, reason="; ".join(notes))
+    waiting = [one for one in verdict.comparisons if not one.clear] or list(verdict.comparisons)
+    needed = [comparison.seeds_needed for comparison in waiting]
+    known = [seeds for seeds in needed if seeds is not None]
+    enough = max(known) if known and len(known) == len(needed) else None
+    known_to_do = f"about {enough} seeds a cell would decide it"
+    more = "more seeds like these would not decide it" if enough is None else known_to_do
+    return replace(verdict, reason="; ".join([*_against(waiting), *_unseen(waiting), more]), seeds_needed=enough)
+
+
+def _against(comparisons: Sequence[Comparison]) -> list[str]:
+    """Names the comparisons in which every seed disagrees with the claim, left open by the bound for unseen seeds."""
+    labels = [comparison.label for comparison in comparisons if comparison.alike and comparison.unanimous is False]
+    return [f"in {_listed(labels)}, every seed disagrees"] if labels else []
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return " and ".join([", ".join(labels[:-1]), labels[-1]]) if len(labels) > 1 else "".join(labels)
+
+
+def _unseen(comparisons: Sequence[Comparison]) -> list[str]:
+    """What is not known of the seeds that nobody ran, where those that ran show no spread; empty where all do."""
+    alike = {side.label: side.estimate for comparison in comparisons for side in comparison.alike}
+    if not alike:
+        return []
+    n = min(estimate.n for estimate in alike.values())
+    share = f"up to {100 * unseen_share(n):.0f} % of other seeds could differ"
+    each = "gave one value" if len(alike) == 1 else "each gave one value"
+    return [f"all seeds of {_listed(list(alike))} {each}, and {share} (n = {n})"]
+
+
+__all__ = [
+    "Comparison",
+    "Ruling",
+    "Side",
+    "Verdict",
+    "claims_for",
+    "compare",
+    "judge",
+    "judge_claims",
+]

@@ -1,0 +1,377 @@
+"""Two sweeps against each other: did the second get better, worse, or is nothing to be seen?
+
+Cells are paired by id, else by label. What was measured on different hardware or software is not compared unless that
+is asked for, and then every line says so. Where a side has several sweeps, they repeat each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import combinations
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.schema import METRICS
+from reports.compare.effects import (
+    ALPHA,
+    PAIRED,
+    Between,
+    Effect,
+    Measured,
+    Source,
+    estimated,
+    measure,
+    measure_speed,
+    measure_sweeps,
+    together,
+)
+from reports.compare.matching import (
+    Matched,
+    Repeats,
+    complete,
+    differing,
+    left,
+    levels_of_sweeps,
+    match,
+    repeats_of,
+    settings,
+)
+from reports.stats.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, as_text, cells_of
+from reports.stats.inference import holm
+from reports.stats.summaries import SPEED
+
+if TYPE_CHECKING:
+    from harness.tracking.results import SweepResults
+
+COMPARED = (TEST_ERROR, TRAIN_ERROR, SPEED)
+ALL_CELLS = "all cells"
+BETWEEN_PCT = 3.0
+"""Allowance for speed where nothing better is known: the standard deviation between repeats of a whole sweep.
+
+Measured on two quiet virtual cores; docs/statistics.md says how. Other machines need their own.
+"""
+SHOWN = 4
+MOST_VISIBLE_PCT, MOST_VISIBLE_POINTS = 900.0, 100.0
+"""Of speed, and of an error: a smallest visible difference beyond it says that nothing can be seen."""
+
+
+class Finding(StrEnum):
+    """What a line says of the second sweep."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    REGRESSION = "worse beyond the margin"
+    UNCLEAR = "unclear"
+    NOTHING = "no detectable difference"
+    SAME = "identical"
+    UNTESTED = "not tested"
+    LOST = "no value left"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One quantity of one cell on both sides. Differences of errors are points, of speeds per cent of the first's."""
+
+    cell: str
+    metric: str
+    first: float | None
+    """The mean; of speeds the geometric mean."""
+    second: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    visible: float | None
+    """The smallest difference that would have been seen, at 80 % power."""
+    p_holm: float | None
+    finding: Finding
+    method: str
+    n: str
+    note: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Of the difference."""
+        return "%" if self.metric == SPEED else "points"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All lines, and what could not be compared."""
+
+    first: str
+    """The sweep's name; of several, their names with commas between."""
+    second: str
+    sweeps: tuple[int, int]
+    """How many sweeps the first and the second side have."""
+    margin: float
+    between: Between
+    across: tuple[str, ...]
+    """What differs of hardware and software; empty where nothing does."""
+    settings: tuple[str, ...]
+    """What differs in how cells of one name were trained; empty where nothing does."""
+    lines: tuple[Line, ...]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+
+    @property
+    def regressions(self) -> tuple[Line, ...]:
+        """Where the second is worse by more than the margin."""
+        return tuple(line for line in self.lines if line.finding is Finding.REGRESSION)
+
+    @property
+    def lost(self) -> tuple[Line, ...]:
+        """Where the first has values and the second none: its trials failed, or never ended."""
+        return tuple(line for line in self.lines if line.finding is Finding.LOST)
+
+
+def compare(
+    first: Sequence[SweepResults],
+    second: Sequence[SweepResults],
+    *,
+    margin: float = 0.0,
+    between_pct: float | None = None,
+    across: bool = False,
+) -> Comparison:
+    """Hold the second side against the first.
+
+    Args:
+        first: what was before: a sweep, or several that repeat each other.
+        second: what is now.
+        margin: points of error, or per cent of speed, that the second may be worse by.
+        between_pct: allowance for speed, the standard deviation between repeats of a whole sweep. None: what several
+            sweeps show, or `BETWEEN_PCT` where each side is one.
+        across: compare what ran on different hardware or software too.
+
+    Raises:
+        UsageError: they have no cell in common, or ran on different hardware or software and `across` is not given, or
+            two sweeps of a side share results.
+    """
+    for side in (first, second):
+        _refuse_copies(side)
+    names = [",".join(sweep.name for sweep in side) for side in (first, second)]
+    cells_1, cells_2 = (repeats_of([cells_of(sweep) for sweep in side]) for side in (first, second))
+    matched = match(cells_1, cells_2)
+    if not matched:
+        raise UsageError(_nothing_in_common(names, (cells_1, cells_2)))
+    unlike = differing(matched)
+    if unlike and not across:
+        raise UsageError(
+            f"{names[0]} and {names[1]} ran under different conditions: {'; '.join(unlike)}. A difference "
+            "could be theirs; --across-hardware compares all the same, and says so on every line"
+        )
+    between = _between(matched, (len(first), len(second)), between_pct)
+    return Comparison(
+        first=names[0],
+        second=names[1],
+        sweeps=(len(first), len(second)),
+        margin=margin,
+        between=between,
+        across=unlike,
+        settings=settings(matched),
+        lines=tuple(_lines(matched, margin, between)),
+        only_first=left([one for one, _ in matched], cells_1),
+        only_second=left([two for _, two in matched], cells_2),
+    )
+
+
+def _refuse_copies(side: Sequence[SweepResults]) -> None:
+    """A sweep that took over results of another, or is the same one, does not show how much repeats differ."""
+    for one, two in combinations(side, 2):
+        if shared := _runs(one) & _runs(two):
+            raise UsageError(
+                f"{one.name} and {two.name} share results ({len(shared)} of {len(_runs(one))}), so neither repeats the "
+                "other; name each sweep once, and repeat one with `harness run FILE --fresh`"
+            )
+
+
+def _runs(sweep: SweepResults) -> set[str]:
+    return {as_text(run_id) for run_id in sweep.trials["run_id"]} - {""}
+
+
+def _nothing_in_common(names: Sequence[str], cells: tuple[Sequence[Repeats], Sequence[Repeats]]) -> str:
+    return (
+        f"sweeps {names[0]} and {names[1]} have no cell in common: one has {_some(cells[0])}, the other "
+        f"{_some(cells[1])}; name two sweeps of the same workload"
+    )
+
+
+def _some(cells: Sequence[Repeats]) -> str:
+    shown = ", ".join(cell.label for cell in cells[:SHOWN])
+    return shown + (f" and {len(cells) - SHOWN} more" if len(cells) > SHOWN else "") if cells else "none"
+
+
+def _between(matched: Matched, sweeps: tuple[int, int], given_pct: float | None) -> Between:
+    if given_pct is None and sum(sweeps) > 2:
+        return estimated(*levels_of_sweeps(complete(matched)))
+    if given_pct is None:
+        return Between(pct=BETWEEN_PCT, source=Source.DEFAULT, df=math.inf)
+    return Between(pct=given_pct, source=Source.GIVEN, df=math.inf)
+
+
+def _lines(matched: Matched, margin: float, between: Between) -> list[Line]:
+    drafts: list[tuple[Line, Effect | None]] = []
+    for metric in COMPARED:
+        found = [
+            (one, two, measured)
+            for one, two in matched
+            if (measured := _measured(one, two, metric, between)) is not None
+        ]
+        drafts += [(_draft(one, two, metric, measured), measured.effect) for one, two, measured in found]
+        every = _of_all(matched, metric, [measured for *_, measured in found], between)
+        if every is not None:
+            line = _line(cell=ALL_CELLS, metric=metric, means=(None, None), measured=every, note=every.note)
+            drafts.append((line, every.effect))
+    return decided(drafts, margin)
+
+
+def _measured(one: Repeats, two: Repeats, metric: str, between: Between) -> Measured | None:
+    """None where neither side has a value."""
+    if not one.seeds(metric) and not two.seeds(metric):
+        return None
+    if metric != SPEED:
+        counts = one.constant(IMAGES[metric]), two.constant(IMAGES[metric])
+        images = None if counts[0] is None or counts[1] is None else (int(counts[0]), int(counts[1]))
+        return measure(one.errors(metric), two.errors(metric), images=images)
+    if between.source is Source.ESTIMATED or between.pct is None:
+        return measure_sweeps(one.levels(), two.levels())
+    return measure_speed(one.speeds(), two.speeds(), between=between.pct / 100)
+
+
+def _of_all(matched: Matched, metric: str, found: Sequence[Measured], between: Between) -> Measured | None:
+    """The mean over cells; None where fewer than two can be tested."""
+    if metric == SPEED and between.source is Source.ESTIMATED:
+        whole = complete(matched)
+        every = measure_sweeps(*levels_of_sweeps(whole))
+        described = replace(every, method="mean over cells", n=f"{len(whole)} cells, {every.n}")
+        return described if len(whole) > 1 else None
+    tested = [measured for measured in found if measured.effect is not None]
+    if len(tested) < 2:
+        return None
+    return Measured(
+        effect=together([measured.effect for measured in tested if measured.effect is not None]),
+        method="mean over cells",
+        n=f"{len(tested)} cells",
+        same=all(measured.same for measured in tested),
+        note=_note_of_all(tested),
+    )
+
+
+def _note_of_all(tested: Sequence[Measured]) -> str:
+    limits = [measured.note for measured in tested if measured.note]
+    return f"in {len(limits)} of {len(tested)} cells {limits[0]}" if limits else ""
+
+
+def _draft(one: Repeats, two: Repeats, metric: str, measured: Measured) -> Line:
+    first, second = one.seeds(metric), two.seeds(metric)
+    missing = [
+        f"{unknown} {name} without a value"
+        for name, side in (("A", one), ("B", two))
+        if (unknown := side.unknown(metric))
+    ]
+    same_runs = ["the same runs"] if one.runs and one.runs == two.runs else []
+    limit = [measured.note] if measured.note else []
+    of_pairs = first & second if measured.method == PAIRED else first | second
+    line = _line(
+        cell=one.label,
+        metric=metric,
+        means=(_mean(one, metric, of_pairs), _mean(two, metric, of_pairs)),
+        measured=measured,
+        note="; ".join([*missing, *_lacking(first, second, two), *same_runs, *limit]),
+    )
+    return line if second else replace(line, finding=Finding.LOST)
+
+
+def _mean(side: Repeats, metric: str, seeds: Collection[int]) -> float | None:
+    if metric == SPEED:
+        return math.exp(fmean(levels)) if (levels := side.levels()) else None
+    errors = [error for seed, error in side.errors(metric).items() if seed in seeds]
+    return fmean(errors) if errors else None
+
+
+def _lacking(first: Collection[int], second: Collection[int], two: Repeats) -> list[str]:
+    """The seeds that only the first has a value of; nothing where the second was run with seeds of its own."""
+    lacking = sorted(set(first) - set(second))
+    run = {trial.seed or 0 for cell in two.cells for trial in cell.trials}
+    if not lacking or not set(first) & {*second, *run}:
+        return []
+    more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+    return [f"B lacks {'seed' if len(lacking) == 1 else 'seeds'} {', '.join(map(str, lacking[:SHOWN]))}{more}"]
+
+
+def _line(*, cell: str, metric: str, means: tuple[float | None, float | None], measured: Measured, note: str) -> Line:
+    effect = measured.effect
+    low, high = (None, None) if effect is None else effect.interval
+    return Line(
+        cell=cell,
+        metric=metric,
+        first=means[0],
+        second=means[1],
+        difference=None if effect is None else _shown(effect.value, metric),
+        low=None if low is None else _shown(low, metric),
+        high=None if high is None else _shown(high, metric),
+        visible=None,
+        p_holm=None,
+        finding=Finding.SAME if measured.same else Finding.UNTESTED,
+        method=measured.method,
+        n=measured.n,
+        note=note,
+    )
+
+
+def _shown(value: float, metric: str) -> float:
+    """Points as they are; a logarithm of a ratio as per cent."""
+    return 100 * math.expm1(value) if metric == SPEED else value
+
+
+def decided(drafts: Sequence[tuple[Line, Effect | None]], margin: float) -> list[Line]:
+    """Each line with its finding: Holm over all lines that are tested, once for a difference, once for a regression.
+
+    A regression is a one-sided test at half the level. So it is always a difference of the two-sided family too, and no
+    true difference at all gives any finding with at most `ALPHA`, both families together.
+    """
+    tested = [index for index, (_, effect) in enumerate(drafts) if effect is not None]
+    effects = {index: effect for index in tested if (effect := drafts[index][1]) is not None}
+    differ = dict(zip(tested, holm([effects[index].p_value for index in tested]), strict=True))
+    worse = dict(zip(tested, holm([_p_worse(effects[i], drafts[i][0].metric, margin) for i in tested]), strict=True))
+    alpha = ALPHA / max(len(tested), 1)
+    return [
+        line
+        if index not in effects
+        else _found(line, effects[index], differ[index], worse[index], _visible(effects[index], line.metric, alpha))
+        for index, (line, _) in enumerate(drafts)
+    ]
+
+
+def _p_worse(effect: Effect, metric: str, margin: float) -> float:
+    """One-sided, against "the second is worse by no more than the margin"."""
+    if METRICS[metric].better == "lower":
+        return effect.p_above(margin)
+    mirrored = replace(effect, value=-effect.value)
+    return mirrored.p_above(-math.log1p(-min(margin, 99.9) / 100) if metric == SPEED else margin)
+
+
+def _visible(effect: Effect, metric: str, alpha: float) -> float | None:
+    """Infinite where the values are too few to show anything."""
+    visible = effect.visible(alpha)
+    if visible is None:
+        return None
+    most = MOST_VISIBLE_PCT if metric == SPEED else MOST_VISIBLE_POINTS
+    return math.inf if visible > most or (shown := _shown(visible, metric)) > most else shown
+
+
+def _found(line: Line, effect: Effect, p_holm: float, p_worse: float, visible: float | None) -> Line:
+    if line.finding is Finding.SAME:
+        return replace(line, p_holm=1.0)
+    worse = (effect.value > 0) == (METRICS[line.metric].better == "lower")
+    low, high = effect.interval
+    if p_worse < ALPHA / 2:
+        finding = Finding.REGRESSION
+    elif p_holm < ALPHA:
+        finding = Finding.WORSE if worse else Finding.BETTER
+    else:
+        finding = Finding.NOTHING if low <= 0 <= high else Finding.UNCLEAR
+    return replace(line, finding=finding, p_holm=p_holm, visible=visible)

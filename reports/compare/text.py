@@ -1,0 +1,125 @@
+"""A comparison for people, a table whose every line stands on its own, and for programs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from harness.schema import METRICS
+from reports.compare.compare import Comparison, Finding, Line
+from reports.compare.effects import Source
+from reports.output import wording
+from reports.stats.summaries import SPEED
+
+VERSION = 1
+"""Of the layout of the JSON."""
+ACROSS = "across hardware or software"
+
+
+def as_record(comparison: Comparison) -> dict[str, Any]:
+    """All of it, as JSON takes it."""
+    lines = [{**asdict(line), "unit": line.unit, "across": bool(comparison.across)} for line in comparison.lines]
+    return {
+        "version": VERSION,
+        "first": comparison.first,
+        "second": comparison.second,
+        "sweeps": list(comparison.sweeps),
+        "margin": comparison.margin,
+        "between": {key: _finite(value) for key, value in asdict(comparison.between).items()},
+        "across": list(comparison.across),
+        "settings": list(comparison.settings),
+        "regressions": len(comparison.regressions),
+        "lost": len(comparison.lost),
+        "lines": [{key: _finite(value) for key, value in line.items()} for line in lines],
+        "only_first": list(comparison.only_first),
+        "only_second": list(comparison.only_second),
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_lines(comparison: Comparison) -> list[str]:
+    """`B` against `A`, metric by metric, then what could not be compared and how to read it."""
+    lines = [f"A: {comparison.first}", f"B: {comparison.second}"]
+    if comparison.across:
+        lines += [f"Different conditions: {'; '.join(comparison.across)}"]
+    if comparison.settings:
+        lines += [
+            f"Different settings, so a difference is not one of code or machine: {'; '.join(comparison.settings)}"
+        ]
+    metric = ""
+    for line in comparison.lines:
+        if line.metric != metric:
+            metric = line.metric
+            lines += ["", f"{METRICS[metric].label}, {METRICS[metric].unit}"]
+        lines.append(f"  {line.cell}: {_text(line)}" + (f" [{ACROSS}]" if comparison.across else ""))
+    lines += ["", *_left_over(comparison), *_between(comparison), _footer(comparison), _summary(comparison)]
+    return [line.replace(wording.NBSP, " ") for line in lines]
+
+
+def _text(line: Line) -> str:
+    number = wording.rate if line.metric == SPEED else wording.decimal
+    sides = "" if line.first is None and line.second is None else f"{number(line.first)} → {number(line.second)}, "
+    parts = [f"{sides}{_difference(line)}{line.n}, {line.method}"]
+    parts += [line.note] if line.note else []
+    return f"{line.finding}{_visible(line)}. {'; '.join(parts)}"
+
+
+def _difference(line: Line) -> str:
+    if line.difference is None:
+        return ""
+    interval = "" if line.finding is Finding.SAME else f" {wording.interval(line.low, line.high)}"
+    return f"{wording.signed(line.difference)} {line.unit}{interval}, "
+
+
+def _visible(line: Line) -> str:
+    if line.finding not in (Finding.NOTHING, Finding.UNCLEAR) or line.visible is None:
+        return ""
+    if math.isinf(line.visible):
+        return " (too few values to see any)"
+    return f" (one of {wording.decimal(line.visible)} {line.unit} would have been seen)"
+
+
+def _left_over(comparison: Comparison) -> list[str]:
+    sides = (("A", comparison.only_first), ("B", comparison.only_second))
+    return [f"Only in {side}: {', '.join(labels)}" for side, labels in sides if labels]
+
+
+def _between(comparison: Comparison) -> list[str]:
+    """How much repeats of a whole sweep differ in speed, and how that is known."""
+    if not any(line.metric == SPEED for line in comparison.lines):
+        return []
+    pct, source = comparison.between.pct, comparison.between.source
+    if pct is None:
+        return ["Speed: no cell has one in every sweep, so each cell is judged by the sweeps that have it."]
+    if source is Source.ESTIMATED:
+        shown = f"repeats of a whole sweep differ by {wording.decimal(pct)} % (standard deviation), as these"
+        return [
+            f"Speed: {shown} {' + '.join(map(str, comparison.sweeps))} sweeps show. Each sweep's mean is one value."
+        ]
+    allowed = f"allowing {pct:g} % between repeats of a whole sweep (standard deviation)"
+    if source is Source.GIVEN:
+        return [f"Speed: {allowed}, as --between says."]
+    return [
+        f"Speed: {allowed}, --between changes it. Repeats of both sides, as A1,A2,A3 B1,B2,B3, show what is true here."
+    ]
+
+
+def _footer(comparison: Comparison) -> str:
+    tested = sum(line.p_holm is not None for line in comparison.lines)
+    return (
+        f"Differences are B less A with 95 % intervals. Findings hold at 5 % over all {wording.counted(tested, 'line')}"
+        " together (Holm); an unclear one would hold alone. What would have been seen: at that level, with 80 % power."
+    )
+
+
+def _summary(comparison: Comparison) -> str:
+    if comparison.lines and all(line.finding is Finding.UNTESTED for line in comparison.lines):
+        return "Nothing could be tested, so nothing is known of a regression. More seeds a side would tell."
+    count, lost = len(comparison.regressions), len(comparison.lost)
+    margin = f"{comparison.margin:g} points of error or {comparison.margin:g} % of speed"
+    found = f"{wording.counted(count, 'regression') if count else 'No regression'} beyond the margin of {margin}."
+    return f"{found} B has no value left in {wording.counted(lost, 'line')} where A has some." if lost else found

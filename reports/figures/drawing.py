@@ -1,0 +1,166 @@
+"""How a figure is drawn: axes in matplotlib, made fit for a page. It comes three times: whole, as a file of its
+own on white paper; panel by panel without a background, so that a page can lay the panels out on a phone and recolour
+them in the dark; and as a table of what it shows.
+
+What belongs to a series is marked with `belongs`, so that a page can hide it and read its values.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports.figures import svg
+from reports.figures.palette import GRID, INK, MUTED, PAPER
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 4.3, 3.2
+PLACE = (0.144, 0.156, 0.828, 0.731)
+"""Of the axes in their panel: left, bottom, width and height, in shares."""
+COLUMNS = 3
+"""Panels side by side in a figure's file."""
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: text is laid out alike everywhere
+    "font.size": 9.0,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "text.parse_math": False,  # a label is a stranger's text
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "svg.fonttype": "none",
+    "path.simplify": False,  # a page reads values off the vertices
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a figure shows, as numbers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure: its file, its panels and its numbers."""
+
+    name: str
+    """Of its files, without the ending."""
+    title: str
+    caption: str
+    file: str
+    """A whole SVG document."""
+    panels: tuple[str, ...]
+    """`<svg>` elements for a page."""
+    data: Data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One pair of axes, before it is drawn."""
+
+    title: str
+    description: str
+    draw: Callable[[Axes], None]
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib as the figures want it, whatever a user's matplotlibrc says."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+def belongs(artists: Artist | Iterable[Any], series: str, *, values: str = "", labels: Sequence[str] = ()) -> None:
+    """Mark artists as parts of a series.
+
+    Args:
+        artists: one, or several.
+        series: its name in the legend.
+        values: what the vertices are, such as `test`: a page then reads them out.
+        labels: of the vertices, one each, where each is a thing of its own.
+    """
+    role = f"@{'|'.join(labels)}" if labels else values
+    for artist in artists if isinstance(artists, Iterable) else [artists]:
+        artist.set_gid(f"{svg.SERIES}{series}:{role}")
+
+
+def legend(axes: Axes, title: str, **settings: Any) -> None:
+    """A legend whose entries belong to their series; a word where there is nothing to show."""
+    if not axes.get_legend_handles_labels()[0]:
+        empty(axes)
+        return
+    drawn = axes.legend(title=title, alignment="left", **settings)
+    for handle, text in zip(drawn.legend_handles, drawn.get_texts(), strict=True):
+        if handle is not None:
+            belongs([handle, text], text.get_text())
+
+
+def empty(axes: Axes) -> None:
+    """Say so where there is nothing to show."""
+    axes.text(0.5, 0.5, "no data yet", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+
+
+def figure(name: str, title: str, caption: str, panels: Sequence[Panel], data: Data) -> Figure:
+    """Draw the panels."""
+    drawn = tuple(_drawn(panel, f"{name}-{place}", f"{title}: {panel.title}") for place, panel in enumerate(panels, 1))
+    described = f"{caption} " + " ".join(f"{panel.title}: {panel.description}." for panel in panels)
+    file = svg.side_by_side(drawn, columns=COLUMNS, paper=PAPER, name=name, title=title, description=described)
+    return Figure(name=name, title=title, caption=caption, file=file, panels=drawn, data=data)
+
+
+def _drawn(panel: Panel, name: str, title: str) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    mpl.rcParams["svg.hashsalt"] = name
+    canvas = Canvas(figsize=(PANEL_WIDTH_IN, PANEL_HEIGHT_IN))
+    axes = canvas.add_axes(PLACE)
+    axes.set_title(panel.title)
+    panel.draw(axes)
+    written = io.StringIO()
+    canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    return svg.tidy(
+        written.getvalue(), name=name, title=title, description=panel.description, attributes=_axes_in_svg(axes)
+    )
+
+
+def _axes_in_svg(axes: Axes) -> dict[str, str]:
+    """How a page gets from a place in the drawing back to values: corners in points, limits, scales and labels."""
+    left, bottom, width, height = PLACE
+    corners = (left, left + width, 1 - bottom, 1 - bottom - height)
+    sizes = (PANEL_WIDTH_IN, PANEL_WIDTH_IN, PANEL_HEIGHT_IN, PANEL_HEIGHT_IN)
+    numbers = [72 * share * size for share, size in zip(corners, sizes, strict=True)]
+    numbers += [*axes.get_xlim(), *axes.get_ylim()]
+    return {
+        "data-axes": " ".join(f"{number:.8g}" for number in numbers),
+        "data-scales": f"{axes.get_xscale()} {axes.get_yscale()}",
+        "data-x": axes.get_xlabel(),
+        "data-y": axes.get_ylabel(),
+    }

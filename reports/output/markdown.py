@@ -1,0 +1,68 @@
+"""The report as Markdown that GitHub renders. Every value is escaped on its way into the template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from reports.tables.report_tables import Table
+
+SPECIAL = re.compile(r"[<>&@|`*\\$~#]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
+"""What could begin markup, HTML, a mention or a table's next cell; not `_` in a word, nor a bracket without a link."""
+LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
+
+
+class Ready(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """The whole document."""
+    environment = jinja2.Environment(  # noqa: S701 - HTML's escapes are not Markdown's: `finalize` escapes instead
+        loader=jinja2.PackageLoader("reports.output"),
+        finalize=finalize,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["table"] = table
+    return environment.get_template("report.md.j2").render(context)
+
+
+def finalize(value: object) -> str:
+    """What a template's `{{ }}` becomes."""
+    return value if isinstance(value, Ready) else escape(str(value))
+
+
+def escape(text: str) -> str:
+    """Text as itself: no markup, no HTML, no mention, no line break, and no cell border."""
+    return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", LINE_BREAKS.sub(" ", text))
+
+
+def table(value: Table) -> Ready:
+    """A table with its caption above and its note below."""
+    head = [escape(f"{column.group}: {column.title}" if column.group else column.title) for column in value.columns]
+    rule = ["---:" if column.numeric else "---" for column in value.columns]
+    lines = [f"**{escape(value.caption)}**", "", _line(head), _line(rule)]
+    lines += [
+        _line([_entry(cell, value.links.get((place, column))) for column, cell in enumerate(row)])
+        for place, row in enumerate(value.rows)
+    ]
+    lines += ["", escape(value.note)] if value.note else []
+    return Ready("\n".join(lines))
+
+
+def _entry(text: str, link: str | None) -> str:
+    """Links within the page are the page's own."""
+    return escape(text) if link is None or link.startswith("#") else f"[{escape(text)}](<{quote(link, safe=':/#?&=')}>)"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

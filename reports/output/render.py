@@ -1,0 +1,190 @@
+"""The report of one sweep, written to a folder: a page, Markdown, CSV, JSON and figures.
+
+All of it comes from `SweepResults`: no clock, no locale, no place on this machine. The same runs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from harness.errors import StorageError
+from reports.claims.verdicts import judge
+from reports.figures import activity as activity_figures
+from reports.figures import steps as step_figures
+from reports.figures.errors import draw_figures
+from reports.figures.palette import dark_colours
+from reports.output import exports, latex, markdown, wording
+from reports.stats.cells import Cell, cells_of, ordered, series_of, trained
+from reports.stats.summaries import device_of
+from reports.tables import devices as device_tables
+from reports.tables import provenance, published_training, step_parts
+from reports.tables import report_tables as tables
+from reports.tables.costs import NO_PRICES, Prices
+from reports.tables.report_tables import Table
+from reports.tables.scaling import scaling_lines
+
+if TYPE_CHECKING:
+    from harness.tracking.results import SweepResults
+
+PAGE = "index.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a reader can ask of a report."""
+
+    mlflow_url: str | None = None
+    """Of the tracking server, for links from trials to their runs."""
+    prices: Prices = NO_PRICES
+    """What devices cost: the harness knows no prices."""
+    latex: bool = False
+    """Write the tables for papers too."""
+
+
+PLAIN = Settings()
+
+
+def write_report(results: SweepResults, out: Path, settings: Settings = PLAIN) -> Path:
+    """Write the report of a sweep into a folder, which is made if need be; gives the path of its page.
+
+    Files of an earlier report are replaced, each as a whole; other files in the folder stay.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    files = report_files(results, settings)
+    try:
+        _write_whole(files, out)
+    except OSError as error:
+        raise StorageError(
+            f"the report cannot be written to {out}: {error.strerror or error}. Name a folder that can be written"
+        ) from error
+    return out / PAGE
+
+
+def report_files(results: SweepResults, settings: Settings = PLAIN) -> dict[str, str]:
+    """Every file of a report, by its path in the report's folder."""
+    context = _context(results, settings)
+    cells, figures = context["cells"], context["figures"]
+    return {
+        PAGE: _page(context),
+        "report.md": markdown.render(context),
+        "cells.csv": exports.cells_csv(cells),
+        "trials.csv": exports.trials_csv(results.trials),
+        "claims.json": exports.claims_json(results, context["verdicts"]),
+        **({f"tables/{one.name}.tex": latex.table(one) for one in _for_papers(context)} if settings.latex else {}),
+        **{f"figures/{figure.name}.svg": figure.file for figure in figures},
+        **{f"figures/{figure.name}.csv": exports.figure_csv(figure) for figure in figures},
+    }
+
+
+PAPER_TABLES = ("errors", "cell_table", "steps", "scaling", "complexity", "milestones")
+
+
+def _for_papers(context: Mapping[str, Any]) -> list[Table]:
+    tables_of_report = (context[name] for name in PAPER_TABLES)
+    return [table for table in tables_of_report if table.rows]
+
+
+def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
+    """What the page and the Markdown say, in the order they say it."""
+    cells = ordered(cells_of(results))
+    series = series_of(cells)
+    trials = [trial for cell in cells for trial in cell.trials]
+    return {
+        "results": results,
+        "cells": cells,
+        "depths": [cell.depth for one in series for cell in one.cells],
+        "headline": _headline(results, cells),
+        "partial": wording.incomplete(results.status, trials),
+        "verdicts": judge(results),
+        "figures": (
+            *draw_figures(series, results.curves, asked.prices),
+            *step_figures.draw(cells),
+            *activity_figures.draw(cells, results.activity),
+        ),
+        "trained": trained(cells),
+        "errors": tables.error_table([one for one in series if trained(one.cells)]),
+        "published_errors": published_training.published_errors_table(
+            [cell for cell in cells if not cell.timed], results.plan
+        ),
+        "cell_table": tables.cells_table(cells, asked.prices),
+        "steps": step_parts.steps_table(cells),
+        "scaling": step_parts.scaling_table(scaling_lines(cells)),
+        "activity": device_tables.activity_table(cells),
+        "complexity": tables.complexity_table(cells, results.plan),
+        "deviations": published_training.deviations_table(cells, results.plan),
+        "milestones": published_training.milestones_table(cells),
+        "outcomes": tables.outcome_table(trials),
+        "missing": tables.missing_table(cells),
+        "trials": tables.trials_table(cells, asked.mlflow_url),
+        "facts": provenance.facts_table(results, cells),
+        "machines": provenance.machine_table(trials),
+        "settings": provenance.settings_table(results.trials),
+        "environment": provenance.environment_table(results),
+        "comparisons_table": tables.comparisons_table,
+        "wording": wording,
+    }
+
+
+def _headline(results: SweepResults, cells: Sequence[Cell]) -> str:
+    """What ran, on what and when, in one line."""
+    trials = [trial for cell in cells for trial in cell.trials]
+    devices = sorted({device for trial in trials if (device := device_of(trial))})
+    parts = [wording.counted(len(trials), "trial"), wording.counted(len(cells), "cell")]
+    parts += ([wording.listed(devices)] if devices else []) + [wording.moment(results.started_ms)]
+    return " · ".join(parts)
+
+
+def _page(context: Mapping[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports.output"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    css = environment.get_template("style.css.j2").render(dark=dark_colours(context["depths"]))
+    script = resources.files("reports.output").joinpath("templates", "page.js").read_text(encoding="utf-8")
+    figures = [(figure, [Markup(panel) for panel in figure.panels]) for figure in context["figures"]]  # noqa: S704
+    ours = {"css": css, "script": script}
+    return environment.get_template("index.html.j2").render(
+        {
+            **context,
+            "drawn": figures,
+            **{name: Markup(text) for name, text in ours.items()},  # noqa: S704 - our own style sheet and script
+            **{f"{name}_hash": _csp_hash(text) for name, text in ours.items()},
+        }
+    )
+
+
+def _csp_hash(content: str) -> str:
+    """What a content security policy calls an inline element that it allows."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+def _write_whole(files: Mapping[str, str], out: Path) -> None:
+    """Every file beside its place first, then each renamed into it: no reader ever sees half a file."""
+    out.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
+    try:
+        for name, content in files.items():
+            (staging / name).parent.mkdir(exist_ok=True)
+            (staging / name).write_bytes(content.encode())
+        for name in files:
+            (out / name).parent.mkdir(exist_ok=True)
+            (staging / name).replace(out / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,92 @@
+"""A sweep's result on the terminal: the errors, then one line a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from reports.claims.verdicts import Ruling, Verdict
+from reports.output import wording
+from reports.stats.cells import TEST_ERROR, TRAIN_ERROR, Cell, Series, cells_of, ordered, series_of, trained
+from reports.stats.summaries import SPEED, error_of, measured
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.tracking.results import SweepResults
+
+STYLES = {
+    Ruling.SUPPORTED: "bold green",
+    Ruling.CONTRADICTED: "bold red",
+    Ruling.HELD: "green",
+    Ruling.INCONCLUSIVE: "bold yellow",
+}
+
+
+def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: Console) -> None:
+    """Error by depth and shortcut with 95 % intervals over seeds, then the verdict on each claim. Fits 80 columns.
+
+    Of a sweep that was only timed, the speeds take the errors' place.
+    """
+    readable = _spaced if console.encoding.startswith("utf") else _ascii
+    cells = cells_of(results)
+    console.print(_errors(series_of(cells), readable) if trained(cells) else _speeds(cells, readable))
+    if lacking := wording.incomplete(results.status, [trial for cell in cells for trial in cell.trials]):
+        console.print(Text(readable(lacking), style="yellow"))
+    for verdict in verdicts:
+        console.print(_line(verdict, readable))
+    for text in wording.assurances(verdicts):
+        console.print(Text(readable(text), style="dim"))
+
+
+def _spaced(text: str) -> str:
+    """With spaces that can be copied and searched for."""
+    return text.replace(wording.NBSP, " ")
+
+
+def _ascii(text: str) -> str:
+    """What a terminal without Unicode can show of our own signs; a question mark for strangers'."""
+    ours = str.maketrans({wording.DASH: "-", wording.MINUS: "-", "→": "->"})
+    return _spaced(text).translate(ours).encode("ascii", "replace").decode()
+
+
+def _errors(series: Sequence[Series], readable: Callable[[str], str]) -> Table:
+    table = Table(title="Final error in %, mean over seeds and 95 % interval", title_justify="left", title_style="bold")
+    for heading in ("shortcut", "depth", "seeds", "training error", "test error"):
+        table.add_column(heading, justify="left" if heading == "shortcut" else "right", no_wrap=heading != "shortcut")
+    for one in series:
+        for cell in one.cells:
+            table.add_row(
+                Text(readable(one.name)),
+                str(cell.depth),
+                f"{len(cell.results)} of {len(cell.trials)}",
+                readable(wording.with_interval(error_of(cell, TRAIN_ERROR))),
+                readable(wording.with_interval(error_of(cell, TEST_ERROR))),
+                end_section=cell is one.cells[-1],
+            )
+    return table
+
+
+def _speeds(cells: Sequence[Cell], readable: Callable[[str], str]) -> Table:
+    table = Table(title="Images per second, mean and 95 % interval", title_justify="left", title_style="bold")
+    for heading in ("cell", "trials", "images/s"):
+        table.add_column(heading, justify="left" if heading == "cell" else "right", no_wrap=heading != "cell")
+    for cell in ordered(cells):
+        speed = measured(cell, SPEED)
+        table.add_row(
+            Text(readable(cell.label)),
+            f"{len(cell.results)} of {len(cell.trials)}",
+            readable(wording.rate_with_interval(speed.mean, speed.low, speed.high)),
+        )
+    return table
+
+
+def _line(verdict: Verdict, readable: Callable[[str], str]) -> Text:
+    return Text.assemble(
+        readable(f"{verdict.claim.brief}: "),
+        (str(verdict.ruling), STYLES.get(verdict.ruling, "bold")),
+        readable(wording.line_after_ruling(verdict)),
+    )

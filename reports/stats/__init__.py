@@ -1,0 +1,1 @@
+"""Cells of a sweep, and the statistics of their seeds."""

@@ -1,0 +1,1 @@
+"""Sweeps and cells that nobody ran, for tests and simulations."""

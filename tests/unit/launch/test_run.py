@@ -1,0 +1,208 @@
+"""The pieces of `harness run` that need neither Ray nor MLflow."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.errors import ExitCode, UsageError
+from harness.events import TrialEnded
+from harness.launch.lock import locked
+from harness.launch.progress import Progress, duration, outcome_counts, time_left
+from harness.launch.run import no_weights, out_of_time, outcome_of
+from harness.launch.sweep import shape_of
+from harness.package import git_state
+from harness.scheduling.types import Running, Shape, Snapshot
+from harness.schema import Outcome
+from harness.signals import StopSignal
+from harness.storage import SweepFolder
+from harness.tracking.recorder import Progress as Recorded
+from harness.trial import Scale
+from harness.workload.load import fingerprints, parse_workload
+from harness.workload.matrix import expand
+
+EMPTY = Snapshot(total=4, waiting=4, running=(), ended=(), ended_count=0, cost_total=40.0, cost_done=0.0)
+
+
+def ended(outcome: Outcome, reason: str = "", **results: float) -> TrialEnded:
+    return TrialEnded(trial_id="t1", attempt=1, outcome=outcome, reason=reason, results=results)
+
+
+def shown(*snapshots: Snapshot, terminal: bool = False, error: str | None = None) -> str:
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, force_terminal=terminal, color_system=None)
+    recorded = Recorded(sent=0, waiting=0, error=error)
+    with Progress({"t1": "resnet-20-A seed 1"}, console, lambda: recorded) as progress:
+        for snapshot in snapshots:
+            progress.show(snapshot)
+    return screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(4.6, "5 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7800, "2 h 10 min"), (273_600, "3 d 4 h")],
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_time_left_is_the_rest_of_the_cost_at_the_rate_so_far() -> None:
+    assert time_left(EMPTY, 10.0) == ""
+    assert time_left(replace(EMPTY, cost_done=10.0), 20.0) == "1 min 0 s left"
+    assert time_left(replace(EMPTY, cost_done=1.9), 20.0) == "", "most of it was the workers' start"
+
+
+def test_outcomes_are_counted_and_those_that_did_not_occur_left_out() -> None:
+    ends = [ended(Outcome.FINISHED), ended(Outcome.OUT_OF_MEMORY), ended(Outcome.FINISHED)]
+    assert outcome_counts(ends) == "2 finished, 1 out of memory"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "done", "word"),
+    [
+        (Outcome.FAILED, [], "failed"),
+        (Outcome.STOPPED, ["t1"], "reused"),  # another sweep finished what this one was stopped in
+        (Outcome.DIVERGED, ["t1"], "diverged"),  # done, by this sweep itself
+        (None, ["t1"], "reused"),
+        (None, ["t2"], "missing"),
+    ],
+)
+def test_an_end_without_a_result_gives_way_to_a_result_elsewhere(
+    outcome: Outcome | None, done: list[str], word: str
+) -> None:
+    ends = {} if outcome is None else {"t1": ended(outcome)}
+    assert outcome_of("t1", ends, done) == word
+
+
+def test_what_ran_out_of_time_is_told_to_get_more_of_it() -> None:
+    late = ended(Outcome.TIMED_OUT)
+    advice = out_of_time([ended(Outcome.FINISHED), late, late], 900.0)
+    assert advice is not None
+    assert advice.startswith("Out of time: 2 trials. Raise trial_timeout, 900 s for each attempt now")
+    assert out_of_time([ended(Outcome.FINISHED), ended(Outcome.FAILED)], 900.0) is None
+
+
+def test_weights_that_a_result_never_had_are_missed_aloud(tmp_path: Path) -> None:
+    text = "name: t\ndataset: digits\nmatrix: {model: resnet_cifar, depth: 8}\nrecipe: quick\nseeds: 3\nkeep: weights\n"
+    workload = parse_workload("t", text)
+    trials, folder = expand(workload, fingerprints(workload)), SweepFolder(tmp_path)
+    done = [trial.id for trial in trials[:2]]
+    assert no_weights(trials, done, folder) == (
+        "No weights are kept here of 2 trials that have a result already. With --fresh they are trained again."
+    )
+    for trial_id in done:
+        folder.trial(trial_id).mkdir(parents=True)
+        folder.weights(trial_id).touch()
+    assert no_weights(trials, done, folder) is None
+    assert (
+        no_weights([replace(trial, keep_weights=False) for trial in trials], done, SweepFolder(tmp_path / "o")) is None
+    )
+
+
+def test_where_there_is_no_terminal_an_ended_trial_is_one_plain_line() -> None:
+    end = ended(Outcome.FINISHED, **{"final/train_error_pct": 0.07, "final/val_error_pct": 1.414})
+    text = shown(EMPTY, replace(EMPTY, ended=(end,), ended_count=1))
+    assert text == "[1/4] resnet-20-A seed 1: finished, training error 0.07 %, test error 1.41 %\n"
+
+
+def test_a_failed_trial_says_why_on_a_terminal_too_and_markup_in_it_is_text() -> None:
+    end = ended(Outcome.FAILED, "ValueError: [red]no[/red]")
+    text = shown(replace(EMPTY, ended=(end,), ended_count=1), terminal=True)
+    assert "[1/4] resnet-20-A seed 1: failed, ValueError: [red]no[/red]" in text
+    assert "1 failed" in text
+
+
+def test_the_display_lists_what_runs_and_says_when_mlflow_is_away() -> None:
+    running = tuple(Running(label=f"net-{index} seed 0", group="group-1", epoch=3, epochs=12) for index in range(10))
+    text = shown(replace(EMPTY, waiting=0, running=running), terminal=True, error="refused")
+    assert "net-7 seed 0" in text
+    assert "epoch 3/12" in text
+    assert "net-8" not in text
+    assert "and 2 more" in text
+    assert "MLflow does not answer" in text
+
+
+def test_a_second_driver_is_told_who_holds_the_sweep(tmp_path: Path) -> None:
+    lock = tmp_path / "driver.lock"
+    with locked(lock), pytest.raises(UsageError, match=f"process {os.getpid()} on "), locked(lock):
+        pass
+
+
+def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path) -> None:
+    lock = tmp_path / "driver.lock"
+    holder = (
+        "import sys, time; from pathlib import Path; from harness.launch.lock import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holder, str(lock)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UsageError), locked(lock):
+            pass
+        process.kill()
+    with locked(lock):
+        pass
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 5)])
+def test_the_first_signal_is_a_question_and_leaves_its_exit_code(number: signal.Signals, code: int) -> None:
+    before = signal.getsignal(number)
+    with StopSignal() as stop:
+        assert not stop.is_set()
+        signal.raise_signal(number)
+        assert stop.wait(0)
+        assert stop.exit_code == ExitCode(code)
+    assert signal.getsignal(number) is before
+
+
+def test_a_later_signal_ends_the_process_at_once_and_an_echo_of_the_first_does_not() -> None:
+    program = (
+        "import signal, time; from harness.signals import REPEAT_S, StopSignal\n"
+        "with StopSignal():\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('still here', flush=True)\n"
+        "    time.sleep(REPEAT_S)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('and here')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "still here\n")
+
+
+def test_a_shape_takes_shares_of_gpus_only_where_the_device_is_one() -> None:
+    scale = Scale(workers=2, gpus_per_worker=0.5, device="cuda")
+    on_gpus = Shape(workers=2, device="cuda", cpus_per_worker=1, gpus_per_worker=0.5)
+    assert shape_of(scale) == on_gpus
+    assert shape_of(replace(scale, device="cpu")) == replace(on_gpus, device="cpu", gpus_per_worker=0.0)
+
+
+def test_only_a_group_of_several_workers_can_be_spread() -> None:
+    assert shape_of(Scale(workers=2, placement="spread", device="cpu")).placement == "spread"
+    assert shape_of(Scale(placement="spread", device="cpu")) == shape_of(Scale(device="cpu"))
+
+
+def test_the_state_of_a_checkout_is_its_commit_and_whether_tracked_files_changed(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert git_state(tmp_path) == {"git_commit": None, "git_dirty": None}
+    git("init", "-q")
+    (tmp_path / "file").write_text("one")
+    git("add", "file")
+    git("commit", "-q", "-m", "first")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "untracked").write_text("not ours")
+    assert git_state(tmp_path) == {"git_commit": commit, "git_dirty": False}
+    (tmp_path / "file").write_text("two")
+    assert git_state(tmp_path) == {"git_commit": commit, "git_dirty": True}
