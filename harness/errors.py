@@ -1,4 +1,4 @@
-"""The exceptions that users meet, and the exit codes they lead to.
+"""The exceptions that users see, and their exit codes.
 
 * HarnessError                  1  something in a sweep failed
   x UsageError                  2  a command or its arguments
@@ -11,8 +11,8 @@
     + TrackingUnreachable       4  no MLflow server at that address
   x Stopped                     5  ended by `harness stop`, SIGTERM or a closed queue
 
-Every class takes one message, made of what went wrong, which value, what is allowed and what to do next.
-All survive pickling, because they cross processes.
+Every class takes one message: the fault, the value, the allowed values, and the next step for the user.
+All can be pickled, because they cross processes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command's exit status says."""
+    """Exit statuses of a command."""
 
     OK = 0
     FAILED = 1
@@ -39,7 +39,7 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """A command or an argument that cannot be obeyed."""
+    """A command or an argument that cannot be used."""
 
     exit_code = ExitCode.USAGE
 

@@ -1,4 +1,4 @@
-"""What happens in a sweep, as frozen values: the engine makes them, the outbox keeps them, the recorder forwards them.
+"""Events of a sweep, as frozen values: the engine makes them, the outbox keeps them, the recorder forwards them.
 
 An event's `time_ms` is the moment it happened and becomes MLflow's timestamp, so that sending it twice changes nothing.
 One event is one line of JSON: `encode` and `decode` are each other's inverse.
@@ -16,22 +16,22 @@ from harness.schema import Outcome
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch, MLflow's clock."""
+    """Return the milliseconds since the epoch, as MLflow's clock does."""
     return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepStarted:
-    """First line of every outbox: all that a parent run needs, so that an outbox can be sent from anywhere."""
+    """First line of every outbox: everything that a parent run needs, so that an outbox can be sent from anywhere."""
 
     sweep_id: str
     name: str
-    """Unique, readable: names the storage folder and the parent run."""
+    """Unique, readable name of the storage folder and of the parent run."""
     experiment: str
     description: str
     workload_text: str
     trials: tuple[Mapping[str, Any], ...]
-    """One `Trial.record()` each: id, cell_id, label, seed, settings, dataset."""
+    """Record of each trial (`Trial.record()`): id, cell_id, label, seed, settings, dataset."""
     reused: Mapping[str, str]
     """Trial id -> MLflow run id, for trials whose result an earlier sweep already holds."""
     plan: Mapping[str, Any]
@@ -46,22 +46,22 @@ class TrialStarted:
     trial_id: str
     attempt: int
     tags: Mapping[str, str]
-    """Device name and count, versions, host names: what only the workers know."""
+    """Device name and count, versions and host names, which only the workers know."""
     resumed_epoch: float | None = None
-    """Epochs already done by an earlier attempt, None for a fresh start."""
+    """Epochs already done by an earlier attempt; None for a fresh start."""
     time_ms: int = field(default_factory=now_ms)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochEnded:
-    """One point of every series."""
+    """An epoch ended: one point of every series."""
 
     trial_id: str
     attempt: int
     epoch: int
-    """Epochs done, 1 after the first."""
+    """Number of epochs done, 1 after the first."""
     values: Mapping[str, float]
-    """Series of `harness.schema.METRICS`."""
+    """Values of series of `harness.schema.METRICS`, by key."""
     time_ms: int = field(default_factory=now_ms)
 
 
@@ -77,28 +77,28 @@ class ArtifactWritten:
 
 @dataclass(frozen=True, kw_only=True)
 class Monitored:
-    """What was seen of the attempt's devices since the last such event."""
+    """Measurements of the attempt's devices since the last such event."""
 
     trial_id: str
     attempt: int
     points: tuple[Mapping[str, Any], ...] = ()
-    """Of MLflow's own `system/...` series, each with its own `time_ms`, `step` and `values`."""
+    """Points of MLflow's own `system/...` series, each with its own `time_ms`, `step` and `values`."""
     tags: Mapping[str, str] = field(default_factory=dict)
     time_ms: int = field(default_factory=now_ms)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnded:
-    """An attempt ended. `final` tells whether the trial did too, or will be tried again."""
+    """An attempt ended. `final` tells whether the trial ended too or will be tried again."""
 
     trial_id: str
     attempt: int
     outcome: Outcome
     final: bool = True
     reason: str = ""
-    """One line: the cause, for every outcome but `finished`."""
+    """Cause in one line, for every outcome but `finished`."""
     results: Mapping[str, float] = field(default_factory=dict)
-    """Single values of `harness.schema.METRICS`."""
+    """Single values of `harness.schema.METRICS`, by key."""
     time_ms: int = field(default_factory=now_ms)
 
 
@@ -107,7 +107,7 @@ class SweepEnded:
     """The sweep has nothing left to do, or was stopped."""
 
     status: str
-    """`finished`, `failed`, or `stopped`."""
+    """Status of the sweep: `finished`, `failed`, or `stopped`."""
     time_ms: int = field(default_factory=now_ms)
 
 
@@ -120,15 +120,15 @@ KINDS: dict[str, type[Event]] = {
 
 
 def encode(event: Event) -> str:
-    """One line of JSON, without the line's end. NaN and infinity are kept, as Python's json writes them."""
+    """Return the event as one line of JSON without line end. NaN and infinity are kept as Python's json writes them."""
     return json.dumps({"event": type(event).__name__, **asdict(event)}, sort_keys=True)
 
 
 def decode(line: str) -> Event:
-    """The event in a line. Lone surrogates, as in a file name that is no text, become `?`: no store takes them.
+    """Return the event in a line. Lone surrogates, as in undecodable file names, become `?`: no store accepts them.
 
     Raises:
-        ValueError: the line is not one that `encode` wrote.
+        ValueError: `encode` did not write the line.
     """
     fields = json.loads(line)
     if "\\ud" in line:

@@ -1,4 +1,4 @@
-"""What a command was asked to do: flags, environment and defaults already resolved."""
+"""Options of a command, with flags, environment and defaults already resolved."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from harness.workload.load import Workload
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """`harness run`. The workload is read, its claims are checked, and flags that change it are already in it."""
+    """Options of `harness run`. The workload is read, its claims are checked, and flags that change it are applied."""
 
     workload: Workload
     storage: Path
-    """Where sweeps keep checkpoints and outboxes: absolute, seen by the driver and every node at this path."""
+    """Absolute folder of checkpoints and outboxes, which the driver and every node see at this path."""
     tracking_uri: str
-    """MLflow's."""
+    """Tracking URI of MLflow."""
     experiment: str
-    """MLflow's: the flag, MLFLOW_EXPERIMENT_NAME, or the workload's name."""
+    """Name of the MLflow experiment: the flag, MLFLOW_EXPERIMENT_NAME, or the workload's name."""
     address: str | None
-    """Of the Ray cluster; None starts a local one."""
+    """Address of the Ray cluster; None starts a local one."""
     launcher: Literal["ray", "inline"]
-    """inline: in this process, without Ray."""
+    """Launcher of the workers; `inline` runs in this process, without Ray."""
     out: Path
     """Folder of the report."""
     fresh: bool
-    """Run every trial anew, whatever has a result already."""
+    """Run every trial anew, even if it has a result."""
     json: bool
     """Print the outcome as JSON on stdout."""
     report: bool
     """Write the report at the end."""
     take_over: bool = False
-    """Go on although MLflow says that the sweep runs with another storage folder."""
+    """Continue even if MLflow says that the sweep runs with another storage folder."""
     monitor: bool = True
     """Watch the devices that trials run on."""
     visible_devices: str | None = None
     """This process's CUDA_VISIBLE_DEVICES, for trials that run in it."""
     collective_timeout_s: float = 300.0
-    """How long the workers of a group wait for each other before the group is given up."""
+    """Seconds that the workers of a group wait for each other before the group counts as lost."""

@@ -14,11 +14,11 @@ from typing import Any
 PACKAGES = ("harness", "models", "reports", "workloads")
 DISTRIBUTION = "resnet-harness"
 ORIGIN = "shipped.json"
-"""The file beside packages that `harness submit` shipped: the commit that they came from."""
+"""Name of the file beside packages that `harness submit` shipped; it records the commit that they came from."""
 
 
 def version_of(distribution: str) -> str | None:
-    """The installed version of a distribution; None where it is not installed."""
+    """Return the installed version of a distribution; None if it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -26,12 +26,12 @@ def version_of(distribution: str) -> str | None:
 
 
 def code_files() -> dict[str, Path]:
-    """Name in the code archive -> file, for all files of our packages."""
+    """Return all files of our packages: name in the code archive -> file."""
     return {f"{package}/{name}": path for package in PACKAGES for name, path in _files(_folder(package))}
 
 
 def code_digest() -> str:
-    """64 hexadecimal digits that identify the code, whatever its version says."""
+    """Return 64 hexadecimal digits that identify the code, independent of its version."""
     digest = hashlib.sha256()
     for name, path in code_files().items():
         digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -39,7 +39,7 @@ def code_digest() -> str:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """`git_commit`, and `git_dirty`: whether tracked files differ from it. Both are None outside a checkout.
+    """Return `git_commit`, and `git_dirty`: whether tracked files differ from it. Both are None outside a checkout.
 
     A folder that `harness submit` shipped has the state of the checkout that it was shipped from.
     """
@@ -51,7 +51,7 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 
 def shipped_origin(folder: Path) -> dict[str, Any]:
-    """The recorded origin of packages in a folder; empty where they were not shipped."""
+    """Return the recorded origin of packages in a folder; empty if they were not shipped."""
     try:
         found = json.loads((folder / ORIGIN).read_text())
     except (OSError, ValueError):

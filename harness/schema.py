@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 PROTOCOL = 1
-"""Version of the measuring protocol, part of every trial id: raise it when the same settings give other numbers."""
+"""Version of the measuring protocol, part of every trial id. Raise it when the same settings give other numbers."""
 
 
 class Outcome(StrEnum):
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
     @property
     def is_result(self) -> bool:
-        """Whether the trial need not run again."""
+        """Whether the trial is complete and need not run again."""
         return self in (Outcome.FINISHED, Outcome.DIVERGED)
 
 
@@ -46,22 +46,22 @@ class Tag(StrEnum):
     DEVICE_NAME = "device.name"
     DEVICE_COUNT = "device.count"
     DEVICE_PEAKS = "device.peaks"
-    """The device's published peaks, or why there is no MFU."""
+    """Published peaks of the device, or the reason why there is no MFU."""
     DEVICE_IDS = "device.uuids"
     DEVICE_THROTTLED = "device.throttled"
-    """Why, and how often, clocks were lowered while the trial ran; `no` where they were not."""
+    """Causes and counts of lowered clocks while the trial ran; `no` if clocks were not lowered."""
     DEVICE_SHARED = "device.shared"
     """Whether other processes held memory of the trial's GPUs."""
     ENERGY_FROM = "device.energy_from"
-    """`counter`: the devices' own; `power`: power over time."""
+    """Source of the energy: `counter` is the devices' own counter, `power` is power integrated over time."""
     MONITOR_ABSENT = "monitor.absent"
-    """What could not be measured of the devices, and why."""
+    """Device measurements that were not possible, with the reason."""
     GROUP_WORLD_SIZE = "group.world_size"
     GROUP_NODES = "group.nodes"
     GROUP_LAYOUT = "group.layout"
-    """Which ranks ran on which node: `alpha: 0 1; beta: 2`."""
+    """Ranks on each node, such as `alpha: 0 1; beta: 2`."""
     STORAGE = "harness.storage"
-    """Where the files of a sweep are, as its last driver saw it: `host:folder`."""
+    """Place of a sweep's files as its last driver saw it: `host:folder`."""
     GIT_COMMIT = "git.commit"
     GIT_DIRTY = "git.dirty"
 
@@ -79,21 +79,21 @@ class Metric:
     """One measured quantity."""
 
     key: str
-    """MLflow's metric name."""
+    """Name of the metric in MLflow."""
     unit: str
     label: str
-    """How a table or an axis names it, unit left out."""
+    """Name in tables and on axes, without the unit."""
     better: Direction = "none"
     series: bool = False
-    """One point an epoch (step = epochs done) instead of one value a trial."""
+    """Whether there is one point per epoch (step = epochs done) instead of one value per trial."""
 
 
 ERROR_LADDER_PCT = (50, 30, 25, 20, 10, 8, 6)
-"""Test errors that a trial is timed to. One that it never reached has no time: censored, not dropped."""
+"""Test errors in % whose time is measured. An error that a trial never reached has no time: censored, not dropped."""
 
 
 def time_to_error(threshold_pct: int, *, evaluation: bool) -> str:
-    """The metric that says when a threshold was reached, by the clock that runs in evaluations or that stands still."""
+    """Return the metric for the time to a threshold, on a clock that runs during evaluations or one that pauses."""
     return f"time_to_error/{threshold_pct}_pct_{'total' if evaluation else 'train'}_s"
 
 
@@ -106,7 +106,7 @@ def _ladder() -> Iterator[Metric]:
 
 
 def _share(key: str, label: str) -> Iterator[Metric]:
-    """A share of the step with the ends of its 95 % interval."""
+    """Yield a share of the step with the ends of its 95 % interval."""
     yield Metric(key=key, unit="%", label=label, better="lower")
     yield Metric(key=f"{key}_low", unit="%", label=f"{label}, lower end of the 95 % interval")
     yield Metric(key=f"{key}_high", unit="%", label=f"{label}, upper end of the 95 % interval")
@@ -186,10 +186,10 @@ METRICS = _table(
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """What a device or a host does over time: a series under MLflow's own name, for its System metrics tab."""
+    """A measurement of a device or a host over time: a series under MLflow's own name, for its System metrics tab."""
 
     name: str
-    """Behind `system/`, and behind the node where there are several; `{source}` is the device: `gpu_0`."""
+    """Name after `system/` and, if there are several nodes, the node; `{source}` is the device, such as `gpu_0`."""
     unit: str
     label: str
 
@@ -201,7 +201,7 @@ ACTIVITIES = {
     "host_cpu_pct": Activity(name="cpu_utilization_percentage", unit="%", label="Host: processors busy"),
     "host_memory_pct": Activity(name="system_memory_usage_percentage", unit="%", label="Host: memory in use"),
 }
-"""In the order in which a report shows them."""
+"""Activities in the order in which a report shows them."""
 
 BENCH = _table(
     *(
@@ -215,7 +215,7 @@ BENCH = _table(
     Metric(key="bench/disk_read_bytes_per_s", unit="B/s", label="Storage, read"),
     Metric(key="bench/decode_images_per_s", unit="images/s", label="Photographs decoded, one thread"),
 )
-"""What `harness bench` measures of a machine. Of each also `_low`, `_high` and `_n`."""
+"""Measurements of a machine by `harness bench`. Each has `_low`, `_high` and `_n` too."""
 
 STEPS_ARTIFACT = "steps.parquet"
 ENVIRONMENT_ARTIFACT = "environment.json"
@@ -230,5 +230,5 @@ REPORT_ARTIFACT = "report"
 
 
 def trace_artifact(attempt: int) -> str:
-    """The trace of an attempt that failed."""
+    """Return the name of the trace of an attempt that failed."""
     return f"trace-{attempt}.txt"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, as a question that loops can ask."""
+"""Handling of Ctrl-C and SIGTERM, as a flag that loops can check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPEAT_S = 1.0
 class StopSignal:
     """While entered, the first signal asks for a clean stop; another, a second or more later, ends the process at once.
 
-    A terminal and an agent in front of us may both hand on one Ctrl-C, hence the second.
+    A terminal and an agent above this process may both forward the same Ctrl-C, hence the delay of a second.
     """
 
     def __init__(self) -> None:
@@ -38,17 +38,17 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def listen(self) -> None:
-        """Take the signals, again where a library took them meanwhile (`ray.init` does)."""
+        """Install the handlers, again if a library replaced them meanwhile (`ray.init` does)."""
         for number in SIGNALS:
             before = signal.signal(number, self._on_signal)
             self._before.setdefault(number, before)
 
     def is_set(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self._event.is_set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Sleep, but not past a signal."""
+        """Sleep until the timeout or a signal; return whether a stop was requested."""
         return self._event.wait(timeout_s)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

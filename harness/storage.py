@@ -1,4 +1,4 @@
-"""Where a sweep keeps its files: every path a property of one class."""
+"""The files of a sweep: one class with a property for every path."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from pathlib import Path
 from harness.errors import StorageError
 
 WEIGHTS_FILE = "weights.checkpoint"
-"""In a trial's folder."""
+"""Name of the weights file in a trial's folder."""
 
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """`<storage>/<sweep name>`, on a disk that the driver and every node of the cluster see at the same path."""
+    """Folder `<storage>/<sweep name>`, on a disk that the driver and all nodes of the cluster see at the same path."""
 
     root: Path
 
     @property
     def outbox(self) -> Path:
-        """Every event of the sweep, one JSON line each."""
+        """File of every event of the sweep, one JSON line each."""
         return self.root / "outbox.jsonl"
 
     @property
     def cursor(self) -> Path:
-        """How much of the outbox MLflow has."""
+        """File that records how much of the outbox MLflow has."""
         return self.root / "outbox.cursor.json"
 
     @property
     def lock(self) -> Path:
-        """Held by the driver of the sweep."""
+        """Lock file, which the driver of the sweep holds."""
         return self.root / "driver.lock"
 
     @property
     def logs(self) -> Path:
-        """What Ray and the workers print."""
+        """Folder for the output of Ray and the workers."""
         return self.root / "logs"
 
     def trial(self, trial_id: str) -> Path:
-        """The trial's checkpoints, step times and trace."""
+        """Return the folder of a trial's checkpoints, step times and trace."""
         return self.root / "trials" / trial_id
 
     def weights(self, trial_id: str) -> Path:
-        """The trial's final weights, where it was asked to keep them. They go to no tracking server."""
+        """Return the file of the trial's final weights, if the trial keeps them. They go to no tracking server."""
         return self.trial(trial_id) / WEIGHTS_FILE
 
     def make(self) -> None:
-        """Create the folder and prove that it can be written.
+        """Create the folder and check that it can be written.
 
         Raises:
-            StorageError: it cannot.
+            StorageError: the folder cannot be created or written.
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)

@@ -19,31 +19,31 @@ from workloads.schedule import Schedule
 
 Scalar = str | int | float | bool | None
 Measure = Literal["training", "throughput"]
-"""What a trial is for: training trains and evaluates a network; throughput times its steps."""
+"""The purpose of a trial: training trains and evaluates a network; throughput times its steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """On how much of a cluster a trial runs."""
+    """The resources of the cluster that a trial uses."""
 
     workers: int = 1
     """Processes in the worker group; each trains on its share of every global batch."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: cuda where the cluster has GPUs, else cpu."""
+    """auto: cuda if the cluster has GPUs, else cpu."""
     cpus_per_worker: int = 1
-    """Cores of each worker. On a CPU it computes with as many threads, and their number decides its numbers."""
+    """Cores of each worker. A worker on a CPU uses as many threads, and their number affects its results."""
     gpus_per_worker: float = 1.0
-    """Where the device is cuda; a fraction shares a GPU between trials, of one worker each."""
+    """GPUs of each worker, if the device is cuda. A fraction shares a GPU between trials of one worker each."""
     placement: Literal["pack", "spread"] = "pack"
-    """The workers of a group on as few nodes as hold them, or on as many as there are."""
+    """pack: the group's workers use as few nodes as possible. spread: they use as many as possible."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What a timing trial is timed on, beside what its scale says. None is what could not be found out."""
+    """The machine that a timing trial runs on, beside its scale. None is an unknown value."""
 
     device_name: str | None
-    """As its driver calls the GPU; of a CPU the processor's. Several, joined by ` + `, where nodes differ."""
+    """The driver's name of the GPU, or the name of the processor. If nodes differ, several names joined by ` + `."""
     torch: str | None
     cuda: str | None
     driver: str | None
@@ -51,7 +51,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """All that decides one result. Two trials are the same trial exactly when their ids are equal."""
+    """All settings that determine one result. Two trials are the same exactly if their ids are equal."""
 
     model: ModelSpec
     dataset: DatasetSpec
@@ -61,26 +61,26 @@ class Trial:
     fingerprint: str
     """Digest of the data set's files and split."""
     label: str
-    """What tells this cell from the others of its sweep, for people: `resnet-20-A`. Not part of the id."""
+    """Short name of this cell in its sweep, for people: `resnet-20-A`. Not part of the id."""
     keep_weights: bool = False
-    """Whether the final weights stay in the trial's folder. Not part of the id: it decides no result."""
+    """Whether the final weights stay in the trial's folder. Not part of the id: it does not affect the result."""
     measure: Measure = "training"
     machine: Machine | None = None
-    """Of a timing trial; None until it is settled."""
+    """The machine of a timing trial, None until it is known. Training trials have none."""
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits, from all that decides the result."""
+        """16 hexadecimal digits of all settings that determine the result."""
         return _digest(self.settings())
 
     @cached_property
     def cell_id(self) -> str:
-        """As `id`, the seed left out."""
+        """16 hexadecimal digits of the same settings as `id`, but without the seed."""
         return _digest({key: value for key, value in self.settings().items() if key != "seed"})
 
     @cached_property
     def schedule(self) -> Schedule:
-        """The recipe on this data set: how many steps, and each one's learning rate."""
+        """The recipe's schedule on this data set: the number of steps and the learning rate of each."""
         return Schedule.of(self.recipe, self.dataset.train_images)
 
     @property
@@ -94,11 +94,11 @@ class Trial:
         return f"{self.label} seed {self.seed}"
 
     def settings(self) -> dict[str, Scalar]:
-        """The resolved settings, flat: `model.depth`, `recipe.lr`, ...: MLflow's params and the digest's input.
+        """Return the resolved settings, flat: `model.depth`, `recipe.lr`, ...: MLflow's params and the digest's input.
 
-        Which share of a GPU a worker gets, and where it runs, decides the speed alone: it is left out of training
-        trials, and part of timing trials. So are the cores of a GPU's worker. On a CPU they are threads, and decide in
-        which order numbers are added: there they are part of every trial.
+        The share of a GPU and the placement of a worker affect only the speed: they are part of timing trials and not
+        of training trials. The same holds for the cores of a GPU's worker. On a CPU, cores are threads and determine
+        the order in which numbers are added: there they are part of every trial.
         """
         return self._of_result() | self._of_threads() | (self._of_speed() if self.measure == "throughput" else {})
 
@@ -117,7 +117,7 @@ class Trial:
 
     @property
     def _gpus(self) -> float | None:
-        """All workers' together; None on CPUs, where a device is a host and the cluster decides how many take part."""
+        """GPUs of all workers together. None on CPUs: there a device is a host, and the cluster decides how many."""
         return self.scale.workers * self.scale.gpus_per_worker if self.scale.device == "cuda" else None
 
     def _of_result(self) -> dict[str, Scalar]:
@@ -135,7 +135,7 @@ class Trial:
         }
 
     def record(self) -> dict[str, Any]:
-        """What the sweep's list of trials says of this one."""
+        """Return the entry of this trial in the sweep's list of trials."""
         return {
             "id": self.id,
             "cell_id": self.cell_id,
@@ -146,7 +146,7 @@ class Trial:
         }
 
     def dataset_record(self) -> dict[str, Any]:
-        """The data set as an input of the trial's run: what it is called with its options, its digest, where it lay."""
+        """Return the data set as an input of the trial's run: its name with options, its digest, its location."""
         spec, name = self.dataset, _name_of(self.dataset, DATASETS)
         defaults = {field.name: field.default for field in fields(spec)}
         options = [f"{key}={value}" for key, value in spec.identity().items() if value != defaults[key]]

@@ -1,6 +1,6 @@
-"""The loop of every worker, whatever started it: lease a trial, run it, say how it ended, lease the next.
+"""The loop of every worker, on Ray or not: lease a trial, run it, report how it ended, lease the next.
 
-Rank 0 alone talks to the queue; the process group broadcasts what it leased.
+Only rank 0 talks to the queue; the process group broadcasts each lease.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from harness.schema import Outcome
 from harness.storage import SweepFolder
 
 NOTICE_S = 3.0
-"""Time for whoever watches the group to notice that a rank died, before another one says what it met of it: the group
-ends with the first word of any."""
+"""Seconds to wait before reporting a collective error, so that the death of the other rank is reported first. The group
+ends with the first report."""
 
 
 class QueuePort(Protocol):
-    """What the loop needs of a queue: `TrialQueue` itself, or a proxy of the actor that holds it."""
+    """The methods of a queue that the loop uses: a `TrialQueue`, or a proxy of the actor that holds it."""
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
-        """The next trial, None when the group should end."""
+        """Return the next trial, None if the group should end."""
         ...
 
     def emit(self, group: str, event: Event) -> None:
-        """Record what happened.
+        """Record an event.
 
         Raises:
-            LeaseLost: the group no longer holds the trial; here, or where it is noticed next.
+            LeaseLost: the group no longer holds the trial. A proxy may raise this only at its next call.
         """
         ...
 
@@ -50,7 +50,7 @@ class QueuePort(Protocol):
         """Return when every event of the group is durable.
 
         Raises:
-            LeaseLost: one of them was refused.
+            LeaseLost: an event was refused.
         """
         ...
 
@@ -60,7 +60,7 @@ class QueuePort(Protocol):
 
 
 class GroupBroken(HarnessError):
-    """This worker group cannot go on, because one of its ranks left a collective or its device is in doubt."""
+    """This worker group cannot continue: one of its ranks left a collective, or its device may be unusable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +72,11 @@ class Worker:
     rank: int
     device: torch.device
     folder: Path
-    """The sweep's."""
+    """The sweep's folder."""
     stop_requested: Callable[[], bool]
-    """ActorProxy on rank 0 only."""
+    """Function that returns whether the sweep is stopping; called on rank 0 only."""
     progressed: Callable[[], None] = lambda: None
-    """Told of every step."""
+    """Function that is called at every step."""
     checkpoint_every_s: float | None = None
     checkpoint_every_steps: int | None = None
     trial_timeout_s: float | None = None
@@ -87,8 +87,8 @@ def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> 
     """Run trials until the queue has none of this shape.
 
     Raises:
-        GroupBroken: a trial failed in a way that leaves the group unfit. The queue knows of the trial already, unless
-            all that this rank met was another's silence: then whoever started the group must say how the trial ended.
+        GroupBroken: a trial failed in a way that makes the group unusable. The trial's end is recorded already, unless
+            this rank only noticed that another one is silent. Then whoever started the group must report the end.
     """
     try:
         while (lease := from_rank_0(_lease(queue, worker), worker.shape.workers)) is not None:
@@ -100,7 +100,7 @@ def run_leases(queue: QueuePort, worker: Worker, *, one_trial: bool = False) -> 
             if one_trial:
                 return
     finally:
-        gc.unfreeze()  # some libraries look for leaks when the process ends
+        gc.unfreeze()  # some libraries check for leaks when the process ends
 
 
 def _lease(queue: QueuePort, worker: Worker) -> Lease | None:
@@ -130,7 +130,7 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
         raise GroupBroken(f"another rank is lost or out of reach: {lost}") from lost
     except Stopped as stopped:
         return _ended(lease, Outcome.STOPPED, str(stopped))
-    except Exception as error:  # noqa: BLE001  # whatever a trial's own record of its failure meets, the next one runs
+    except Exception as error:  # noqa: BLE001  # the next trial runs even if recording a failure fails
         return _ended(lease, Outcome.FAILED, f"{type(error).__name__}: {error}")
     finally:
         _clear_memory()
@@ -141,18 +141,18 @@ def _ended(lease: Lease, outcome: Outcome, reason: str) -> TrialEnded:
 
 
 def _clear_memory() -> None:
-    """Free the trial's network, which cycles keep alive, before the next one needs its memory.
+    """Free the trial's network, which reference cycles keep alive, before the next one needs its memory.
 
-    What survives is libraries and caches: frozen, so that the next collection need not walk them (half a second).
+    The libraries and caches that remain are frozen, so that the next collection skips them (half a second).
     """
     gc.collect()
     gc.freeze()
 
 
 def _deliver(queue: QueuePort, worker: Worker, ended: TrialEnded) -> bool:
-    """Rank 0 speaks for the group; a rank that failed alone speaks for itself, since the others may hang.
+    """Record the end of an attempt, and return whether the queue accepted it; it is durable then.
 
-    Whether this worker's word was taken, and is durable now.
+    Rank 0 reports for the group. A rank that failed alone reports for itself, since the others may hang.
     """
     if worker.rank == 0 or ended.outcome is Outcome.FAILED or ended.outcome is Outcome.OUT_OF_MEMORY:
         with contextlib.suppress(LeaseLost):
@@ -162,7 +162,7 @@ def _deliver(queue: QueuePort, worker: Worker, ended: TrialEnded) -> bool:
 
 
 def _breaks_group(worker: Worker, ended: TrialEnded) -> bool:
-    """After a failure other ranks may wait in a collective for ever, and a CUDA context may be beyond use."""
+    """Return whether a failure makes the group unusable: other ranks may wait for ever, or CUDA may be broken."""
     if worker.shape.workers > 1:
         return ended.outcome in (Outcome.FAILED, Outcome.OUT_OF_MEMORY)
     return ended.outcome is Outcome.FAILED and worker.device.type == "cuda"

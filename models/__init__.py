@@ -1,4 +1,4 @@
-"""What a network is: specifications as pure data here; torch is imported only when one is built or counted."""
+"""Network specifications, as pure data. Torch is imported only when a network is built or counted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MODELS: dict[str, type[ModelSpec]] = {
     ResNetImageNet.name: ResNetImageNet,
     **COMPARATORS,
 }
-"""Every model by its name in a workload file. To add one is one more specification here."""
+"""Model name in a workload file -> specification. A new model is one more specification in this list."""
 
 
 def model(name: str, **axes: Scalar) -> ModelSpec:
-    """The specification of a model by its name and axes.
+    """Return the specification of a model by its name and axes.
 
     Raises `ValueError` for an unknown name or axis, with the nearest known one, and for values that it refuses.
     """

@@ -1,4 +1,4 @@
-"""Is this network the one that its name says? Its counts beside the published ones."""
+"""The comparison of a network's counts with the published ones, which shows whether it is the network of its name."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class AuditLine:
     ours: int
     published: float
     difference: float
-    """Ours less the published."""
+    """Our count less the published one."""
     convention: str
-    """What both numbers count."""
+    """The way of counting that both numbers follow."""
     source: str
     within_rounding: bool
-    """Whether ours prints as the published number. False is a mismatch: another network than the paper's."""
+    """Whether our count prints as the published number. False means that this is not the paper's network."""
 
 
 def audit(complexity: Complexity, published: Published) -> list[AuditLine]:
-    """One line for each published count, each compared under its own source's convention.
+    """Return one line for each published count, compared by the convention of its own source.
 
     The complexity must be of the published cell's own input shape: see `published_complexity`.
     """
@@ -37,7 +37,7 @@ def audit(complexity: Complexity, published: Published) -> list[AuditLine]:
 
 
 def published_complexity(published: Published) -> Complexity:
-    """Our count of a published cell, at the channels, classes and pixels that its figures are for."""
+    """Return our count of a published cell, with the channels, classes and pixels that its figures are for."""
     from models.complexity import count
 
     in_channels, num_classes, image_size = INPUTS[published.dataset]

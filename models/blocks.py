@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Order(NamedTuple):
-    """Where batch norm and ReLU stand around each convolution of a branch and after the addition."""
+    """Places of batch norm and ReLU: around each convolution of a branch, and after the addition."""
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ ORDERS = {
 class SqueezeExcitation(nn.Module):
     """x * sigmoid(W2 relu(W1 mean(x))), the mean over pixels, one factor for each channel (Hu 2018, section 3).
 
-    The two maps have no biases, as the paper has it for ResNets (section 3.2).
+    The two maps have no biases, as in the paper's ResNets (section 3.2).
     """
 
     def __init__(self, channels: int, reduction: int) -> None:
@@ -66,7 +66,7 @@ class PlainUnit(nn.Module):
 class ResidualUnit(PlainUnit):
     """after(shortcut(a) + branch(a)), a = shared(x).
 
-    `shared` is the pre-activation that a projecting shortcut and the branch both take; otherwise the identity.
+    `shared` is the pre-activation if a projecting shortcut and the branch both use it; otherwise it is the identity.
     """
 
     def __init__(self, branch: nn.Module, after: nn.Module, shortcut: nn.Module, shared: nn.Module) -> None:
@@ -95,7 +95,7 @@ class ExclusiveGateUnit(PlainUnit):
 
 
 def make_unit(spec: ResNetAxes, in_channels: int, stage: int, stride: int, *, first: bool) -> nn.Module:
-    """One unit of stage 0, 1, ...; `first` is the net's first unit, whose input the stem has activated already."""
+    """Return a unit of stage 0, 1, ...; `first` is the net's first unit, whose input the stem has activated already."""
     order = ORDERS[spec.activation]
     out_channels = spec.width * spec.expansion * 2**stage
     before = () if first else order.before
@@ -114,7 +114,7 @@ def make_unit(spec: ResNetAxes, in_channels: int, stage: int, stride: int, *, fi
 
 
 def make_branch(spec: ResNetAxes, in_channels: int, stage: int, stride: int, before: tuple[str, ...]) -> nn.Sequential:
-    """`conv1`, `bn1`, `relu1`, `conv2`, ... in the spec's order. `before` is what precedes the first convolution."""
+    """Return `conv1`, `bn1`, `relu1`, `conv2`, ... in the spec's order. `before` precedes the first convolution."""
     order = ORDERS[spec.activation]
     convs = make_convs(spec, in_channels, stage, stride)
     layers = OrderedDict[str, nn.Module]()
@@ -131,7 +131,7 @@ def make_branch(spec: ResNetAxes, in_channels: int, stage: int, stride: int, bef
 
 
 def make_convs(spec: ResNetAxes, in_channels: int, stage: int, stride: int) -> list[nn.Conv2d]:
-    """The convolutions of a branch: [3x3], [3x3, 3x3] or [1x1, 3x3, 1x1] (He 2015, Figure 5)."""
+    """Return the convolutions of a branch: [3x3], [3x3, 3x3] or [1x1, 3x3, 1x1] (He 2015, Figure 5)."""
     channels = spec.width * 2**stage
     if spec.unit == "single":
         return [conv3x3(in_channels, channels, stride)]
@@ -148,17 +148,17 @@ def make_convs(spec: ResNetAxes, in_channels: int, stage: int, stride: int) -> l
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A padded 3x3 convolution without bias: batch norm has one."""
+    """Return a padded 3x3 convolution without bias, because batch norm has one."""
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, groups=groups, bias=False)
 
 
 def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """A 1x1 convolution without bias."""
+    """Return a 1x1 convolution without bias."""
     return nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
 
 
 def dress(names: Iterable[str], channels: int, *, overwrite: bool = False) -> nn.Module:
-    """Batch norm and ReLU in the order named, as one module; the identity where none is named."""
+    """Return batch norm and ReLU in the order named, as one module; the identity if none is named."""
     layers = activations(names, channels, overwrite=overwrite)
     return nn.Sequential(layers) if layers else nn.Identity()
 
@@ -166,10 +166,10 @@ def dress(names: Iterable[str], channels: int, *, overwrite: bool = False) -> nn
 def activations(
     names: Iterable[str], channels: int, *, suffix: int | str = "", overwrite: bool = False
 ) -> OrderedDict[str, nn.Module]:
-    """`bn` and `relu` modules by name, with a suffix.
+    """Return `bn` and `relu` modules by name, with a suffix.
 
-    A ReLU saves memory by overwriting its input where nobody else reads that: batch norm's output always, what comes
-    into these layers only if `overwrite` says so.
+    To save memory, a ReLU overwrites its input if nothing else reads it. This always holds for batch norm's output; for
+    the input of these layers it holds only if `overwrite` is True.
     """
     layers = OrderedDict[str, nn.Module]()
     for name in names:

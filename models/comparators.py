@@ -1,6 +1,6 @@
-"""The nets that residual ones are compared with: torchvision's, by name and not rewritten, and ZFNet.
+"""The nets that residual ones are compared with: torchvision's own classes, by name, and ZFNet.
 
-They have no axes but their name. Each has the crop that it was published at; others work where the net allows them.
+Their name is their only axis. Each has the crop that it was published at; other crops work if the net allows them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class Known(NamedTuple):
-    """What is fixed about one net."""
+    """The fixed properties of one net."""
 
     crop_px: int
     smallest_px: int
-    """Below this a pooling or a convolution has nothing left to work on (torchvision's `min_size`)."""
+    """Smallest side of an image, in pixels: below it a layer has no input left (torchvision's `min_size`)."""
     source: str
 
 
@@ -56,14 +56,14 @@ TORCHVISION = {
     "swin_t": Known(224, 32, "Liu 2021 (arXiv 2103.14030)"),
     "vit_b_16": Known(224, 16, "Dosovitskiy 2021 (arXiv 2010.11929)"),
 }
-"""Crop and source of each; the crops are those of torchvision's first published weights."""
+"""Name -> crop and source; the crops are those of torchvision's first published weights."""
 
 _PATCH_PX = {"vit_b_16": 16}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparator(ModelSpec):
-    """A net with a name, a crop, and nothing to vary."""
+    """A net with a name, a crop and no other axis."""
 
     known: ClassVar[Known]
 
@@ -96,7 +96,7 @@ class Comparator(ModelSpec):
             raise ValueError(f"model {self.name} needs an image size that {patch_px} divides, got {image_size}")
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        # The classes are made in a loop below, so pickle would not find them by their name.
+        # The classes are made in a loop below, so pickle would not find them by name.
         return comparator, (self.name,)
 
 
@@ -147,5 +147,5 @@ COMPARATORS: dict[str, type[Comparator]] = {
 
 
 def comparator(name: str) -> Comparator:
-    """The net of this name. Raises `KeyError` for an unknown one."""
+    """Return the net of this name. Raises `KeyError` for an unknown one."""
     return COMPARATORS[name]()

@@ -31,13 +31,13 @@ class LayerCost:
     kind: str
     """conv, linear, norm, attention, or other."""
     output_shape: tuple[int, ...] | None
-    """None for a module that holds parameters but is never called itself."""
+    """None for a module that has parameters but is never called itself."""
     params: int
     macs: int
 
     @property
     def activations(self) -> int:
-        """Output elements, for a layer that has MACs; 0 for others."""
+        """Output elements of a layer that has MACs; 0 for others."""
         return math.prod(self.output_shape) if self.macs and self.output_shape is not None else 0
 
 
@@ -60,7 +60,7 @@ class Complexity:
     activations: int
     """Output elements of all layers with MACs (as in Radosavovic et al. 2020, section 3.1, linear layers included)."""
     train_flops_per_image: int
-    """Forward 2 x MACs, backward twice that, less the first convolution's gradient by its input, which nobody needs."""
+    """Forward 2 x MACs, backward twice that, less the first convolution's gradient by its input, which is unused."""
     layers: tuple[LayerCost, ...]
 
     @property
@@ -70,7 +70,7 @@ class Complexity:
 
     @property
     def norm_params(self) -> int:
-        """Scales and shifts of normalization layers: some papers print parameter counts without them."""
+        """Scales and shifts of normalization layers, which some papers leave out of their parameter counts."""
         return sum(layer.params for layer in self.layers if layer.kind == "norm")
 
     @property
@@ -81,9 +81,9 @@ class Complexity:
 
 
 def count(spec: ModelSpec, *, in_channels: int, num_classes: int, image_size: int) -> Complexity:
-    """The complexity of one network, built on the meta device. Counted once for each distinct set of arguments.
+    """Return the complexity of one network, built on the meta device. Each distinct set of arguments is counted once.
 
-    Raises `ValueError` where the network cannot take the shape.
+    Raises `ValueError` if the network cannot take the shape.
     """
     return _count(spec, in_channels, num_classes, image_size)
 
@@ -96,18 +96,18 @@ def _count(spec: ModelSpec, in_channels: int, num_classes: int, image_size: int)
 
 
 def measure(net: nn.Module, images: Tensor) -> tuple[LayerCost, ...]:
-    """Run a batch of one image and give each layer's cost, in the order of definition."""
+    """Run a batch of one image and return each layer's cost, in the order of definition."""
     return _Measurement().run(net, "", images)[0]
 
 
 class _Measurement:
-    """One pass through a net. A module that comes again with the same input shape is not run again."""
+    """One pass through a net. A module that occurs again with the same input shape is not run again."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[nn.Module, tuple[int, ...]], tuple[tuple[LayerCost, ...], Tensor]] = {}
 
     def run(self, module: nn.Module, path: str, x: Tensor) -> tuple[tuple[LayerCost, ...], Tensor]:
-        """The module's layers, named under `path`, and its output."""
+        """Return the module's layers, named under `path`, and its output."""
         key = (module, tuple(x.shape))
         if key not in self.known:
             chained = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
@@ -125,7 +125,7 @@ class _Measurement:
 
 
 def _hooked(module: nn.Module, x: Tensor) -> tuple[tuple[LayerCost, ...], Tensor]:
-    """Run a module whose inside is its own affair, and note the shapes at each of its layers."""
+    """Run a module that is not a plain sequence, and record the shapes at each of its layers."""
     macs: dict[nn.Module, int] = {}
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
@@ -148,7 +148,7 @@ def _hooked(module: nn.Module, x: Tensor) -> tuple[tuple[LayerCost, ...], Tensor
 
 
 def summarize(layers: tuple[LayerCost, ...]) -> Complexity:
-    """Totals over layers."""
+    """Return the totals over layers."""
     macs = sum(layer.macs for layer in layers)
     first_conv_macs = next((layer.macs for layer in layers if layer.kind == "conv"), 0)
     return Complexity(
@@ -161,7 +161,7 @@ def summarize(layers: tuple[LayerCost, ...]) -> Complexity:
 
 
 def _cost_bearing(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module, int]]:
-    """Every module with parameters of its own, each parameter exactly once: (path, module, parameters)."""
+    """Yield every module with parameters of its own, each parameter exactly once: (path, module, parameters)."""
     whole = owns_subtree(module)
     params = sum(p.numel() for p in module.parameters(recurse=whole))
     if params:
@@ -176,7 +176,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _shape(value: object) -> tuple[int, ...]:
-    """The shape of a tensor, or of the first of several."""
+    """Return the shape of a tensor, or of the first of several."""
     if isinstance(value, tuple):
         return _shape(value[0])
     assert isinstance(value, Tensor), type(value)

@@ -12,24 +12,24 @@ Shape = tuple[int, ...]
 
 
 def conv_macs(conv: nn.Conv2d, _: Shape, output: Shape) -> int:
-    """Each output element sums over the kernel and over the channels of its group alone."""
+    """Return the MACs of a convolution: each output element sums over the kernel and the channels of its group."""
     return math.prod(output) * (conv.in_channels // conv.groups) * math.prod(conv.kernel_size)
 
 
 def linear_macs(linear: nn.Linear, _: Shape, output: Shape) -> int:
-    """Each output element sums over the input features."""
+    """Return the MACs of a linear layer: each output element sums over the input features."""
     return math.prod(output) * linear.in_features
 
 
 def attention_macs(attention: Any, tokens_shape: Shape, _: Shape) -> int:
-    """Self-attention over (batch, tokens, width): three input maps, one output map, QK^T and the weighted sum of V."""
+    """Count self-attention over (batch, tokens, width): three input maps, one output map, QK^T, weighted sum of V."""
     assert attention.batch_first, "the axis of the tokens is taken to be the second"
     batch, tokens, width = tokens_shape
     return batch * _attention(tokens, width)
 
 
 def window_attention_macs(attention: Any, image_shape: Shape, _: Shape) -> int:
-    """Swin: attention within windows over (batch, height, width, channels), the image padded to whole windows."""
+    """Return the MACs of Swin's attention in windows of (batch, height, width, channels), padded to whole windows."""
     batch, height, width, channels = image_shape
     rows, columns = attention.window_size
     windows: int = math.ceil(height / rows) * math.ceil(width / columns)
@@ -46,7 +46,7 @@ class _Rule(NamedTuple):
     kind: str
     macs: Callable[[Any, Shape, Shape], int] | None = None
     owns_subtree: bool = False
-    """The layer uses its children's weights without calling them."""
+    """Whether the layer uses its children's weights without calling them."""
 
 
 # By class name, so that torchvision need not be imported to know its window attention.
@@ -62,18 +62,18 @@ _OTHER = _Rule("other")
 
 
 def kind_of(layer: nn.Module) -> str:
-    """conv, linear, norm, attention, or other."""
+    """Return conv, linear, norm, attention, or other."""
     return _rule(layer).kind
 
 
 def macs_of(layer: nn.Module, input_shape: Shape, output_shape: Shape) -> int:
-    """MACs of one call of the layer, children left out unless it owns them. Shapes include the batch."""
+    """Return the MACs of one call of the layer, without its children unless it owns them. Shapes include the batch."""
     rule = _rule(layer)
     return rule.macs(layer, input_shape, output_shape) if rule.macs else 0
 
 
 def owns_subtree(layer: nn.Module) -> bool:
-    """Whether the layer's children are parts of it that are never called themselves."""
+    """Return whether the layer's children are parts of it that are never called themselves."""
     return _rule(layer).owns_subtree
 
 

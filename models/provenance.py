@@ -1,4 +1,4 @@
-"""Which paper defines a residual network. What no paper defines can be built, and is marked as such."""
+"""The paper that defines a residual network. Networks that no paper defines can be built, and are marked as such."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ABLATIONS = ("constant", "exclusive_gate", "shortcut_gate", "conv1x1", "dropout
 
 
 def source_of(spec: ResNetAxes) -> str | None:
-    """The paper that has this combination of options, whatever the depth; None where none has."""
+    """Return the paper that has this combination of options, at any depth; None if none has it."""
     if spec.cardinality > 1 or spec.group_width is not None or spec.se:
         return _descendant(spec)
     if spec.width != spec.native_width:
@@ -29,7 +29,7 @@ def source_of(spec: ResNetAxes) -> str | None:
 
 
 def _first_paper(spec: ResNetAxes) -> str | None:
-    """Plain and residual nets of He 2015: basic units with A, B, C; bottlenecks with B, on ImageNet."""
+    """Return He 2015 for its plain and residual nets: basic units with A, B, C; bottlenecks with B, on ImageNet."""
     if spec.activation != "original":
         return None
     basic = spec.unit == "basic" and spec.shortcut in ("plain", "A", "B", "C")
@@ -43,7 +43,7 @@ def _first_paper(spec: ResNetAxes) -> str | None:
 
 
 def _second_paper(spec: ResNetAxes) -> str | None:
-    """He 2016: shortcuts on basic units; activations on basic units with A and bottlenecks with B."""
+    """Return He 2016 for shortcuts on basic units, and activations on basic units with A and bottlenecks with B."""
     on_cifar = spec.native_width == 16
     if spec.shortcut in _ABLATIONS:
         return f"{HE_2016}, Table 1" if on_cifar and spec.unit == "basic" and spec.activation == "original" else None
@@ -58,7 +58,7 @@ def _second_paper(spec: ResNetAxes) -> str | None:
 
 
 def _descendant(spec: ResNetAxes) -> str | None:
-    """Wide bottlenecks, aggregated branches and squeeze-and-excitation, each by its paper's own settings."""
+    """Return the paper of wide bottlenecks, aggregated branches or squeeze-and-excitation, by its own settings."""
     standard = spec.shortcut == "B" and spec.activation == "original" and spec.unit == "bottleneck"
     on_imagenet = spec.width == spec.native_width == 64
     if not standard or (spec.se and not on_imagenet):

@@ -19,9 +19,9 @@ class ResNet(nn.Sequential):
 
     (batch, in_channels, h, w) -> (batch, num_classes) logits, for any h and w.
 
-    Where units begin with an activation, the stem's own takes the place of the first unit's, and an extra one follows
-    the last addition (He 2016, appendix). With `share_equal_units` the units of a stage that are built alike are one
-    module, which serves to count the net and not to train it.
+    If units begin with an activation, the stem's own replaces that of the first unit, and an extra one follows the last
+    addition (He 2016, appendix). With `share_equal_units` the equal units of a stage are one module: such a net can be
+    counted but not trained.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ResNet(nn.Sequential):
 
 
 def make_stem(spec: ResNetAxes, in_channels: int) -> nn.Sequential:
-    """3x3, BN, ReLU at full resolution (He 2015, section 4.2), or 7x7/2, BN, ReLU, 3x3/2 max pooling (Table 1)."""
+    """Make 3x3, BN, ReLU at full resolution (He 2015, section 4.2), or 7x7/2, BN, ReLU, 3x3/2 max pooling (Table 1)."""
     if spec.image_size is None:
         return nn.Sequential(
             OrderedDict(conv=conv3x3(in_channels, spec.width), **activations(("bn", "relu"), spec.width))
@@ -48,7 +48,7 @@ def make_stem(spec: ResNetAxes, in_channels: int) -> nn.Sequential:
 
 
 def make_stages(spec: ResNetAxes, share_equal_units: bool) -> OrderedDict[str, nn.Module]:
-    """`stage1`, `stage2`, ...: each doubles the channels and, from the second on, halves the resolution."""
+    """Return `stage1`, `stage2`, ...: each doubles the channels and, from the second on, halves the resolution."""
     unit = functools.cache(make_unit) if share_equal_units else make_unit
     stages = OrderedDict[str, nn.Module]()
     in_channels = spec.width
@@ -63,10 +63,10 @@ def make_stages(spec: ResNetAxes, share_equal_units: bool) -> OrderedDict[str, n
 
 
 def initialize(net: nn.Module) -> None:
-    """He initialization of convolutions: normal with variance 2/fan_out; zero classifier bias.
+    """Initialize convolutions by He's method, normal with variance 2/fan_out, and set the classifier's bias to zero.
 
-    The initialization paper (arXiv 1502.01852, section 2.2) finds fan-in and fan-out equally good. Fan-out is what the
-    authors' released training code (KaimingHe/resnet-1k-layers) and torchvision use.
+    The initialization paper (arXiv 1502.01852, section 2.2) finds fan-in and fan-out equally good. The authors'
+    released training code (KaimingHe/resnet-1k-layers) and torchvision use fan-out.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d):

@@ -22,59 +22,59 @@ PROJECTED_EVERYWHERE = ("C", "conv1x1")
 SHORTCUTS = ("plain", "A", "B", *PROJECTED_EVERYWHERE, "constant", *GATES, "dropout")
 
 Width = Annotated[int, (1, 8_192)]
-"""Channels. The last stage has up to 32 times as many, so that one of its layers would fill a GPU."""
+"""Number of channels. The last stage has up to 32 times as many, so that one of its layers would fill a GPU."""
 Factor = Annotated[float | None, (-1_000, 1_000)]
-"""On a shortcut or a branch, or the bias of a gate."""
+"""Factor on a shortcut or a branch, or the bias of a gate."""
 Block = Literal["single", "basic", "bottleneck"]
 EXPANSION = {"single": 1, "basic": 1, "bottleneck": 4}
-"""Output channels of a unit over the stage's nominal channels."""
+"""Output channels of a unit, as a multiple of the stage's nominal channels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResNetAxes(ModelSpec):
-    """The axes that the CIFAR and the ImageNet form have in common, and what follows from them."""
+    """The axes that the CIFAR and the ImageNet form have in common, and the properties that follow from them."""
 
     depth: Annotated[int, (1, 20_000)]
-    """Weighted layers on the main path: convolutions and the classifier. Shortcuts, gates and squeezes do not count.
+    """Weighted layers on the main path: convolutions and the classifier. Shortcuts, gates and squeezes are not counted.
     Networks of up to 10,000 layers have been trained (Xiao 2018, arXiv 1806.05393)."""
     shortcut: str = "B"
-    """`plain` has none. `A` subsamples and pads with zero channels; `B` projects (1x1 convolution, batch norm) where
-    the shape changes; `C` projects everywhere (He 2015, section 3.3 and Table 3). The ablations of He 2016, Table 1,
-    modify A's shortcut in every unit: `constant` scales it by `shortcut_scale` and the branch by `residual_scale`;
-    `exclusive_gate` and `shortcut_gate` gate it, from `gate_bias`; `dropout` drops it with `dropout_rate`; `conv1x1`
-    is that paper's name for C."""
+    """Kind of shortcut. `plain` has none; `A` subsamples and pads with zero channels; `B` projects (1x1 convolution,
+    batch norm) if the shape changes; `C` projects everywhere (He 2015, section 3.3 and Table 3). The ablations of He
+    2016, Table 1, modify A's shortcut in every unit: `constant` scales it by `shortcut_scale` and the branch by
+    `residual_scale`; `exclusive_gate` and `shortcut_gate` gate it, from `gate_bias`; `dropout` drops it with
+    `dropout_rate`; `conv1x1` is that paper's name for C."""
     activation: str = ORIGINAL
-    """Where batch norm and ReLU stand around the addition (He 2016, Figure 4): `original`, `bn_after_add`,
+    """Places of batch norm and ReLU around the addition (He 2016, Figure 4): `original`, `bn_after_add`,
     `relu_before_add`, `relu_only_preact`, `full_preact`."""
     width: Width = 64
     """Channels of the stem and nominal channels of the first stage; each later stage doubles them."""
     cardinality: Annotated[int, (1, 1_024)] = 1
     """Groups of a bottleneck's 3x3 convolution (Xie 2017). More than one needs `group_width`."""
     group_width: Annotated[int | None, (1, 8_192)] = None
-    """Channels of each group of the first stage's 3x3 convolution; None is `width`. ResNeXt 32x4d has cardinality 32
+    """Channels of each group of the first stage's 3x3 convolution; None means `width`. ResNeXt 32x4d has cardinality 32
     and group width 4; the wide ResNet-50-2 has cardinality 1 and group width 128 (Zagoruyko 2016, Table 8)."""
     se: Annotated[int, (0, 32_768)] = 0
-    """Reduction ratio of squeeze-and-excitation at the end of each branch (Hu 2018, section 3: 16). 0 is none."""
+    """Reduction ratio of squeeze-and-excitation at the end of each branch (Hu 2018, section 3: 16). 0 means none."""
     stride_in: str | None = None
-    """Which convolution of a bottleneck halves the resolution: `1x1` (He 2015) or `3x3` (Xie 2017; torchvision calls it
-    v1.5). None becomes the one that the paper of this net has. Blocks without a 1x1 have it in their first 3x3."""
+    """Convolution of a bottleneck that halves the resolution: `1x1` (He 2015) or `3x3` (Xie 2017; torchvision calls it
+    v1.5). None becomes the choice of this net's paper. Blocks without a 1x1 halve it in their first 3x3."""
     shortcut_scale: Factor = None
-    """Factor on the shortcut, for `constant` alone."""
+    """Factor on the shortcut, only for `constant`."""
     residual_scale: Factor = None
-    """Factor on the branch, for `constant` alone."""
+    """Factor on the branch, only for `constant`."""
     gate_bias: Factor = None
-    """Initial bias, for the two gates alone: -6 opens the shortcut and, with exclusive gates, shuts the branch."""
+    """Initial bias, only for the two gates: -6 opens the shortcut and, with exclusive gates, shuts the branch."""
     dropout_rate: Annotated[float | None, (0, 1)] = None
-    """Share of the shortcut's elements dropped in training, for `dropout` alone. The rest grows to keep the mean."""
+    """Share of the shortcut's elements dropped in training, only for `dropout`. The rest grows to keep the mean."""
 
     native_width: ClassVar[int]
     names_block: ClassVar[bool]
-    """Whether the label has to say which block it is, because the depth does not."""
+    """Whether the label must name the block, because the depth does not determine it."""
 
     @property
     @abstractmethod
     def unit(self) -> Block:
-        """The kind of unit: one 3x3 convolution, two, or 1x1, 3x3, 1x1."""
+        """Kind of unit: one 3x3 convolution, two, or 1x1, 3x3, 1x1."""
 
     @property
     @abstractmethod
@@ -83,11 +83,11 @@ class ResNetAxes(ModelSpec):
 
     @abstractmethod
     def check_depth(self) -> None:
-        """Refuse a depth that the form cannot have, and name the nearest that it can."""
+        """Refuse a depth that the form cannot have, and name the nearest allowed one."""
 
     @property
     def expansion(self) -> int:
-        """Output channels of a unit over the stage's nominal channels."""
+        """Output channels of a unit, as a multiple of the stage's nominal channels."""
         return EXPANSION[self.unit]
 
     @property
@@ -103,7 +103,7 @@ class ResNetAxes(ModelSpec):
         return "-".join([*kind, *self._label_extras()])
 
     def _label_extras(self) -> list[str]:
-        """What differs from the plainest net of this depth and shortcut."""
+        """Return the differences from the plainest net of this depth and shortcut."""
         numbers = [
             ("s", self.shortcut_scale),
             ("r", self.residual_scale),
@@ -124,7 +124,7 @@ class ResNetAxes(ModelSpec):
 
     @property
     def paper_stride_in(self) -> str:
-        """Where the paper that defines this net halves the resolution."""
+        """The convolution in which the paper that defines this net halves the resolution."""
         descends = self.cardinality > 1 or self.group_width is not None
         return "3x3" if self.unit != "bottleneck" or descends else "1x1"
 

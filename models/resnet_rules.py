@@ -1,4 +1,4 @@
-"""Which combinations of a residual network's axes mean something. A refusal says which exclude each other, and why."""
+"""The valid combinations of a residual network's axes. A refusal names the axes that exclude each other, and why."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from models.checks import as_float, require_choice, require_int
 from models.resnet_axes import ACTIVATIONS, FULL_PREACT, GATES, ORIGINAL, SHORTCUTS, ResNetAxes
 
-# What sets the shortcuts of He 2016, Table 1, beside the shortcuts that have it.
+# Settings of the shortcuts of He 2016, Table 1 -> the shortcuts that have them.
 _SETTINGS_OF = {
     "shortcut_scale": ("constant",),
     "residual_scale": ("constant",),
@@ -18,7 +18,7 @@ _ABLATIONS = ("constant", *GATES, "dropout")
 
 
 def normalize(spec: ResNetAxes) -> None:
-    """Write each setting in its one form, so that equal networks are equal values: 1 becomes 1.0."""
+    """Write each setting in a single form, so that equal networks are equal values: 1 becomes 1.0."""
     for axis in _SETTINGS_OF:
         value = getattr(spec, axis)
         if value is not None:
@@ -28,7 +28,7 @@ def normalize(spec: ResNetAxes) -> None:
 
 
 def check(spec: ResNetAxes) -> None:
-    """Raise `ValueError` for the first thing that is wrong; then fill in where the stride is."""
+    """Raise `ValueError` for the first mistake; then fill in the convolution that has the stride."""
     spec.check_depth()
     _check_values(spec)
     refusal = next(_refusals(spec), None)
@@ -62,7 +62,7 @@ def _refusals(spec: ResNetAxes) -> Iterator[str]:
 
 
 def _settings_refusals(spec: ResNetAxes) -> Iterator[str]:
-    """A setting comes with its shortcut, and a shortcut with its settings."""
+    """Yield refusals of a setting without its shortcut, and of a shortcut without its settings."""
     for axis, shortcuts in _SETTINGS_OF.items():
         given = getattr(spec, axis) is not None
         if given and spec.shortcut not in shortcuts:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResNetSpec(ResNetAxes):
-    """Axes that are checked against each other, and the network that they describe."""
+    """A network with its axes, which are checked against each other."""
 
     def __post_init__(self) -> None:
         normalize(self)
@@ -60,7 +60,7 @@ class ResNetCifar(ResNetSpec):
     shortcut: str = "A"
     width: Width = 16
     block: str = "basic"
-    """`basic` has depths 6n+2; `bottleneck` 9n+2 (He 2016: 164, 1001); `single` 3n+2 (its Table 3, "1layer")."""
+    """Kind of unit: `basic` has depths 6n+2, `bottleneck` 9n+2 (He 2016: 164, 1001), `single` 3n+2 ("1layer")."""
 
     @property
     def unit(self) -> Block:

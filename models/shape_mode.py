@@ -1,8 +1,8 @@
-"""Shapes without arithmetic: makes building and running a network on the meta device cheap.
+"""Shapes without arithmetic: a mode that makes building and running a network on the meta device fast.
 
-Torch's own meta kernels for initialization, normalization and convolution are written in Python and cost milliseconds a
-layer, seconds for a net of 1,202 layers. What they answer here is only a shape, so this mode answers it itself. What it
-does not know, the meta kernels answer.
+Torch's own meta kernels for initialization, normalization and convolution are written in Python and take milliseconds a
+layer, seconds for a net of 1,202 layers. Only their shapes are needed here, so this mode computes these itself. It
+leaves operations that it does not know to the meta kernels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class ShapeMode(TorchFunctionMode):
-    """Inside it, new tensors are on the meta device and have shapes, but no values and no strides to rely on."""
+    """A mode in which new tensors are on the meta device and have shapes, but no values and no reliable strides."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -31,7 +31,7 @@ def _on_meta(factory: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tenso
 
 
 def _unchanged(*args: Tensor, **kwargs: Tensor) -> Tensor:
-    """The first argument: torch.nn.init hands it over by keyword, others by position."""
+    """Return the first argument: torch.nn.init passes it by keyword, other functions by position."""
     return args[0] if args else next(iter(kwargs.values()))
 
 

@@ -1,4 +1,4 @@
-"""The path around a residual branch: what carries a unit's input to the addition."""
+"""The shortcuts around a residual branch, which carry a unit's input to the addition."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ class GatedShortcut(nn.Module):
 
 
 def projects(spec: ResNetAxes, in_channels: int, out_channels: int, stride: int) -> bool:
-    """Whether the shortcut of such a unit is a 1x1 convolution."""
+    """Return whether the shortcut of such a unit is a 1x1 convolution."""
     reshapes = in_channels != out_channels or stride != 1
     return spec.shortcut in PROJECTED_EVERYWHERE or (spec.shortcut == "B" and reshapes)
 
 
 def projection(in_channels: int, out_channels: int, stride: int, *, norm: bool) -> nn.Module:
-    """Options B and C: a 1x1 convolution (He 2015, equation 2), and batch norm where the branch ends in one."""
+    """Make the shortcut of options B and C: a 1x1 convolution (He 2015, equation 2), with batch norm if `norm`."""
     layers = OrderedDict[str, nn.Module](conv=nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False))
     if norm:
         layers["bn"] = nn.BatchNorm2d(out_channels)
@@ -91,7 +91,7 @@ def projection(in_channels: int, out_channels: int, stride: int, *, norm: bool) 
 
 
 def unprojected(spec: ResNetAxes, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """The identity, zero-padded where the shape changes, with what He 2016, Table 1, does to it."""
+    """Return the identity, zero-padded if the shape changes, with the modification of He 2016, Table 1."""
     reshapes = in_channels != out_channels or stride != 1
     path = ZeroPad(in_channels, out_channels, stride) if reshapes else nn.Identity()
     if spec.shortcut == "constant":
@@ -106,7 +106,7 @@ def unprojected(spec: ResNetAxes, in_channels: int, out_channels: int, stride: i
 
 
 def make_gate(spec: ResNetAxes, in_channels: int, out_channels: int, stride: int) -> Gate:
-    """The gate of one unit, for the two gated shortcuts."""
+    """Return the gate of one unit, for the two gated shortcuts."""
     assert spec.shortcut in GATES
     assert spec.gate_bias is not None
     return Gate(in_channels, out_channels, stride, spec.gate_bias)

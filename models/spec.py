@@ -1,4 +1,4 @@
-"""What every model specification offers. Pure data: importing this, or any specification, does not import torch."""
+"""The interface of model specifications. Pure data: importing this, or any specification, does not import torch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Scalar = str | int | float | bool | None
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSpec(ABC):
-    """One network, named by the values of its axes. The dataclass fields are the axes; all are JSON scalars.
+    """One network, identified by the values of its axes. The dataclass fields are the axes; all are JSON scalars.
 
-    Each number is annotated with the least and the most that a workload file may give: `Annotated[int, (1, 20_000)]`.
-    Constructing one validates it: `ValueError` says what, which value, what is allowed and what is nearest.
+    Each number is annotated with its bounds in a workload file: `Annotated[int, (1, 20_000)]`. The constructor
+    validates the values: `ValueError` says what is wrong, which value, what is allowed and what is nearest.
     """
 
     name: ClassVar[str]
@@ -36,7 +36,7 @@ class ModelSpec(ABC):
 
     @property
     def image_size(self) -> int | None:
-        """Side in pixels of the crop that the paper fixes, or None where any size will do."""
+        """Side in pixels of the crop that the paper uses, or None if any size is possible."""
         return None
 
     @property
@@ -46,37 +46,37 @@ class ModelSpec(ABC):
 
     @property
     def takes_any_size(self) -> bool:
-        """Whether a trained network takes images of any size, its classifier averaged over all places."""
+        """Whether a trained network takes images of any size, with its classifier averaged over all positions."""
         return False
 
     @property
     def source(self) -> str | None:
-        """The paper that defines exactly this network, or None where no paper does."""
+        """The paper that defines exactly this network, or None if no paper does."""
         return None
 
     @abstractmethod
     def build(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
-        """The network: (batch, in_channels, image_size, image_size) -> (batch, num_classes) logits.
+        """Build the network: (batch, in_channels, image_size, image_size) -> (batch, num_classes) logits.
 
         Weights are drawn from torch's global generator, so that one seed gives one network.
         Raises `ValueError` for a shape that the network cannot take.
         """
 
     def outline(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
-        """As `build`, but only to be counted: equal parts may be one module, so that a deep net costs little."""
+        """Build the network only for counting: equal parts may be one module, so that a deep net costs little."""
         return self.build(in_channels=in_channels, num_classes=num_classes, image_size=image_size)
 
     @property
     def axes(self) -> dict[str, Scalar]:
-        """The resolved value of every axis, defaults included."""
+        """Return the resolved value of every axis, defaults included."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
     def axis_names(cls) -> tuple[str, ...]:
-        """The axes that a workload file may vary."""
+        """Return the axes that a workload file may vary."""
         return tuple(field.name for field in dataclasses.fields(cls))
 
     @classmethod
     def required_axes(cls) -> tuple[str, ...]:
-        """The axes that have no default."""
+        """Return the axes that have no default."""
         return tuple(field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING)

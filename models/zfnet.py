@@ -6,10 +6,10 @@ from torch import nn
 
 
 def zfnet(num_classes: int) -> nn.Sequential:
-    """(batch, 3, 224, 224) -> (batch, num_classes). Padding is what gives the sizes in the paper's Figure 3.
+    """Build ZFNet: (batch, 3, 224, 224) -> (batch, num_classes). The padding gives the sizes in the paper's Figure 3.
 
     Sides after each layer: 110, pool 55, 26, pool 13, 13, 13, 13, pool 6. The paper normalizes contrast across feature
-    maps without saying how: here it is AlexNet's local response normalization, whose constants it takes over.
+    maps and does not say how. Here it is AlexNet's local response normalization with its constants.
     """
     features = nn.Sequential(
         *_conv(3, 96, 7, stride=2, padding=1),

@@ -1,1 +1,1 @@
-"""From what MLflow holds to verdicts, tables, figures and pages. Never torch, never Ray."""
+"""Verdicts, tables, figures and pages from the data in MLflow. The package never imports torch or Ray."""

@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Fixtures that apply to every test."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _environment_as_it_was() -> Iterator[None]:
-    """What a test, or code under test, sets in the environment ends with the test."""
+    """Restore the environment after a test, whether the test or the code under test changed it."""
     with mock.patch.dict(os.environ):
         yield

@@ -1,1 +1,1 @@
-"""What is trained, on what, how: data sets, recipes and the workload files."""
+"""Data sets, recipes and the workload files."""

@@ -1,4 +1,4 @@
-"""Recipes: how a network is trained, as frozen data. Nothing here imports torch."""
+"""Recipes: the settings of a training, as frozen data. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -8,86 +8,86 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 Protocol = Literal["single-crop", "10-crop", "multi-scale"]
-"""How a test error is counted."""
+"""Views of a test image over which its error is counted."""
 
 CROP = 224
-"""Side of the papers' crops, in pixels, to which the lengths of evaluation belong."""
+"""Side of the papers' crops, in pixels; the lengths of evaluation below belong to it."""
 CROPPED_FROM = 256
-"""Shorter side of the image that ten crops are taken of (Krizhevsky 2012, section 4.1)."""
+"""Shorter side, in pixels, of the image from which ten crops are taken (Krizhevsky 2012, section 4.1)."""
 SCALES = (224, 256, 384, 480, 640)
-"""Shorter sides of multi-scale evaluation (He 2015, section 3.4)."""
+"""Shorter sides of multi-scale evaluation, in pixels (He 2015, section 3.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Optimizer, schedule, batch, augmentation, precision, evaluation. A workload file can override every field.
 
-    Each number is annotated with the least and the most that such a file may give: far beyond what is ever trained.
+    Each number is annotated with its bounds in a workload file, which are far beyond common trainings.
     """
 
     epochs: Annotated[int | None, (1, 100_000)] = None
-    """Length of the training, in whole batches of the training set; either this or `iterations`."""
+    """Length of the training in epochs, which have only whole batches; either this or `iterations` is given."""
     iterations: Annotated[int | None, (1, 100_000_000)] = None
     """Length of the training in steps."""
     batch_size: Annotated[int, (1, 1_000_000)]
-    """Images a step over all workers, who share them; more workers never make it more."""
+    """Images a step over all workers, who share them; the number of workers does not change it."""
     micro_batch_size: Annotated[int | None, (1, 1_000_000)] = None
-    """Images that a worker takes through the network at once, its gradients summed over its share of a step. None is
-    the whole share. Weights come out the same but for batch norm, whose statistics are then over so many images."""
+    """Images that a worker takes through the network at once. Gradients are summed over its share of a step. None means
+    the whole share. The weights differ only by batch norm, whose statistics are then over this many images."""
 
     lr: Annotated[float, (1e-9, 1_000)]
     """Highest learning rate; see `lr_scaling_images`."""
     lr_scaling_images: Annotated[int | None, (1, 1_000_000)] = None
-    """The linear scaling rule: `lr` is for so many images a step and grows with `batch_size`. None: no such rule."""
+    """Images a step to which `lr` belongs, in the linear scaling rule: it grows with `batch_size`. None: no rule."""
     schedule: Literal["constant", "linear", "steps", "plateau"] = "linear"
-    """After the warm-up: constant; linear from `lr` to zero, which the step after the last one would have; multiplied
-    by `lr_drop_factor` at fixed steps; or so multiplied when the training error, epoch by epoch, stops falling."""
+    """Learning rate after the warm-up: constant; linear from `lr` to zero at the step after the last one; multiplied
+    by `lr_drop_factor` at fixed steps; or so multiplied when the training error stops falling (plateau)."""
     lr_drop_epochs: Annotated[tuple[int, ...], (1, 100_000)] = ()
-    """`steps`: drop after so many epochs."""
+    """Epochs after which the rate drops, for `steps`."""
     lr_drop_iterations: Annotated[tuple[int, ...], (1, 100_000_000)] = ()
-    """`steps`: drop after so many iterations."""
+    """Iterations after which the rate drops, for `steps`."""
     lr_drop_factor: Annotated[float, (1e-9, 1)] = 0.1
     plateau_epochs: Annotated[int, (1, 100_000)] = 5
-    """`plateau`: drop when in so many epochs the training error has not fallen, by `plateau_points`, below its best."""
+    """Epochs without a training error `plateau_points` below the best, after which `plateau` drops the rate."""
     plateau_points: Annotated[float, (0, 100)] = 0.1
-    """Percentage points."""
+    """Least fall of the training error that counts, in percentage points."""
 
     warmup_fraction: Annotated[float, (0, 1)] = 0.0
-    """Length of the warm-up as a share of all steps; or in epochs, or in iterations, below."""
+    """Length of the warm-up as a share of all steps. The next two fields give it in epochs or iterations instead."""
     warmup_epochs: Annotated[int, (0, 100_000)] = 0
     warmup_iterations: Annotated[int, (0, 100_000_000)] = 0
     warmup_until_error_pct: Annotated[float | None, (1e-3, 100)] = None
-    """A warm-up that lasts until the training error of some steps is below this; see `Schedule.look`."""
+    """Training error in percent over some steps below which the warm-up ends; see `Schedule.look`."""
     warmup_lr: Annotated[float | None, (1e-9, 1_000)] = None
-    """Rate at the first step of the warm-up. None climbs from zero, which the step before the first would have."""
+    """Rate at the first step of the warm-up. None: the rate climbs from zero, at the step before the first."""
     warmup_shape: Literal["climb", "hold"] = "climb"
-    """climb: linearly to `lr`; hold: `warmup_lr` all the time."""
+    """Shape of the warm-up. climb: linearly to `lr`; hold: `warmup_lr` all the time."""
 
     momentum: Annotated[float, (0, 1)] = 0.9
     nesterov: bool = False
     weight_decay: Annotated[float, (0, 100)] = 1e-4
     weight_decay_norm: bool = True
-    """Whether the scales and shifts of normalization layers decay too."""
+    """Whether weight decay includes the scales and shifts of normalization layers."""
     zero_gamma: bool = False
     """Whether the last batch norm of each residual branch starts with scale 0, so that units start as identities."""
     classifier_std: Annotated[float | None, (0, 100)] = None
-    """Standard deviation of the classifier's first weights, normal around 0. None leaves them to the model."""
+    """Standard deviation of the classifier's initial weights, normal around 0. None: the model's own."""
 
     augmentation: Literal["none", "crop-flip", "scale-jitter", "random-resized-crop"] = "none"
     """crop-flip: padded by 4 pixels, cropped at random, mirrored (He 2015, section 4.2). scale-jitter: shorter side of
     256 to 480 pixels, 224 cropped at random, mirrored, PCA colour (section 3.4). random-resized-crop: a crop of random
-    area and aspect ratio, mirrored (Szegedy 2015). The data set says which of them it has."""
+    area and aspect ratio, mirrored (Szegedy 2015). Each data set supports some of them."""
     evaluation: Protocol = "single-crop"
-    """How the final test error is counted; after each epoch it is a single crop. 10-crop: corners, centre and their
-    mirror images; multi-scale: whole images, the shorter side of 224, 256, 384, 480 and 640 pixels. Scores averaged."""
+    """Views for the final test error; after each epoch it is a single crop. 10-crop: corners, centre and their
+    mirror images; multi-scale: whole images, shorter sides 224, 256, 384, 480 and 640 pixels. Scores are averaged."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
-    """fp16 comes with gradient scaling; tf32 needs a GPU."""
+    """Number format of the training. fp16 comes with gradient scaling; tf32 needs a GPU."""
     channels_last: bool = False
     compile: bool = False
     cuda_graphs: bool = False
-    """Kernels of a compiled network are recorded once and then started together; needs `compile` and a GPU."""
+    """Whether kernels of a compiled network are recorded once and then started together; needs `compile` and a GPU."""
     fused_optimizer: bool = False
-    """All weights are updated by one kernel instead of one a kind of operation; they come out the same to rounding."""
+    """Whether one kernel updates all weights, in place of one for each kind of operation; equal up to rounding."""
 
     def __post_init__(self) -> None:
         _check_length(self)
@@ -97,7 +97,7 @@ class Recipe:
         _check_graphs(self)
 
     def changed(self, **changes: Any) -> Recipe:
-        """With some fields changed. A length in the other unit takes the place of this one's."""
+        """Return the recipe with some fields changed. A length in the other unit replaces this one's."""
         for unit, other in (("epochs", "iterations"), ("iterations", "epochs")):
             if changes.get(unit) is not None:
                 changes = {other: None, **changes}
@@ -105,7 +105,7 @@ class Recipe:
 
     @property
     def differences(self) -> dict[str, Any]:
-        """The fields whose value is not the default: what there is to say of a recipe."""
+        """Return the fields whose value is not the default, which describe a recipe."""
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -197,7 +197,7 @@ _HE_2015_IMAGENET = Recipe(
 RECIPES: dict[str, Recipe] = {
     # For small machines.
     "quick": Recipe(epochs=12, batch_size=64, lr=0.1, schedule="linear", warmup_fraction=0.25),
-    # For `measure: throughput`: its length is the number of steps that are timed.
+    # For `measure: throughput`: its length is the number of timed steps.
     "timing": Recipe(iterations=200, batch_size=256, lr=0.01, schedule="constant"),
     # He 2015 (arXiv 1512.03385), section 4.2; its 110 layers start at a tenth of the rate.
     "he2015-cifar": _HE_2015_CIFAR,

@@ -1,4 +1,4 @@
-"""The learning rate of every step, as a pure function of the step and of a little state. Nothing here imports torch."""
+"""The learning rate of every step, as a pure function of the step and of a small state. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ LOOK_STEPS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleState:
-    """What a schedule has seen of the training: all that its rates depend on beside the step."""
+    """The part of the training's history on which the rates depend, besides the step."""
 
     warm_from: int | None = None
     """The first step after an error-triggered warm-up; None while it lasts."""
     drops: int = 0
-    """Plateaus so far."""
+    """Number of plateaus so far."""
     best_error_pct: float = math.inf
-    """The training error that the next epochs are held against."""
+    """The best training error, in percent, with which the next epochs are compared."""
     stale_epochs: int = 0
-    """Epochs since it was reached."""
+    """Epochs since the best training error."""
 
 
 START = ScheduleState()
@@ -57,16 +57,16 @@ class Schedule:
 
     @classmethod
     def of(cls, recipe: Recipe, train_images: int) -> Schedule:
-        """On so many training images.
+        """Make the schedule of a recipe for this many training images.
 
         Raises:
-            ValueError: as above, or the images are not even one batch.
+            ValueError: as for the class, or the images are fewer than one batch.
         """
         return cls(recipe, steps_per_epoch(train_images, recipe.batch_size))
 
     @cached_property
     def steps(self) -> int:
-        """Of the whole training."""
+        """Steps of the whole training."""
         if self.recipe.iterations is not None:
             return self.recipe.iterations
         assert self.recipe.epochs is not None
@@ -74,22 +74,22 @@ class Schedule:
 
     @property
     def epochs(self) -> int:
-        """Of the whole training; the last one may be cut short."""
+        """Epochs of the whole training; the last one may be incomplete."""
         return math.ceil(self.steps / self.steps_per_epoch)
 
     def steps_in(self, epoch: int) -> int:
-        """Steps of one epoch, counted from 0."""
+        """Return the steps of one epoch; epochs are counted from 0."""
         return min(self.steps_per_epoch, self.steps - epoch * self.steps_per_epoch)
 
     @cached_property
     def peak_lr(self) -> float:
-        """The highest rate: the recipe's, by the linear scaling rule where it has one (Goyal 2017, section 2.1)."""
+        """The highest rate: the recipe's, with the linear scaling rule if it has one (Goyal 2017, section 2.1)."""
         images = self.recipe.lr_scaling_images
         return self.recipe.lr if images is None else self.recipe.lr * self.recipe.batch_size / images
 
     @cached_property
     def warmup_steps(self) -> int:
-        """Of a warm-up whose length is known; 0 without one."""
+        """Steps of a warm-up with a known length; 0 without one."""
         if self.recipe.warmup_fraction:
             return round(self.recipe.warmup_fraction * self.steps)
         return self.recipe.warmup_iterations or self.recipe.warmup_epochs * self.steps_per_epoch
@@ -101,7 +101,7 @@ class Schedule:
         return in_epochs or self.recipe.lr_drop_iterations
 
     def lr_at(self, step: int, state: ScheduleState = START) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         if self._is_warming(step, state):
             return self._warmup_lr(step) * self._dropped(step, state)
         if self.recipe.schedule == "linear":
@@ -109,18 +109,18 @@ class Schedule:
         return self.peak_lr * self._dropped(step, state)
 
     def waits_for_error(self, state: ScheduleState) -> bool:
-        """Whether the warm-up lasts until the training error is low enough, and it is not yet."""
+        """Return whether the warm-up waits for a training error that is not low enough yet."""
         return self.recipe.warmup_until_error_pct is not None and state.warm_from is None
 
     def look(self, state: ScheduleState, *, step: int, error_pct: float) -> ScheduleState:
-        """The state before `step`, when the last `LOOK_STEPS` steps had this training error between them."""
+        """Return the state before `step`, given the training error over the last `LOOK_STEPS` steps."""
         until = self.recipe.warmup_until_error_pct
         if until is None or state.warm_from is not None or error_pct >= until:
             return state
         return dataclasses.replace(state, warm_from=step)
 
     def after_epoch(self, state: ScheduleState, *, error_pct: float) -> ScheduleState:
-        """The state after an epoch with this training error, counted while training."""
+        """Return the state after an epoch with this training error, counted while training."""
         if self.recipe.schedule != "plateau" or self.waits_for_error(state):
             return state
         if error_pct < state.best_error_pct - self.recipe.plateau_points:
@@ -138,7 +138,7 @@ class Schedule:
             return self.peak_lr * (step + 1) / self.warmup_steps
         if self.recipe.warmup_shape == "hold":
             return start
-        start = min(start, self.peak_lr)  # a batch smaller than the rule's has a lower rate than the climb's foot
+        start = min(start, self.peak_lr)  # the scaling rule may put the peak below it
         return start + (self.peak_lr - start) * step / self.warmup_steps
 
     def _dropped(self, step: int, state: ScheduleState) -> float:

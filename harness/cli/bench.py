@@ -1,4 +1,4 @@
-"""`harness bench`: what this machine, or a cluster, can do at all."""
+"""`harness bench`: the performance of this machine, or of a cluster, without training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.cli.output import emit, emit_json, note, si, table
 
 
 class Device(StrEnum):
-    """What is measured."""
+    """Device to measure."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -22,7 +22,7 @@ class Device(StrEnum):
 
 
 class Placement(StrEnum):
-    """On as few nodes as hold the workers, or on as many as there are."""
+    """Placement of the workers: on as few nodes as hold them, or on as many as there are."""
 
     PACK = "pack"
     SPREAD = "spread"
@@ -72,7 +72,7 @@ def bench(
 
 
 def _as_text(found: Mapping[str, Any]) -> str:
-    """Who was measured, and a line for each measurement."""
+    """Return a header with the devices, and a line for each measurement."""
     tags = found["tags"]
     who = f"{found['workers']} x {tags['device.name']} on {tags['group.nodes']} node(s), {found['launcher']}"
     rows = [

@@ -1,4 +1,4 @@
-"""`harness data`: which files of a data set are here, what is wrong with them, and how to get them."""
+"""`harness data`: check which files of a data set are here, report faults, and download the files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fetch(name: Name, root: Root = None) -> None:
     spec = _spec(name, root=root)
     if not spec.remotes():
         raise UsageError(f"{name} cannot be downloaded; it comes from: {spec.origin}")
-    folder: str = spec.root  # type: ignore[attr-defined]  # what can be downloaded has a place to put it
+    folder: str = spec.root  # type: ignore[attr-defined]  # a data set that can be downloaded has a folder for it
     if "://" in folder:
         raise UsageError(f"--root is {folder}; give a folder of this machine")
     for remote in spec.remotes():

@@ -1,4 +1,4 @@
-"""`harness doctor`: what a sweep would find here: versions, devices, a Ray cluster and its token, a tracking store."""
+"""`harness doctor`: the environment of a sweep: versions, devices, a Ray cluster and its token, a tracking store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ON_401 = (
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     name: str
     status: Status
@@ -36,7 +36,7 @@ class Check:
 
 
 def diagnose(tracking_uri: str, address: str | None, environment: Mapping[str, str]) -> list[Check]:
-    """Look at everything; nothing is created or started, and no secret is shown."""
+    """Run every check; nothing is created or started, and no secret is shown."""
     return [
         *_versions(),
         *_devices(),
@@ -48,14 +48,14 @@ def diagnose(tracking_uri: str, address: str | None, environment: Mapping[str, s
 
 
 def as_text(checks: Iterable[Check]) -> str:
-    """One line a check, or a few."""
+    """Return the checks as text, one or more lines each."""
     return "\n".join(
         wrap(check.detail, first=f"{check.status:<5} {check.name:<14} ", later=" " * 21) for check in checks
     )
 
 
 def exit_code(checks: Iterable[Check]) -> ExitCode:
-    """UNREACHABLE if a check failed."""
+    """Return UNREACHABLE if a check failed."""
     return ExitCode.UNREACHABLE if any(check.status == "fail" for check in checks) else ExitCode.OK
 
 
@@ -81,7 +81,7 @@ def _devices() -> Iterator[Check]:
 
 
 def _monitor() -> Iterator[Check]:
-    """What would be watched while trials run."""
+    """Check which device facts can be watched while trials run."""
     from harness.measure.nvml import NoDevice
     from harness.measure.probe import survey
 

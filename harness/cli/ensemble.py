@@ -1,4 +1,4 @@
-"""`harness ensemble`: what finished trials answer together, for people, for scripts, and for MLflow."""
+"""`harness ensemble`: the result of finished trials as an ensemble, for people, for scripts and for MLflow."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def make(storage: Path, trials: Sequence[str]) -> Ensemble:
 
 
 def as_text(ensemble: Ensemble) -> str:
-    """A row for each member, and one for all together."""
+    """Return a table with a row for each member, and one for the ensemble."""
     header = ("trial", "id", " test error, %", " top 5, %", " images")
     return table(header, map(_row, (*ensemble.members, ensemble.together)))
 
 
 def log(ensemble: Ensemble, tracking_uri: str) -> str:
-    """Record it in MLflow; the id of its run.
+    """Record the ensemble in MLflow and return the id of its run.
 
     Raises:
         TrackingUnreachable: the store does not answer.
-        HarnessError: it does not take it.
+        HarnessError: the store refuses it.
     """
     together = ensemble.together
     values = {

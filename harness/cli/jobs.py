@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from harness.submit.submission import Submission
 
 STOPPED_WITHIN_S = 40.0
-"""How long `harness stop` watches. The driver ends within 10; Ray kills it after 30."""
+"""Seconds that `harness stop` watches. The driver ends within 10 s; Ray kills it after 30 s."""
 
 JobName = Annotated[
     str | None, typer.Argument(metavar="[JOB]", help="Id of a job, or its beginning; the newest if not given.")
@@ -86,7 +86,7 @@ def submit(
     }
     for flag, text in given.items():
         if isinstance(text, str):
-            duration(flag, text)  # a slip shows here and not on the cluster
+            duration(flag, text)  # a mistake is reported here and not on the cluster
     submission = Submission(
         workload=workload,
         storage=check_storage(storage),
@@ -159,7 +159,7 @@ def stop(
 
 
 def connect(address: str | None) -> Jobs:
-    """The jobs of the cluster at an address.
+    """Return the jobs of the cluster at an address.
 
     Raises:
         UsageError: there is no address.
@@ -176,7 +176,7 @@ def connect(address: str | None) -> Jobs:
 
 
 def job_record(job: Job) -> dict[str, Any]:
-    """A job for people and scripts."""
+    """Return a job as a record for people and scripts."""
     code = job.exit_code
     return {
         "job": job.id,
@@ -213,7 +213,7 @@ def _submit(submission: Submission, address: str | None, *, follow: bool, json: 
 
 
 def _follow(jobs: Jobs, job_id: str, write: Callable[[str], None], address: str | None) -> ExitCode:
-    """Show a job until it has ended; the sweep's exit code."""
+    """Show a job until it has ended and return the sweep's exit code."""
     from harness.submit.follow import Follower
 
     try:
@@ -229,7 +229,7 @@ def _follow(jobs: Jobs, job_id: str, write: Callable[[str], None], address: str 
 
 
 def _one_line(job: Job) -> str:
-    """Why a job ended that its driver did not end."""
+    """Return one line that explains the end of a job whose driver did not end it."""
     from harness.submit.jobs import State
 
     if job.state is State.STOPPED:

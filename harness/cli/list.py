@@ -1,4 +1,4 @@
-"""`harness list`: what there is, as records; a registry is a dict, and a list shows all of it."""
+"""`harness list`: registries and stores as records. A registry is a dict, and a list shows all of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Records = list[dict[str, Any]]
 
 
 class Listed(StrEnum):
-    """What can be listed."""
+    """Kinds of things that can be listed."""
 
     MODELS = "models"
     DATASETS = "datasets"
@@ -32,29 +32,29 @@ class Listed(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where to ask for what this machine does not know by itself."""
+    """Addresses of services, for lists that this machine cannot make by itself."""
 
     tracking_uri: str
     dashboard: str | None
-    """Of a Ray cluster."""
+    """Dashboard address of a Ray cluster."""
 
 
 def models(_: Places) -> Records:
-    """Every model with its axes; those without a default must be given."""
+    """Return every model with its axes; axes without a default must be given."""
     from models import MODELS
 
     return [{"model": name, "what": _summary(kind), "axes": _axes(kind)} for name, kind in MODELS.items()]
 
 
 def datasets(_: Places) -> Records:
-    """Every data set with its sizes."""
+    """Return every data set with its sizes."""
     from workloads.datasets import DATASETS
 
     return [_dataset(name, kind()) for name, kind in DATASETS.items()]
 
 
 def recipes(_: Places) -> Records:
-    """Every recipe with the settings that are not the default."""
+    """Return every recipe with the settings that differ from the default."""
     from workloads.recipes import RECIPES
 
     return [
@@ -64,7 +64,7 @@ def recipes(_: Places) -> Records:
 
 
 def workloads(_: Places) -> Records:
-    """The workload files that come with the package."""
+    """Return the workload files that come with the package."""
     from harness.workload.file import shipped_workloads
     from harness.workload.load import parse_workload
 
@@ -73,14 +73,14 @@ def workloads(_: Places) -> Records:
 
 
 def claims(_: Places) -> Records:
-    """The published statements that a workload can check."""
+    """Return the published statements that a workload can check."""
     from reports.claims.registry import CLAIMS
 
     return [{"claim": claim.id, "source": claim.source, "statement": claim.statement} for claim in CLAIMS.values()]
 
 
 def published(_: Places) -> Records:
-    """Figures of the papers, one row for each count or error."""
+    """Return the papers' figures, one row for each count or error."""
     from models.published.entries import PUBLISHED
 
     return [
@@ -91,20 +91,20 @@ def published(_: Places) -> Records:
 
 
 def sweeps(places: Places) -> Records:
-    """What the tracking store holds, the newest first."""
+    """Return the sweeps in the tracking store, the newest first."""
     from harness.tracking.address import resolve, sqlite_path
 
     uri = resolve(places.tracking_uri)
     database = sqlite_path(uri)
     if database is not None and not database.exists():
-        return []  # to ask would create it
+        return []  # a query would create it
     from harness.tracking.results import list_sweeps
 
     return [_sweep(found) for found in list_sweeps(uri).to_dict("records")]
 
 
 def jobs(places: Places) -> Records:
-    """The cluster's jobs that `harness submit` started, the newest first."""
+    """Return the cluster's jobs that `harness submit` started, the newest first."""
     from harness.cli.jobs import connect, job_record
 
     return [job_record(job) for job in connect(places.dashboard).all()]
@@ -123,7 +123,7 @@ LISTS: Mapping[Listed, Callable[[Places], Records]] = {
 
 
 def as_text(what: Listed, records: Records) -> str:
-    """For people: a table where its rows fit a screen."""
+    """Return the records as text: a table if its rows fit a screen."""
     if what in (Listed.SWEEPS, Listed.PUBLISHED, Listed.JOBS):
         return table(list(records[0]), [list(record.values()) for record in records])
     return stanzas(records)

@@ -1,7 +1,7 @@
-"""The command line: thin. It reads flags and environment, calls one function, turns what it raises into a message.
+"""The command line. It reads flags and environment, calls one function, and turns its exceptions into messages.
 
 Data goes to stdout, messages to stderr. A flag beats the environment, which beats the file, which beats the default.
-Each command imports what it needs when it runs, so that `harness --help` answers at once.
+Each command imports its modules when it runs, so that `harness --help` answers at once.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ app.add_typer(data)
 
 
 def _cache() -> Path:
-    """Where programs of this user keep what they can make again (XDG base directory specification)."""
+    """Return the folder for data of this user's programs that can be made again (XDG base directory specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resnet-harness"
 
 
@@ -289,7 +289,7 @@ def doctor(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status. Whatever is raised becomes one message on stderr."""
+    """Run one command and return its exit status. Every exception becomes one message on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or os.environ.get("HARNESS_DEBUG", "") not in ("", "0")
     try:
@@ -297,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         return _fail(str(error), error.exit_code, debug=debug)
     except OutputClosed:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python's own last flush would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python's last flush would print an error
         return 128 + 13
     except KeyboardInterrupt:
         return _fail("interrupted", ExitCode.INTERRUPTED, debug=debug)

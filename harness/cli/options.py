@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and how they are read."""
+"""Arguments that several commands share, and the functions that read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Launcher(StrEnum):
-    """What starts workers."""
+    """Programs that can start workers."""
 
     RAY = "ray"
     INLINE = "inline"
@@ -74,7 +74,7 @@ CollectiveTimeout = Annotated[
 
 
 def load(file: str) -> Workload:
-    """The workload, its claims checked."""
+    """Return the workload, with its claims checked."""
     from harness.workload.load import check_claims, load_workload
     from reports.claims.registry import CLAIMS
 
@@ -86,16 +86,16 @@ def load(file: str) -> Workload:
 
 
 def override(workload: Workload, **flags: float | str | None) -> Workload:
-    """The workload with what flags say, each a field of it, in place of what the file says."""
+    """Return the workload with the given flags, each a field of it, in place of the file's values."""
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     return dataclasses.replace(workload, **given)
 
 
 def duration(flag: str, text: str | None) -> float | None:
-    """Seconds, None where nothing was given.
+    """Return the duration in seconds, None if none was given.
 
     Raises:
-        UsageError: the text is no time, or one that a workload file may not give either.
+        UsageError: the text is not a duration, or not one that a workload file may give.
     """
     if text is None:
         return None

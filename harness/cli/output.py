@@ -1,4 +1,4 @@
-"""How commands write: data to stdout, messages to stderr, numbers for people."""
+"""Output of commands: data to stdout, messages to stderr, numbers in a readable form."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from harness.errors import HarnessError
 
 DASH = "\N{EN DASH}"
-"""Stands for what is not known."""
+"""Sign for an unknown value."""
 
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 class OutputClosed(Exception):
-    """Whoever read stdout has had enough, as `head` does."""
+    """The reader of stdout has closed it, as `head` does."""
 
 
 def emit(text: str) -> None:
     """Write data to stdout.
 
     Raises:
-        OutputClosed: nobody reads it any more.
-        HarnessError: it cannot be written.
+        OutputClosed: stdout was closed by its reader.
+        HarnessError: stdout cannot be written.
     """
     encoding = sys.stdout.encoding or "utf-8"
     shown = text.encode(encoding, "replace").decode(encoding)  # a terminal without Unicode shows question marks
@@ -39,7 +39,7 @@ def emit(text: str) -> None:
 
 
 def emit_json(value: Any) -> None:
-    """Write a value to stdout as JSON. NaN and infinity, which JSON lacks, are refused rather than written."""
+    """Write a value to stdout as JSON. NaN and infinity, which JSON lacks, raise an error."""
     emit(json.dumps(value, indent=2, allow_nan=False, default=str))
 
 
@@ -50,7 +50,7 @@ def note(message: str) -> None:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Aligned columns: numbers to the right, the rest to the left, a dash for None. No column is cut or wrapped."""
+    """Return aligned columns: numbers right, the rest left, a dash for None. No column is cut or wrapped."""
     rows = [list(row) for row in rows]
     numeric = [
         any(isinstance(row[i], int | float) for row in rows) or header[i].startswith(" ") for i in range(len(header))
@@ -67,17 +67,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def stanzas(records: Iterable[Mapping[str, Any]]) -> str:
-    """A paragraph each, for what is too long for a table: the first value, then the others as indented `key: value`."""
+    """Return a paragraph per record, for long records: the first value, then the others as indented `key: value`."""
     return "\n\n".join("\n".join(_stanza(record)) for record in records)
 
 
 def wrap(text: str, *, first: str, later: str) -> str:
-    """Text in lines of readable length, each behind its indent."""
+    """Return the text in lines of readable length, each behind its indent."""
     return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
 
 
 def si(value: float | None, unit: str = "") -> str:
-    """Three digits and a prefix: 6071936 is `6.07 M`, and with the unit FLOP `6.07 MFLOP`."""
+    """Return three digits and a prefix: 6071936 is `6.07 M`, and with the unit FLOP `6.07 MFLOP`."""
     if value is None:
         return DASH
     size, prefix = next(((size, prefix) for size, prefix in _PREFIXES if abs(value) >= 0.9995 * size), (1.0, ""))

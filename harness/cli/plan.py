@@ -1,4 +1,4 @@
-"""`harness plan`: what a workload would run, what it would cost, and what of it is done."""
+"""`harness plan`: a workload's trials, their cost, and which of them are done."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from harness.workload.load import Workload, fingerprints
 from harness.workload.matrix import expand, sweep_id, sweep_name
 
 LABELS = 6
-"""Cells that are named where several share a ledger."""
+"""Most cells that are named if several share a ledger."""
 
 
 def plan_sweep(
     workload: Workload, tracking_uri: str, experiment: str, cache: Path, spread: float | None
 ) -> tuple[str, Plan, Seeds]:
-    """The name that the workload's sweep would have, its plan, and what its seeds can decide.
+    """Return the name of the workload's sweep, its plan, and the verdicts that its seeds allow.
 
     Args:
-        workload: whose sweep it is.
-        tracking_uri: of the store that is asked what is done.
-        experiment: where it is looked for.
-        cache: keeps what networks cost.
-        spread: standard deviation between seeds in points, None for that of the papers.
+        workload: the workload of the sweep.
+        tracking_uri: URI of the store that is asked for finished trials.
+        experiment: experiment in which they are searched.
+        cache: folder that keeps the networks' costs.
+        spread: standard deviation between seeds in points, None for the papers' value.
 
     Raises:
-        WorkloadError: the data set or a network is not what the workload says.
-        TrackingUnreachable: whether anything is done cannot be asked.
+        WorkloadError: the data set or a network does not match the workload.
+        TrackingUnreachable: the store does not answer.
     """
     trials = expand(workload, fingerprints(workload))
     done = _finished(tracking_uri, experiment, [trial.id for trial in trials])
@@ -48,7 +48,7 @@ def plan_sweep(
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Torch's modules and networks are built inside, hardly any of it garbage: to look for some takes a sixth more."""
+    """Turn off garbage collection while torch and networks are loaded: there is little garbage, and it adds a sixth."""
     on = gc.isenabled()
     gc.disable()
     try:
@@ -61,19 +61,19 @@ def _no_collection() -> Iterator[None]:
 def _finished(tracking_uri: str, experiment: str, trial_ids: Sequence[str]) -> Mapping[str, str]:
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
-        return {}  # to ask would create it
+        return {}  # a query would create it
     from harness.tracking.results import finished_trials
 
     return finished_trials(tracking_uri, experiment, trial_ids)
 
 
 def as_record(plan: Plan, sweep: str, seeds: Seeds) -> dict[str, Any]:
-    """The plan as JSON takes it, with the name that its sweep would have."""
+    """Return the plan in a form for JSON, with the name of its sweep."""
     return {"sweep": sweep, **plan.record(), "seed_power": seeds.record()}
 
 
 def as_text(plan: Plan, sweep: str, seeds: Seeds) -> str:
-    """The plan for people."""
+    """Return the plan as text for people."""
     parts = (_trials(plan), _audit(plan), _deviations(plan), seeds.text(), _totals(plan, sweep))
     return "\n\n".join(filter(None, parts))
 
@@ -109,7 +109,7 @@ def _audit(plan: Plan) -> str:
 
 
 def _parts(texts: Iterable[str | None]) -> list[str]:
-    """What some texts list, each once."""
+    """Return the items that some texts list, each once."""
     return list(dict.fromkeys(part for text in texts if text for part in text.split("; ")))
 
 
@@ -126,7 +126,7 @@ def _off(pct: float | None) -> str | None:
 
 
 def _deviations(plan: Plan) -> str:
-    """Cells with the same ledger share a paragraph."""
+    """Return the deviations as text; cells with the same ledger share a paragraph."""
     cells: dict[tuple[str, tuple[Deviation, ...]], list[str]] = {}
     for ledger in plan.deviations:
         if ledger.source is not None:

@@ -1,4 +1,4 @@
-"""`harness report`, `export` and `compare`: what results say, in files and on the terminal."""
+"""`harness report`, `export` and `compare`: results in files and on the terminal."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def report(
         raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
     show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=_known(prices), latex=latex)
     if bundle is not None or sample:
-        # Its sweep may be here too, made by the same workload.
+        # The bundle's sweep may be here too, made by the same workload.
         name, page = report_of_bundle(bundle or SAMPLE, out / "sample" if sample else out, show=show, settings=settings)
     else:
         name, page = make_report(sweep, out, resolve(tracking_uri), log=log, show=show, settings=settings)
@@ -68,7 +68,7 @@ def report(
 
 
 def _known(prices: Path | None) -> Prices:
-    """What a user's file says, as the reports take it."""
+    """Return the prices of a user's file, in the form that reports take."""
     from harness.results.prices import read_prices
     from reports.tables.costs import NO_PRICES, Prices
 
@@ -144,10 +144,10 @@ def compare(
 
 
 def _percent(flag: str, text: str | None) -> float | None:
-    """The number before the sign; None where nothing was given.
+    """Return the number before the percent sign; None if none was given.
 
     Raises:
-        UsageError: the text is no percentage from 0 to 100.
+        UsageError: the text is not a percentage from 0 to 100.
     """
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""Which claims a workload's seeds can decide, as `harness plan` says it."""
+"""Claims that a workload's seeds can decide, for `harness plan`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from reports.stats.power import POWER
 
 @dataclass(frozen=True, kw_only=True)
 class Seeds:
-    """What the seeds of a workload can do for its claims."""
+    """Chances that the seeds of a workload decide its claims."""
 
     spread: float
-    """Standard deviation between seeds, in points, that is reckoned with."""
+    """Assumed standard deviation between seeds, in points."""
     assumed: bool
-    """Whether that is the papers', because none was given."""
+    """Whether the spread is the papers' value, because none was given."""
     claims: tuple[ClaimPower, ...]
 
     def record(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return the chances in a form for JSON."""
         return {
             "spread_points": self.spread,
             "wanted_power": POWER,
@@ -34,7 +34,7 @@ class Seeds:
         }
 
     def text(self) -> str:
-        """For people; empty where there is no claim."""
+        """Return the chances as text for people; empty if there is no claim."""
         return "\n".join(self._lines()) if self.claims else ""
 
     def _lines(self) -> Iterator[str]:
@@ -50,7 +50,7 @@ class Seeds:
 
 
 def seeds_of(trials: Sequence[Trial], plan: Plan, spread: float | None) -> Seeds:
-    """What the seeds of these trials can decide; `spread` in points, None for that of the papers."""
+    """Return the chances of the trials' seeds; `spread` is in points, None for the papers' value."""
     cells = _cells(trials, plan)
     used = SPREAD_POINTS if spread is None else spread
     found = seed_power(claims_for(cells, plan.claims), cells, used)
@@ -58,7 +58,7 @@ def seeds_of(trials: Sequence[Trial], plan: Plan, spread: float | None) -> Seeds
 
 
 def _cells(trials: Sequence[Trial], plan: Plan) -> tuple[Cell, ...]:
-    """The cells of the report, before there are results."""
+    """Return the cells of the report, before there are results."""
     rows = [
         {
             **trial.settings(),
@@ -99,5 +99,5 @@ def _seeds(count: int | None) -> str:
 
 
 def _percent(share: float) -> str:
-    """Never quite sure, nor quite hopeless."""
+    """Return the share in percent, never as 0 % or 100 %."""
     return "over 99 %" if share > 0.99 else "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"

@@ -1,4 +1,4 @@
-"""`harness sync`: send to MLflow what the outboxes of a storage folder still hold."""
+"""`harness sync`: send the events that wait in the outboxes of a storage folder to MLflow."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from harness.tracking.recorder import Recorder, connect
 
 
 def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
-    """Forward every outbox, whatever becomes of another one.
+    """Forward every outbox, even if another one fails.
 
     Returns:
-        FAILED where a sweep could not be sent, or MLflow refused something for good.
+        FAILED if a sweep could not be sent, or if MLflow refused an item for good.
 
     Raises:
         StorageError: the folder cannot be read, or holds no sweep.
         UsageError: the tracking URI cannot be used.
-        TrackingUnreachable: the store does not answer; what waits is kept.
+        TrackingUnreachable: the store does not answer; the waiting events are kept.
     """
     folders = list(_sweeps(storage))
     if not folders:
@@ -35,7 +35,7 @@ def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
         except TrackingUnreachable as error:
             _check_store(tracking_uri, error)
             failures.append(f"{folder.root.name}: {error}")
-        except Exception as error:  # noqa: BLE001  a fault in one sweep must not keep back the results of the others
+        except Exception as error:  # noqa: BLE001  a fault in one sweep must not delay the results of the others
             kind = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
             failures.append(f"{folder.root.name}: {kind}{error}")
     if failures:
@@ -46,7 +46,7 @@ def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
 
 
 def _check_store(tracking_uri: str, found: TrackingUnreachable) -> None:
-    """Raise what was found while a sweep was sent, unless the store answers: then it is that sweep's fault alone."""
+    """Raise an error found while a sweep was sent, unless the store answers: then only that sweep is at fault."""
     try:
         connect(tracking_uri).check()
     except TrackingUnreachable:
@@ -54,7 +54,7 @@ def _check_store(tracking_uri: str, found: TrackingUnreachable) -> None:
 
 
 def _sweeps(storage: Path) -> Iterator[SweepFolder]:
-    """The sweeps in a storage folder; a sweep's own folder is as good."""
+    """Yield the sweeps in a storage folder. The folder of a single sweep is accepted too."""
     try:
         paths = sorted(path for path in (storage, *storage.iterdir()) if (path / "outbox.jsonl").is_file())
     except OSError as error:
@@ -63,7 +63,7 @@ def _sweeps(storage: Path) -> Iterator[SweepFolder]:
 
 
 def _sync_unless_held(folder: SweepFolder, tracking_uri: str) -> ExitCode:
-    """A sweep that runs is its driver's to send; the others are sent all the same."""
+    """Send a sweep's events unless its driver runs, which sends them itself."""
     try:
         return _sync(folder, tracking_uri)
     except LockHeld as held_by:

@@ -1,4 +1,4 @@
-"""`harness ui`: which MLflow UI shows a store, and the command that serves it."""
+"""`harness ui`: the MLflow UI for a store, and the command that serves it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from harness.tracking.ui_links import EXPERIMENTS
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A UI."""
+    """A UI and how to reach it."""
 
     url: str
     command: tuple[str, ...] = ()
-    """What serves it; empty where a server already does."""
+    """Command that serves the UI; empty if a server already does."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """For the command. The store's address is here and not an argument, because it may hold a password."""
+    """Environment of the command. It holds the store's address, which may contain a password, so no argument does."""
 
 
 def ui_of(tracking_uri: str, port: int) -> Page:
-    """The UI of a resolved tracking URI: a server's own, or one on loopback over a database.
+    """Return the UI of a resolved tracking URI: the server's own, or one on loopback over a database.
 
     Raises:
-        UsageError: there is no such database yet.
+        UsageError: the database does not exist yet.
     """
     if tracking_uri.startswith(("http://", "https://")):
         return Page(url=f"{tracking_uri.rstrip('/')}/{EXPERIMENTS}")
@@ -47,6 +47,6 @@ def ui_of(tracking_uri: str, port: int) -> Page:
             "--workers",
             "1",
         ),
-        # MLflow's own job runners are eight processes that a UI over results has no use for.
+        # MLflow's own job runners are eight processes, which a UI over results does not need.
         environment={"MLFLOW_BACKEND_STORE_URI": tracking_uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
     )

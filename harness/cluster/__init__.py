@@ -1,1 +1,1 @@
-"""Trials on a Ray cluster: the only rooms that import Ray."""
+"""Trials on a Ray cluster: the only packages that import Ray."""

@@ -1,4 +1,4 @@
-"""Asking an actor and waiting for its answer. Ray's own types get in each other's way here; this is the one place."""
+"""Calls to Ray actors that wait for the result. Only this module works around the types of Ray's stubs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def call(method: Any, *arguments: Any) -> Any:
 
 
 class ActorProxy:
-    """An actor whose methods are called as if it were here: each call waits for its answer."""
+    """A proxy of an actor. Its methods are called like local ones, and each call waits for its result."""
 
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
@@ -33,6 +33,6 @@ class ActorProxy:
 
 
 def first_cause(error: BaseException) -> str:
-    """The innermost message that a user can act on, in one line."""
+    """Return the innermost message of an error that a user can act on, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Something that is done again and again, and may never return: in a thread of its own."""
+"""An action that is repeated in a thread of its own, because one call of it may never return."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 
 class BackgroundCall:
-    """Does one thing at a time, in the background. Calls to Ray's head cannot be broken off, nor be given a deadline.
+    """Runs an action in a thread, one call at a time. A call to Ray's head can be neither cancelled nor timed out.
 
     Args:
-        action: what is done each time.
-        clock: in seconds.
+        action: the function to call.
+        clock: returns seconds.
     """
 
     def __init__(self, action: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,10 +22,10 @@ class BackgroundCall:
         self._failure: BaseException | None = None
 
     def start(self) -> None:
-        """Do it, unless it is still being done.
+        """Start the action, unless its last call is still running.
 
         Raises:
-            BaseException: whatever the last time raised.
+            BaseException: the error that the last call raised.
         """
         if self._since_s is not None:
             return
@@ -38,12 +38,12 @@ class BackgroundCall:
 
     @property
     def elapsed_s(self) -> float:
-        """For how long it has been done this time, 0 if it is not."""
+        """Seconds since the running call began, 0 if none is running."""
         since_s = self._since_s
         return 0.0 if since_s is None else self._clock() - since_s
 
     def join(self, timeout_s: float) -> None:
-        """Return when it is not being done, or after so long."""
+        """Wait until no call is running, at most this long."""
         if self._thread is not None:
             self._thread.join(timeout_s)
 

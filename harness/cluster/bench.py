@@ -1,4 +1,4 @@
-"""`harness bench` on a Ray cluster: one group of workers, bound to the nodes' interfaces as those of a sweep are."""
+"""`harness bench` on a Ray cluster: one worker group, bound to the nodes' network interfaces like those of a sweep."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from harness.scheduling.types import Shape
 
 
 def bench_on_cluster(order: BenchConfig, *, address: str | None, placement: str) -> None:
-    """Measure the cluster at an address, or a local Ray; the result is a file in the order's folder.
+    """Measure the cluster at an address, or a local Ray. The result is a file in the order's folder.
 
     Args:
-        order: its device may be `auto`: GPUs where the cluster has some.
-        address: of the cluster; None starts a local Ray.
+        order: its device may be `auto`: GPUs if the cluster has some.
+        address: address of the cluster; None starts a local Ray.
         placement: pack or spread.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where the controllers of worker groups live: one host process a node, started when the first group needs it."""
+"""Controller hosts: one process a node for the controllers of worker groups, started when the first group needs it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from harness.cluster.worker_group import fit
 from harness.scheduling.types import Shape
 
 MOST_GROUPS = 1000
-"""Of one host, side by side; each is a thread of it."""
+"""Maximum groups per host process; each uses one thread."""
 
 
 SEARCH_S = 120.0
-"""How long lost groups' placement groups are looked for: longer than Ray takes to give a silent node up."""
+"""Seconds to look for a lost group's placement groups: longer than Ray takes to declare a silent node dead."""
 
 
 class ControllerHost:
-    """The process that calls Ray Train's `fit()`, one thread a group.
+    """The process that calls Ray Train's `fit()`, in one thread a group.
 
-    An actor and not the driver: a call of `fit` cannot be broken off, but an actor can be killed, and takes Ray Train's
-    controllers and workers with it.
+    It is an actor and not the driver, because a call of `fit` cannot be cancelled. An actor can be killed, and Ray
+    Train's controllers and workers end with it.
     """
 
     def __init__(self, queue: Actor, settings: GroupSettings) -> None:
         self._queue, self._settings = queue, settings
 
     def run(self, group: str, shape: Shape, avoid: Collection[str]) -> str | None:
-        """One worker group, until the queue has no trial for it; why it was lost, None at a good end."""
+        """Run one worker group until the queue has no trial for it. Return why it was lost, None if it ended well."""
         try:
             fit(group, shape, self._queue, self._settings, avoid)
         except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
@@ -55,28 +55,28 @@ class _Started:
 
 @dataclass
 class ControllerHosts:
-    """Starts groups, each beside its workers: Ray Train keeps a controller process for each on its host's node."""
+    """Starts groups, each on a node of its workers: Ray Train keeps each group's controller on the node of its host."""
 
     queue: Actor
     settings: GroupSettings
     _hosts: dict[str, Actor] = field(default_factory=dict)
     _ends: dict[Any, _Started] = field(default_factory=dict)
-    """By the reference to what `ControllerHost.run` will return."""
+    """Reference to the result of `ControllerHost.run` -> its group."""
     _lost: dict[str, float] = field(default_factory=dict)
-    """Names of the placement groups that nobody may have given back -> until when to look for them."""
+    """Names of placement groups that may still exist -> when to stop looking for them."""
 
     def start(self, group: str, shape: Shape, node: str, avoid: Collection[str]) -> None:
-        """Start a group on the host of a node, none of its workers on the nodes to avoid."""
+        """Start a group on the host of a node. Keep its workers off the nodes to avoid."""
         if node not in self._hosts:
             self._hosts[node] = self._new(node)
         host = self._hosts[node]
         self._ends[host.run.remote(group, shape, avoid)] = _Started(group=group, node=node, host=host)
 
     def ended(self) -> dict[str, str | None]:
-        """The groups that ended since the last call: why each was lost, None at a good end.
+        """Return the groups that ended since the last call, each with why it was lost, None if it ended well.
 
         Raises:
-            ray.exceptions.RayTaskError: the queue could not record what a group left.
+            ray.exceptions.RayTaskError: the queue could not record the loss of a group's trial.
         """
         running = list(self._ends)
         ready = ray.wait(running, num_returns=len(running), timeout=0)[0] if running else []
@@ -85,7 +85,7 @@ class ControllerHosts:
         return ends
 
     def kill(self, group: str) -> None:
-        """End the workers of a group that hangs. Ray Train finds them dead and gives the group up."""
+        """Kill the workers of a group that hangs. Ray Train notices their death and ends the group."""
         for member in call(self.queue.worker_handles, group):
             ray.kill(ray.cloudpickle.loads(member), no_restart=True)
 
@@ -102,20 +102,20 @@ class ControllerHosts:
         return started.group, failure
 
     def _abandon(self, started: _Started) -> None:
-        """A host that could not be reached may live on: it must not, since others take what it held."""
+        """Kill a host that could not be reached: it may still run, and other groups take its resources."""
         ray.kill(started.host, no_restart=True)
         if self._hosts.get(started.node) is started.host:
             del self._hosts[started.node]
 
     def _remove_placement_groups(self) -> None:
-        """Remove what lost groups hold; more than once, since a controller beyond a cut link may still ask for more."""
+        """Remove lost groups' placement groups, several times: a controller that was cut off may still ask for more."""
         now_s = time.monotonic()
         self._lost = {name: until_s for name, until_s in self._lost.items() if until_s > now_s}
         if self._lost:
             remove_placement_groups(self._lost)
 
     def _new(self, node: str) -> Actor:
-        """On its node, or elsewhere where that has just been lost."""
+        """Start a host on a node, or on another one if that node has just been lost."""
         strategy = NodeAffinitySchedulingStrategy(node, soft=True)
         host = ray.remote(num_cpus=0)(ControllerHost)
         return host.options(max_concurrency=MOST_GROUPS, scheduling_strategy=strategy).remote(self.queue, self.settings)

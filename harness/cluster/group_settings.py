@@ -9,22 +9,22 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class GroupSettings:
-    """What every group of a sweep is told."""
+    """Settings that are the same for every group of a sweep."""
 
     folder: Path
-    """The sweep's."""
+    """The sweep's folder."""
     collective_timeout_s: float = 300.0
-    """How long ranks wait for each other before the group is given up."""
+    """Seconds that ranks wait for each other in a collective before the group counts as lost."""
     trial_timeout_s: float | None = None
     checkpoint_every_s: float | None = None
     checkpoint_every_steps: int | None = None
     monitor: bool = True
-    """Watch the devices that trials run on."""
+    """Whether to watch the devices that trials run on."""
     one_trial: bool = False
-    """A fresh group for every trial (`isolation: process`)."""
+    """Whether every trial gets a fresh group (`isolation: process`)."""
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-    """Tells this execution's groups from those of others."""
+    """Id of this execution of the sweep, which keeps its groups apart from those of others."""
 
     def placement_group_name(self, group: str) -> str:
-        """The name of a group's placement groups."""
+        """Return the name of a group's placement groups."""
         return f"{self.run}-{group}"

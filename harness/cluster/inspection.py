@@ -1,4 +1,4 @@
-"""One task on every node, all at once, before any worker group starts: is the cluster fit for the sweep?"""
+"""The check of every node before any worker group starts: one task a node, all at the same time."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from workloads.datasets.spec import DatasetSpec
 
 TIMEOUT_S = 300.0
-"""For all nodes together. A node that installs a runtime environment of gigabytes takes its time."""
+"""Seconds for all nodes together. A node may have to install a runtime environment of gigabytes first."""
 
 
 def inspect(storage: Path, datasets: Iterable[DatasetSpec], *, stopped: Callable[[], bool]) -> None:
-    """Ask every node; a node that is lost meanwhile is left out, as the sweep would leave it out.
+    """Check every node. A node that is lost during the check is left out, as the sweep would leave it out.
 
     Args:
         storage: the sweep's folder.
-        datasets: specifications of what is trained on.
-        stopped: asked every second; a node that installs an environment may take minutes to answer.
+        datasets: specifications of the data sets that are trained on.
+        stopped: called every second; a node that installs an environment may take minutes to answer.
 
     Raises:
-        StorageError: a node lacks a data set, or cannot write to the storage folder, or has another one.
+        StorageError: a node lacks a data set, cannot write to the storage folder, or has another one.
         Infeasible: a node has other versions than the driver's.
         ClusterUnreachable: a node does not answer.
-        Stopped: as asked.
+        Stopped: `stopped` returned True.
     """
     questions = NodeCheckRequest(storage=storage, token=uuid.uuid4().hex, datasets=tuple(datasets))
     nodes = _nodes()
@@ -60,7 +60,7 @@ def inspect(storage: Path, datasets: Iterable[DatasetSpec], *, stopped: Callable
 
 
 def _nodes() -> dict[str, str]:
-    """Id -> what people call it, of those alive."""
+    """Return the living nodes: id -> host name and address."""
     listed: Any = ray.nodes
     return {
         node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
@@ -90,7 +90,7 @@ def _answers(
 
 
 def _wait(asked: Sequence[Any], stopped: Callable[[], bool]) -> Sequence[Any]:
-    """What was not answered in time."""
+    """Return the tasks that did not answer in time."""
     wait: Any = ray.wait
     silent, deadline_s = asked, time.monotonic() + TIMEOUT_S
     while silent and time.monotonic() < deadline_s:

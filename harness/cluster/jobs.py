@@ -1,4 +1,4 @@
-"""Ray's Jobs API, over HTTP: every way in which it can refuse is one line that says what to do."""
+"""Ray's Jobs API, over HTTP. Each of its refusals becomes one line that says what to do."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ from harness.submit.submission import PREFIX
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
-"""Of one request. Ray waits up to 20 s itself for the agent that starts jobs."""
+"""Seconds to wait for the answer to one request. Ray itself waits up to 20 s for the agent that starts jobs."""
 DASHBOARD_PORT = 8265
 STOP_WAIT_S = 30
-"""How long Ray lets a stopped driver close its runs before it kills it, by default 3. Ours takes up to 10."""
+"""Seconds that a stopped driver has to close its runs before Ray kills it (Ray's default is 3). Ours takes up to 10."""
 _OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
-"""Ray lets these override the address that it is given; here a flag beats the environment."""
+"""Variables that Ray prefers to the address that it is given. Here the flag counts."""
 
 
 class RayJobs:
     """The jobs of the cluster at an address, as `harness.submit.jobs.Jobs`.
 
     Args:
-        address: of the dashboard (http://head:8265), or what `ray.init` takes of a cluster in reach (host:6379, auto).
+        address: of the dashboard (http://head:8265), or an address of a cluster within reach that `ray.init` accepts
+            (host:6379, auto).
 
     Raises:
-        ClusterUnreachable: no Ray answers there, or not to us.
-        UsageError: the address is none.
+        ClusterUnreachable: no Ray answers there, or it refuses the connection.
+        UsageError: the text is not an address.
     """
 
     def __init__(self, address: str) -> None:
@@ -56,14 +57,14 @@ class RayJobs:
 
     @property
     def ray_version(self) -> str:
-        """The cluster's."""
+        """Version of the cluster's Ray."""
         return self._client.ray_version()
 
     def submit(self, order: JobSpec) -> None:
         """Start a job.
 
         Raises:
-            AlreadySubmitted: there is one of that id.
+            AlreadySubmitted: a job of that id exists.
         """
         runtime_env: dict[str, Any] = {
             "working_dir": str(order.code),
@@ -81,23 +82,23 @@ class RayJobs:
             raise
 
     def all(self) -> Sequence[Job]:
-        """Every job of ours, the newest first."""
+        """Return every job of ours, the newest first."""
         with _explained(self.address):
             found = self._client.list_jobs()
         ours = [_job(details) for details in found if (details.submission_id or "").startswith(PREFIX)]
         return sorted(ours, key=lambda job: -(job.started_ms or 0))
 
     def job(self, job_id: str) -> Job:
-        """One job.
+        """Return one job.
 
         Raises:
-            JobGone: there is none of that id.
+            JobGone: no job has that id.
         """
         with _explained(self.address, job_id):
             return _job(self._client.get_job_info(job_id))
 
     def log(self, job_id: str) -> str:
-        """All that the job's driver has written so far."""
+        """Return the whole log of the job's driver so far."""
         with _explained(self.address, job_id):
             return str(self._client.get_job_logs(job_id))
 
@@ -108,7 +109,7 @@ class RayJobs:
 
 
 class _Client(JobSubmissionClient):
-    """Ray's client, which would wait for an answer for ever."""
+    """Ray's client, with a time limit for each answer. Ray sets none."""
 
     def _do_request(self, method: str, endpoint: str, **settings: Any) -> requests.Response:
         settings.setdefault("timeout", (CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S))
@@ -116,13 +117,13 @@ class _Client(JobSubmissionClient):
         return response
 
     def ray_version(self) -> str:
-        """Of the cluster."""
+        """Return the version of the cluster's Ray."""
         return str(self._do_request("GET", "/api/version").json()["ray_version"])
 
 
 @contextlib.contextmanager
 def _without(names: Sequence[str]) -> Iterator[None]:
-    """These variables unset meanwhile."""
+    """Remove these environment variables until the end of the block."""
     kept = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield
@@ -132,7 +133,7 @@ def _without(names: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(address: str, job_id: str = "") -> Iterator[None]:
-    """Whatever Ray's client or its HTTP library raises, as one of ours, in one line."""
+    """Turn every error of Ray's client or its HTTP library into one of ours, with a one-line message."""
     try:
         yield
     except AuthenticationError as error:
@@ -150,7 +151,7 @@ def _explained(address: str, job_id: str = "") -> Iterator[None]:
 
 
 def _of_ray(address: str, said: str, job_id: str) -> HarnessError:
-    """Ray's client knows one kind of error for every answer but 200."""
+    """Return our error for an answer other than 200. Ray's client raises the same error for all of them."""
     if job_id and ("status code 404" in said or "does not exist" in said):
         return JobGone(
             f"the cluster at {address} knows no job {job_id}; `harness list jobs` shows those it knows. A head node "
@@ -186,7 +187,7 @@ def _no_ray(address: str) -> str:
 
 
 def _check_version(address: str, found: str) -> None:
-    """The driver runs with the cluster's Ray; what we ask of ours we ask of that too."""
+    """Refuse a Ray that our requirements exclude: the driver runs with the cluster's Ray."""
     needed = next(
         requirement.specifier
         for requirement in map(Requirement, metadata.requires(DISTRIBUTION) or [])
@@ -195,12 +196,12 @@ def _check_version(address: str, found: str) -> None:
     if not needed.contains(Version(found), prereleases=True):
         raise ClusterUnreachable(
             f"the cluster at {address} runs Ray {found}; ray{needed} is needed there (here it is {ray.__version__}): "
-            "upgrade the cluster's Ray"
+            "install such a version on the cluster"
         )
 
 
 def _dashboard(address: str) -> str:
-    """The dashboard's URL. A bare host:port may be the dashboard's or that of Ray's control store."""
+    """Return the dashboard's URL. A bare host:port may be the dashboard's or that of Ray's control store."""
     if address.startswith(("http://", "https://")):
         _check_reachable(address)
         return address.rstrip("/")
@@ -212,7 +213,7 @@ def _dashboard(address: str) -> str:
 
 
 def _check_reachable(url: str) -> None:
-    """A dead address answers in seconds here; a client of Ray's would try for minutes."""
+    """Refuse an address where nothing listens, within seconds. Ray's client would try for minutes."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster are, as far as it decides how fast a step is."""
+"""The hardware and driver of a cluster's nodes, as far as they affect the speed of a step."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.measure.identity import machine_here, merged
 from harness.trial import Machine
 
 TIMEOUT_S = 120.0
-"""For all nodes together: each imports torch."""
+"""Seconds for all nodes together; each imports torch."""
 
 
 def machine_of_cluster(address: str, device: Literal["cpu", "cuda"]) -> Machine:
-    """The nodes that a trial on this device may run on, as one machine.
+    """Describe the nodes that a trial on this device may run on, as one machine.
 
     Raises:
         ClusterUnreachable: nobody answers at the address, or a node does not.

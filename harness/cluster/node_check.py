@@ -1,4 +1,4 @@
-"""What a node must have before a sweep starts: the versions and code of the driver, the data, and one storage folder.
+"""Requirements of a node before a sweep starts: the driver's versions and code, the data, and the same storage folder.
 
 Nothing here needs Ray: `harness.cluster.inspection` runs it on every node.
 """
@@ -20,37 +20,37 @@ if TYPE_CHECKING:
 
 COMPARED = ("torch", "ray", "mlflow")
 _SHOWN = 3
-"""Nodes that a message names; of the others it says how many."""
+"""Maximum nodes that a message names; it counts the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeCheckRequest:
-    """What every node is asked."""
+    """The question to every node."""
 
     storage: Path
     """The sweep's folder."""
     token: str
     """Content of the file that the driver wrote there."""
     datasets: tuple[DatasetSpec, ...]
-    """What must be there."""
+    """Data sets that the node must be able to load."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeCheckResult:
-    """What one node says."""
+    """The answer of one node."""
 
     versions: Mapping[str, str | None]
     storage_fault: str | None
     absent: tuple[str, ...]
-    """Why this node cannot load some data sets."""
+    """Messages on the data sets that this node cannot load."""
 
 
 def check_node(questions: NodeCheckRequest, node: str) -> NodeCheckResult:
-    """NodeCheckResult for the node that this runs on; its file is left in the storage folder.
+    """Check the node that this runs on. Its file stays in the storage folder.
 
     Args:
-        questions: of the driver.
-        node: id, for the name of the file.
+        questions: the driver's request.
+        node: Ray's id of the node, part of the file's name.
     """
     return NodeCheckResult(
         versions=versions(),
@@ -60,12 +60,12 @@ def check_node(questions: NodeCheckRequest, node: str) -> NodeCheckResult:
 
 
 def absences(datasets: Iterable[DatasetSpec]) -> tuple[str, ...]:
-    """Why some data sets cannot be loaded here, without loading any."""
+    """Return messages on the data sets that cannot be loaded here, without loading any."""
     return tuple(fault for dataset in datasets if (fault := dataset.absence()) is not None)
 
 
 def _absent(questions: NodeCheckRequest) -> tuple[str, ...]:
-    """A node whose code is another one may not know what it is asked: then its version says more."""
+    """Return the data sets that are absent. A node with other code may fail here: its version then explains why."""
     try:
         return absences(questions.datasets)
     except Exception as error:  # noqa: BLE001
@@ -73,7 +73,7 @@ def _absent(questions: NodeCheckRequest) -> tuple[str, ...]:
 
 
 def versions() -> dict[str, str | None]:
-    """Of all that must be the same everywhere; None for what is not installed."""
+    """Return every version that must be the same on all nodes; None for a package that is not installed."""
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in COMPARED},
@@ -82,19 +82,19 @@ def versions() -> dict[str, str | None]:
 
 
 def driver_file(storage: Path) -> Path:
-    """What the driver writes for the nodes to find."""
+    """Return the file that the driver writes for the nodes."""
     return storage / ".preflight-driver"
 
 
 def node_file(questions: NodeCheckRequest, node: str) -> Path:
-    """What a node writes for the driver to find. A new name each time: NFS remembers names that were not there."""
+    """Return the file that a node writes for the driver. Its name is always new, because NFS caches missing names."""
     return questions.storage / f".preflight-{questions.token}-{node}"
 
 
 def raise_on_failures(
     answers: Mapping[str, NodeCheckResult], expected: Mapping[str, str | None], seen: Mapping[str, bool]
 ) -> None:
-    """Hold every node's answer against what is needed.
+    """Compare every node's answer with the requirements.
 
     Args:
         answers: node name -> answer.

@@ -1,4 +1,4 @@
-"""The queue as an actor. A module of its own, so that its process need not import torch."""
+"""The queue as an actor. It has a module of its own, so that its process need not import torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.tracking.outbox import Outbox
 
 
 class OutboxQueue(TrialQueue):
-    """A queue whose every accepted event goes to the sweep's outbox first."""
+    """A queue that writes every accepted event to the sweep's outbox first."""
 
     def __init__(self, jobs: Sequence[Job], outbox: Path, limits: Limits) -> None:
         kept = Outbox(outbox)

@@ -1,9 +1,9 @@
-"""What a worker group holds of the cluster, under a name of ours, so that it can be given back where Ray Train cannot.
+"""Placement groups of worker groups, under names of ours, so that they can be removed when Ray Train cannot do it.
 
-Ray removes a placement group with its job, and Ray Train where its controller ends in order. One whose controller died,
-say with its node, stays until the sweep ends: it holds its share of the other nodes, or waits for it and takes it, and
-nothing of the sweep fits beside it. Ray Train's own cleaner knows only those that were placed already, and asks the
-dashboard, which a cluster may lack.
+Ray removes a placement group with its job, and Ray Train removes it when its controller ends in order. If the
+controller died, for example with its node, the placement group stays until the sweep ends: it holds its share of the
+other nodes, or waits for it and takes it, and no other group of the sweep fits there. Ray Train's own cleaner knows
+only placement groups that were already placed, and it asks the dashboard, which a cluster may lack.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class NamedPlacementGroups(_ControllerCallback):  # type: ignore[misc]
         self._name = name
 
     def after_controller_start(self, train_run_context: Any) -> None:  # noqa: ARG002
-        """Called in the controller's process, which serves this group alone."""
+        """Replace the maker of placement groups in the controller's process, which serves this group alone."""
         replace_placement_group_maker(functools.partial(_place, self._name))
 
 
 def _place(name: str, **settings: Any) -> Any:
-    """A name may be given once, and the next placement group is often made before the last one is gone."""
+    """Make a placement group. Its name gets a random suffix, since one of this name may still exist."""
     return placement_group(name=f"{name}/{uuid.uuid4().hex[:8]}", **settings)
 
 

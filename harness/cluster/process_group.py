@@ -1,4 +1,4 @@
-"""The workers of a group as one process group of torch, made by Ray Train when it starts them. Only they load torch."""
+"""The workers of a group as one torch process group, made by Ray Train at their start. Only workers load torch."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from ray.train.backend import Backend, BackendConfig
 
 INTERFACE_VARIABLES = {"gloo": "GLOO_SOCKET_IFNAME", "nccl": "NCCL_SOCKET_IFNAME"}
 LEAVE_S = 30.0
-"""For all workers to leave. With a lost one among them the others may wait for it."""
+"""Seconds for all workers to leave the group. If one is lost, the others may wait for it."""
 
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """Where the ranks of a group find each other."""
+    """The address where the ranks of a group find each other."""
 
     host: str
-    """Rank 0's node."""
+    """Address of rank 0's node."""
     port: int
     listen_fd: int
-    """File descriptor in rank 0's process: a socket bound to the port, so that nobody can take it meanwhile."""
+    """File descriptor in rank 0's process: a socket bound to the port, so that no other process can take it."""
 
 
 @dataclass
 class ProcessGroup(BackendConfig):
-    """What Ray Train is told of the process group: NCCL for GPUs, gloo for CPUs."""
+    """Ray Train's settings of the process group: NCCL for GPUs, gloo for CPUs."""
 
     device: str
     """cpu or cuda."""
     timeout_s: float = 1800.0
-    """How long ranks wait for each other in a collective."""
+    """Seconds that ranks wait for each other in a collective."""
 
     @property
     def backend_cls(self) -> type[Backend]:
-        """What makes it and ends it."""
+        """The class that makes and destroys the process group."""
         return _ProcessGroupBackend
 
 
 class _ProcessGroupBackend(Backend):
     share_cuda_visible_devices = True
-    """Ranks on one node see each other's GPUs, as NCCL needs it for going from one to the other directly."""
+    """Whether ranks on one node see each other's GPUs. NCCL needs this to copy from one to another directly."""
 
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
         rendezvous = worker_group.execute_single(0, _rendezvous)
@@ -62,7 +62,7 @@ class _ProcessGroupBackend(Backend):
 
 
 def interface_of(address: str, interfaces: Mapping[str, Any]) -> str | None:
-    """The name of the interface that holds an address, None where none does.
+    """Return the name of the interface that holds an address, None if none does.
 
     Args:
         address: IPv4 or IPv6.
@@ -77,7 +77,8 @@ def interface_of(address: str, interfaces: Mapping[str, Any]) -> str | None:
 def _bind_to_node_interface() -> None:
     """Have gloo and NCCL use the interface that holds Ray's node address, unless the user chose one.
 
-    Left alone they take whatever the host name resolves to, often 127.0.0.1, and ranks on two hosts never meet.
+    By default they use the address that the host name resolves to. This is often 127.0.0.1, where ranks on two hosts
+    cannot reach each other.
     """
     name = interface_of(_node_address(), psutil.net_if_addrs())
     for variable in INTERFACE_VARIABLES.values():
@@ -86,14 +87,14 @@ def _bind_to_node_interface() -> None:
 
 
 def _check_way_out(variable: str, interfaces: Mapping[str, Any]) -> None:
-    """Of a group on several nodes. Left alone this would show as connections that the other nodes refuse.
+    """Refuse interfaces that a group on several nodes cannot use. Otherwise the other nodes would refuse connections.
 
     Args:
-        variable: of `INTERFACE_VARIABLES`; what it names may be ours or the user's choice.
+        variable: one of `INTERFACE_VARIABLES`; its value may be ours or the user's choice.
         interfaces: as `psutil.net_if_addrs()` gives them.
 
     Raises:
-        RuntimeError: it names interfaces that only this node can reach.
+        RuntimeError: the variable names interfaces that only this node can reach.
     """
     names = os.environ.get(variable, "").split(",")
     if all(name in interfaces and _is_loopback(interfaces[name]) for name in names):
@@ -115,7 +116,7 @@ def _node_address() -> str:
 
 
 def _rendezvous() -> Rendezvous:
-    """Done by rank 0. Torch's own would listen on every interface; this is bound to the node's address."""
+    """Open rank 0's socket. Torch's own would listen on every interface; this one is bound to the node's address."""
     address = _node_address()
     is_here = interface_of(address, psutil.net_if_addrs()) is not None  # not where the network translates addresses
     bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
@@ -125,7 +126,10 @@ def _rendezvous() -> Rendezvous:
 
 
 def _init_process_group(rendezvous: Rendezvous, device: str, timeout_s: float) -> None:
-    """Done by every worker at once. NCCL is told its GPU: left alone it takes one by the rank, whosever that is."""
+    """Join the process group. Every worker does it at once.
+
+    Pass the GPU to NCCL. By default it picks the GPU with this rank's number, which may belong to another process.
+    """
     import torch.distributed
 
     backend = "nccl" if device == "cuda" else "gloo"
@@ -139,7 +143,7 @@ def _init_process_group(rendezvous: Rendezvous, device: str, timeout_s: float) -
 
         own["device_id"] = get_device()
         torch.cuda.set_device(own["device_id"])
-    # A collective that is out of time ends the process, since nothing else ends a kernel that waits on the GPU.
+    # A collective that times out ends the process, since nothing else ends a kernel that waits on the GPU.
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
     rank, workers, timeout = context.get_world_rank(), context.get_world_size(), timedelta(seconds=timeout_s)
     listen_fd: dict[str, Any] = {"is_master": True, "master_listen_fd": rendezvous.listen_fd} if rank == 0 else {}

@@ -1,6 +1,6 @@
-"""Every private name of Ray that we use. Nothing else of ours knows one; a test names those that a version has lost.
+"""Every private name of Ray that we use. Only this module names them; a test lists those that a version of Ray lacks.
 
-Parts of Ray Train are imported when they are first asked for: they take a second, and a look at a cluster needs none.
+Parts of Ray Train are imported at their first use: they take a second, and looking at a cluster needs none of them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import ray
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateName:
-    """A name that is no part of Ray's API."""
+    """A name that is not part of Ray's API."""
 
     path: str
     """Module and name, as `package.module:name` or `package.module:Class.name`."""
     purpose: str
-    """The use that we make of it."""
+    """Our use of it."""
     without: str
-    """What happens where a version of Ray no longer has it."""
+    """The consequence if a version of Ray no longer has it."""
 
     def find(self) -> Any:
-        """The object itself.
+        """Return the object itself.
 
         Raises:
             ImportError, AttributeError: this version of Ray has no such name.
@@ -102,26 +102,26 @@ PRIVATE_NAMES = {
         without="give the dashboard's address, http://head:8265",
     ),
 }
-"""Short name -> private name. `harness.submit.driver` also reads an inner environment variable of Ray's."""
+"""Short name -> private name. `harness.submit.driver` also reads an internal environment variable of Ray."""
 
 
 def find_address() -> str:
-    """The address of a Ray cluster that runs on this node, as Ray takes `auto`.
+    """Return the address of a Ray cluster that runs on this node, as Ray resolves `auto`.
 
     Raises:
-        ConnectionError: none does.
+        ConnectionError: no cluster runs here.
     """
     found: str = PRIVATE_NAMES["find_address"].find()("auto", None)
     return found
 
 
 MAY_BE_JOINED = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Ray reads it on every system, whatever its name says: at 0 no computer can join, and all listen on 127.0.0.1."""
+"""Variable that Ray reads on every system, despite its name: at 0 no computer can join, and all listen on 127.0.0.1."""
 
 
 @contextlib.contextmanager
 def on_loopback() -> Iterator[None]:
-    """Have a local Ray listen on loopback alone, unless the user's environment says that others may join it."""
+    """Have a local Ray listen on loopback alone, unless the user's environment lets others join it."""
     if MAY_BE_JOINED in os.environ:
         yield
         return
@@ -142,19 +142,19 @@ def silence_worker_messages() -> None:
 
 
 def replace_placement_group_maker(make: Callable[..., Any]) -> None:
-    """Have Ray Train's controller, in whose process this runs, make its placement groups by a function of ours."""
+    """Have Ray Train's controller, in whose process this runs, make its placement groups with a function of ours."""
     module = import_module("ray.train.v2._internal.execution.worker_group.worker_group")
     assert hasattr(module, "placement_group"), "Ray Train makes its placement groups elsewhere"
     vars(module)["placement_group"] = make
 
 
 def death_of(error: Exception) -> BaseException | None:
-    """What Ray Train recorded of a worker that died; None for one that raised."""
+    """Return Ray Train's record of a worker that died; None for a worker that raised an error."""
     death: BaseException | None = getattr(error, "health_check_failure", None)
     return death
 
 
 def raised_in_worker(error: Exception) -> BaseException:
-    """The error that a worker raised, without Ray Train's wrapper; the wrapper itself where it keeps no such error."""
+    """Return the error that a worker raised, without Ray Train's wrapper; the wrapper if it holds no such error."""
     raised: BaseException = getattr(error, "_base_exc", error)
     return raised

@@ -16,12 +16,12 @@ from harness.scheduling.feasibility import NodeResources
 
 CONNECT_TIMEOUT_S = 5.0
 LOCAL_OBJECT_STORE_BYTES = 256 * 2**20
-"""Trials pass events, not tensors, through Ray: a small store spares a laptop's memory."""
+"""Size of a local Ray's object store. Trials pass events, not tensors, through Ray; a small store saves memory."""
 
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Be a driver of the cluster at `address` (host:port, or auto), or of a new local one where it is None.
+    """Connect as a driver to the cluster at `address` (host:port, or auto), or to a new local one if it is None.
 
     Raises:
         ClusterUnreachable: nobody answers there.
@@ -36,14 +36,14 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def node_resources() -> tuple[NodeResources, ...]:
-    """What each living node of the cluster has, whether in use or not."""
+    """Return the total resources of each living node of the cluster, in use or not."""
     nodes: Any = ray.nodes
     alive = [(node["NodeID"], node["Resources"]) for node in nodes() if node["Alive"]]
     return tuple(NodeResources(cpus=has.get("CPU", 0.0), gpus=has.get("GPU", 0.0), name=name) for name, has in alive)
 
 
 def cluster_has_gpus(address: str) -> bool:
-    """Whether a living node of the cluster at `address` has a GPU.
+    """Return whether a living node of the cluster at `address` has a GPU.
 
     Raises:
         ClusterUnreachable: nobody answers there.
@@ -77,7 +77,7 @@ def _start_local() -> None:
             logging_level=logging.ERROR,
             object_store_memory=LOCAL_OBJECT_STORE_BYTES,
         )
-    except Exception as error:  # Ray raises a bare Exception where its processes take too long to start
+    except Exception as error:  # Ray raises a bare Exception if its processes take too long to start
         raise ClusterUnreachable(
             f"a local Ray does not start: {_first_line(error)} Its logs are in /tmp/ray/session_latest/logs; "
             "a machine that is busy or short of memory may need another try, or --launcher inline"
@@ -85,7 +85,7 @@ def _start_local() -> None:
 
 
 def _found() -> str:
-    """The address of the cluster that `auto` means.
+    """Return the address of the cluster that `auto` means.
 
     Raises:
         ConnectionError: no Ray runs on this node.
@@ -95,7 +95,7 @@ def _found() -> str:
 
 
 def _check_reachable(address: str) -> None:
-    """A dead address answers in seconds here; `ray.init` would try for a minute."""
+    """Refuse an address where nothing listens, within seconds. `ray.init` would try for a minute."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in address:
         return
@@ -109,10 +109,10 @@ def _check_reachable(address: str) -> None:
 
 
 def _quiet() -> None:
-    """Ray Train's progress goes to Ray's own log files; the terminal belongs to ours."""
+    """Send Ray Train's progress to Ray's own log files, so that the terminal shows ours alone."""
     for name in ("ray", "ray.train", "ray.tune", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # What raylets report, such as the death of a worker, Ray prints on stdout, which is for our data. The queue has
+    # Ray prints messages of raylets, such as the death of a worker, on stdout, which is for our data. The queue has
     # each reason from Ray Train, and Ray's logs have the rest. There is no public switch.
     silence_worker_messages()
 

@@ -29,12 +29,12 @@ from harness.storage import SweepFolder
 POLL_S = 0.2
 FILL_EVERY_POLLS = 5
 FILL_S = 5.0
-"""For starting groups, where the head answers; Ray is not left while we ask it."""
+"""Seconds to wait, when the driver ends, for a call to the head that is still running."""
 STOP_GRACE_S = 6.0
-"""How long running trials have to reach a checkpoint after a stop was asked for."""
+"""Seconds that running trials have to reach a checkpoint after a request to stop."""
 HEAD_AWAY_S = 40.0
-"""How long the cluster's head may be silent. After 60 s Ray would end the driver's process on the spot; until then
-trials must have stopped and their runs be closed."""
+"""Seconds that the cluster's head may be silent. After 60 s Ray would kill the driver's process; before that, all
+trials must have stopped and their runs must be closed."""
 
 
 def run_on_cluster(
@@ -50,14 +50,14 @@ def run_on_cluster(
 
     Args:
         jobs: in the order in which they should start.
-        settings: what every worker group is told; events go to the outbox of its folder.
-        address: of the cluster.
-        limits: of each trial.
+        settings: settings of every worker group; events go to the outbox of its folder.
+        address: address of the cluster; None starts a local Ray.
+        limits: limits of each trial.
         show: called with each new state of the queue.
-        stop: asked several times a second.
+        stop: checked several times a second.
 
     Raises:
-        ClusterUnreachable: nobody answers at the address, or nobody does any more.
+        ClusterUnreachable: nobody answers at the address, or the head stopped answering.
         StorageError, Infeasible: a node cannot do its part, see `harness.cluster.inspection`; nothing has started.
     """
     with connected(address):
@@ -84,13 +84,13 @@ def run_on_cluster(
 
 
 def queue_actor(jobs: Sequence[Job], outbox: Path, limits: Limits) -> Actor:
-    """The queue in a process of its own. A call that a broken link may have swallowed is made again."""
+    """Start the queue in a process of its own. Ray repeats a call that a broken connection may have lost."""
     queue = ray.remote(num_cpus=0)(OutboxQueue)
     return queue.options(max_task_retries=-1, **_beside_driver()).remote(jobs, outbox, limits)
 
 
 def _beside_driver() -> dict[str, Any]:
-    """On the driver's node: a node that is lost elsewhere never takes the queue with it."""
+    """Return the settings that keep an actor on the driver's node, so that the loss of another node cannot end it."""
     here = ray.get_runtime_context().get_node_id()
     return {"scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
 
@@ -102,7 +102,7 @@ def _give_up_infeasible(queue: Actor, jobs: Sequence[Job], nodes: Sequence[NodeR
 
 
 def _drive(queue: Actor, fill: BackgroundCall, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
-    """Ask the queue, which lives beside us, and have the head asked, which may never answer."""
+    """Poll the queue, which runs on the driver's node. Call the head in the background, because it may never answer."""
     seen = 0
     for poll in itertools.count():
         snapshot: Snapshot = call(queue.snapshot, seen)
@@ -123,7 +123,7 @@ def _drive(queue: Actor, fill: BackgroundCall, show: Callable[[Snapshot], None],
 
 
 def _stop(queue: Actor, seen: int, show: Callable[[Snapshot], None]) -> None:
-    """Lease nothing more, wait for running trials to keep what they have, then go on without them."""
+    """Lease nothing more, give running trials time for a checkpoint, then end them as stopped."""
     call(queue.stop)
     deadline = time.monotonic() + STOP_GRACE_S
     while time.monotonic() < deadline and call(queue.snapshot, seen).running:

@@ -1,7 +1,7 @@
-"""Ray Train's trainer as we use it: nothing in it loads torch, and it starts no process that we have no use for.
+"""Ray Train's trainer for our groups. It does not load torch, and it starts no process that we do not use.
 
-`TorchTrainer` differs in its backend, which loads torch wherever it is named: in the process that starts groups and in
-every controller, where that was half of the time that these take to start.
+`TorchTrainer` has another backend, which loads torch in every process that names it: in the one that starts groups and
+in every controller, where this was half of the start-up time.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from harness.cluster.ray_internals import PRIVATE_NAMES
 
 _Trainer: Any = PRIVATE_NAMES["trainer"].find()
 UNUSED = (PRIVATE_NAMES["datasets_callback"].find(), PRIVATE_NAMES["placement_group_cleaner"].find())
-"""Each starts a process for each group: one for Ray's data sets, and one that removes the placement groups of a dead
-controller, which `harness.cluster.placement_groups` does too."""
+"""Callbacks that each start a process a group: for Ray's data sets, and to remove the placement groups of a dead
+controller, which `harness.cluster.placement_groups` does already."""
 
 
 SETTINGS = {
-    # How soon the end of a group, or the death of a worker, is seen.
+    # Seconds until the end of a group, or the death of a worker, is noticed.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # All that workers write has an absolute path; the folder they are in is the driver's.
+    # Workers write to absolute paths only; they stay in the driver's folder.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    # A process for each group that would say of a node that it is about to go. What is lost with it is trained again.
+    # This would start a process a group that announces the end of a node. Trials lost with a node are retried.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
-"""Ray Train reads these in the process that calls `fit`, and hands them on to its own. A user's own come first."""
+"""Variables that Ray Train reads where `fit` is called and passes to its processes. The user's own values win."""
 
 
 class LeanTrainer(_Trainer):  # type: ignore[misc]
-    """Starts workers and watches them. Ray has no setting for what else its trainers start."""
+    """Starts workers and watches them. Ray has no setting that turns off the other processes of its trainers."""
 
     def fit(self) -> Any:
-        """As every trainer's."""
+        """Set the variables, then run as every trainer of Ray Train."""
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         return super().fit()

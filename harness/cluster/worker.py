@@ -1,4 +1,4 @@
-"""What every worker of a group does: lease trials from the queue's actor and run them."""
+"""The worker of a group: it leases trials from the queue's actor and runs them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from harness.worker_loop import Worker, run_leases
 class QueueProxy:
     """The queue's actor as `harness.worker_loop.QueuePort`.
 
-    Events are sent without waiting, each checked when the next one goes out, so that a recorder which fails is noticed
-    and a slow one costs training nothing.
+    Each event is sent without waiting, and checked when the next one is sent. So a recorder that fails is noticed, and
+    a slow one does not delay training.
     """
 
     def __init__(self, actor: Actor) -> None:
@@ -36,15 +36,15 @@ class QueueProxy:
         self._sent: Any = None
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
-        """The next trial."""
+        """Lease the next trial, None if the group should end."""
         lease: Lease | None = call(self._actor.lease, group, shape)
         return lease
 
     def emit(self, group: str, event: Event) -> None:
-        """Send an event on its way, after the one before has arrived.
+        """Send an event, after the one before has arrived.
 
         Raises:
-            LeaseLost: the one before was refused, since the group no longer holds the trial.
+            LeaseLost: the event before was refused, since the group no longer holds the trial.
         """
         self._settle()
         self._sent = self._actor.emit.remote(group, event)
@@ -53,7 +53,7 @@ class QueueProxy:
         """Return when every event sent is durable.
 
         Raises:
-            LeaseLost: one was refused.
+            LeaseLost: an event was refused.
         """
         self._settle()
         call(self._actor.flush, group)
@@ -78,7 +78,7 @@ class QueueProxy:
 
 @contextlib.contextmanager
 def _lease_lost() -> Iterator[None]:
-    """Take what the queue raised out of what Ray made of it."""
+    """Raise the queue's own error in place of Ray's wrapper."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:
@@ -88,9 +88,10 @@ def _lease_lost() -> Iterator[None]:
 
 
 class Pulse(AbstractContextManager["Pulse"]):
-    """Tells the queue twice a second how far the group is, and hears whether the sweep is stopping.
+    """Reports the group's progress to the queue twice a second, and learns whether the sweep is stopping.
 
-    In a thread, so that the training loop neither asks nor waits; a loop that hangs is noticed by what no longer grows.
+    It runs in a thread, so that the training loop does not wait for the queue. A loop that hangs is noticed because its
+    progress no longer grows.
     """
 
     def __init__(self, actor: Actor, group: str, every_s: float = 0.5) -> None:
@@ -109,11 +110,11 @@ class Pulse(AbstractContextManager["Pulse"]):
         self._left.set()
 
     def progressed(self) -> None:
-        """A step or a batch is done."""
+        """Count a finished step or batch."""
         self._progress += 1
 
     def requested(self) -> bool:
-        """Whether the sweep is stopping, or its driver is gone."""
+        """Return whether the sweep is stopping, or its driver is gone."""
         return self._stopping.is_set()
 
     def _beat(self) -> None:
@@ -127,16 +128,16 @@ class Pulse(AbstractContextManager["Pulse"]):
 
 
 def run_worker(group: str, shape: Shape, queue: Actor, settings: GroupSettings) -> None:
-    """Run trials until the queue has none of this shape. The process group is up.
+    """Run trials until the queue has none of this shape. The process group exists already.
 
     Args:
-        group: that this process is a rank of.
-        shape: of its trials.
-        queue: of the sweep.
-        settings: of the sweep.
+        group: the group that this process is a rank of.
+        shape: shape of its trials.
+        queue: the sweep's queue.
+        settings: the sweep's settings.
 
     Raises:
-        GroupBroken: a trial failed in a way that leaves the group unfit.
+        GroupBroken: a trial failed in a way that makes the group unusable.
     """
     rank, device = ray.train.get_context().get_world_rank(), own_device()
     if rank == 0:
@@ -160,7 +161,7 @@ def run_worker(group: str, shape: Shape, queue: Actor, settings: GroupSettings) 
 
 
 def own_device() -> torch.device:
-    """The device that Ray gave this worker; a GPU is this thread's current one from now on, as NCCL expects."""
+    """Return the device that Ray gave this worker. A GPU becomes this thread's current one, as NCCL expects."""
     device: torch.device = ray.train.torch.get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -168,16 +169,16 @@ def own_device() -> torch.device:
 
 
 def _enlist(group: str, rank: int, queue: Actor) -> None:
-    """Leave what this process can be killed by: packed, or the queue's process would load torch to look at it."""
+    """Register a worker's actor handle and node. The handle is pickled, so that the queue does not load torch."""
     pack: Any = ray.cloudpickle.dumps
     here = ray.get_runtime_context()
     call(queue.register_worker, group, rank, pack(here.current_actor), here.get_node_id())
 
 
 def _never() -> bool:
-    """Rank 0 asks for all."""
+    """Return False: rank 0 asks for the whole group."""
     return False
 
 
 def _nothing() -> None:
-    """Rank 0 speaks for all."""
+    """Do nothing: rank 0 reports progress for the whole group."""

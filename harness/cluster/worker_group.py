@@ -26,32 +26,35 @@ from harness.errors import HarnessError
 from harness.scheduling.types import Shape
 
 NODE_LABEL = "ray.io/node-id"
-"""Ray gives it to every node."""
+"""The label with a node's id, which Ray gives to every node."""
 PLACEMENT_TRIES = 20
-"""Times Ray Train waits its start-up time-out (60 s) for a placement group: somebody else may have the room for now."""
+"""Times that Ray Train waits its start-up time-out (60 s) for a placement group, whose resources may be in use."""
 
 
 class LossReport(UserCallback):
-    """Tells the queue why a group was lost, rank by rank: what `fit` raises is one of its workers' errors."""
+    """Tells the queue why a group was lost, from the errors of all ranks: `fit` raises only one of them."""
 
     def __init__(self, queue: Actor, group: str) -> None:
         self._queue, self._group = queue, group
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
-        """Called in Ray Train's controller, before it gives the group up."""
+        """Report the loss. Ray Train's controller calls this before it ends the group."""
         reason, out_of_memory = loss_of(worker_exceptions)
         with contextlib.suppress(ray.exceptions.RayError):
             call(self._queue.note_loss_reason, self._group, reason, out_of_memory)
 
 
 def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
-    """Why a group was lost, in one line with rank and node, and whether for lack of memory; from each rank's exception.
+    """Return why a group was lost, in one line with rank and node, and whether it ran out of memory.
 
-    What a worker raised itself says less than that another one died: it was in a collective with it.
+    A rank's death explains more than the error of another rank, which may only have waited for it in a collective.
+
+    Args:
+        exceptions: rank -> its exception.
     """
     dead = {rank: cause for rank, error in exceptions.items() if (cause := _death(error)) is not None}
     causes = dead or {rank: raised_in_worker(error) for rank, error in exceptions.items()}
-    # Of several that died, one for lack of memory took the others with it.
+    # If several ranks died, one that ran out of memory caused the death of the others.
     rank, cause = min(causes.items(), key=lambda item: (not _is_out_of_memory(item[1]), item[0]))
     node = re.search(r"\bip(?: of|=|: ?)?[\s:]*(\d+\.\d+\.\d+\.\d+)", str(cause), re.IGNORECASE)
     where = f"rank {rank}" + (f" on {node[1]}" if node else "")
@@ -62,14 +65,14 @@ def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
 
 def _why(cause: BaseException) -> str:
     if isinstance(cause, ray.exceptions.RayError):
-        return first_cause(cause).partition(" Some common causes include")[0]  # Ray's advice, the same each time
+        return first_cause(cause).partition(" Some common causes include")[0]  # without Ray's general advice
     if isinstance(cause, HarnessError):
         return first_cause(cause)
     return traceback.format_exception_only(cause)[-1].strip()
 
 
 def _death(error: Exception) -> BaseException | None:
-    """What Ray says of a worker that died; None for one that raised."""
+    """Return Ray's error for a worker that died; None for a worker that raised an error."""
     return error if isinstance(error, ray.exceptions.RayError) else death_of(error)
 
 
@@ -82,17 +85,17 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
 
     Args:
         group: its name.
-        shape: of its trials.
-        queue: of the sweep.
-        settings: of the sweep.
-        avoid: Ray's ids of the nodes on which it shall not be.
+        shape: shape of its trials.
+        queue: the sweep's queue.
+        settings: the sweep's settings.
+        avoid: Ray's ids of the nodes that its workers must not use.
 
     Raises:
         ray.train.TrainingFailedError: the group was lost, or could not be placed.
     """
     gpus = {"GPU": shape.gpus_per_worker} if shape.gpus_per_worker else {}
     callbacks: Any = [LossReport(queue, group), NamedPlacementGroups(settings.placement_group_name(group))]
-    scaling: Any = ray.train.ScalingConfig  # Ray's types know an older one
+    scaling: Any = ray.train.ScalingConfig  # Ray's type stubs describe an older one
     trainer = LeanTrainer(
         _worker_loop,
         train_loop_config={"group": group, "shape": shape, "queue": queue, "settings": settings},
@@ -109,7 +112,7 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
             name=f"{group}-{uuid.uuid4().hex[:8]}",
             storage_path=str(settings.folder.resolve() / "logs" / "ray-train"),
             callbacks=callbacks,
-            # Ray Train would start lost workers where they were lost; the sweep first asks whether that node is fit.
+            # Ray Train would restart lost workers on the same node; the sweep first decides whether it is usable.
             failure_config=PRIVATE_NAMES["failure_config"].find()(
                 max_failures=0, controller_failure_limit=PLACEMENT_TRIES
             ),
@@ -119,7 +122,7 @@ def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: 
 
 
 def _worker_loop(config: dict[str, Any]) -> None:
-    """What Ray Train runs on every worker."""
+    """Run a worker. Ray Train calls this on each of them."""
     from harness.cluster.worker import run_worker
 
     run_worker(**config)

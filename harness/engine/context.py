@@ -34,7 +34,7 @@ class TrialContext:
     emit: Callable[[Event], None]
     """Takes each event, in order. Called on rank 0 alone, but for a trace: the first rank that fails sends it."""
     stop_requested: Callable[[], bool]
-    """ActorProxy after every step where there is one worker, so it must answer at once: a flag, not a message."""
+    """Called after every step where there is one worker, so it must answer at once: a flag, not a message."""
     flush: Callable[[], None] = lambda: None
     """Returns when every event is durable. Called before a checkpoint is written, since whoever goes on from it sends
     none of them again. Raises where the right to run this attempt is lost."""

@@ -1,4 +1,4 @@
-"""`harness bench`, whole: workers with or without Ray, the result, and its run in MLflow."""
+"""The complete `harness bench`: workers with or without Ray, the result, and its run in MLflow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """`harness bench`, flags and environment resolved."""
+    """Options of `harness bench`, with flags and environment resolved."""
 
     workers: int
     launcher: Literal["ray", "inline"]
@@ -37,19 +37,19 @@ class BenchOptions:
     cpus_per_worker: int
     repeats: int
     storage: Path
-    """Absolute; every node sees it at this path. Its disk is what is measured."""
+    """Absolute folder that every node sees at this path. Its disk is measured."""
     tracking_uri: str | None
-    """MLflow's, resolved; None records nothing there."""
+    """Resolved tracking URI of MLflow; None records nothing there."""
     experiment: str
 
 
 def run_bench(options: BenchOptions) -> dict[str, Any]:
-    """Measure; what was found, and the id of its MLflow run under `run_id`.
+    """Measure the machine and return the measurements, with the id of the MLflow run under `run_id`.
 
     Raises:
         StorageError: the storage folder cannot be written.
         TrackingUnreachable: MLflow does not answer; nothing was measured.
-        Infeasible: there is no room for that many workers.
+        Infeasible: the machine or cluster cannot hold that many workers.
     """
     if options.tracking_uri is not None:
         from harness.tracking.prepare import prepare
@@ -101,7 +101,7 @@ def _execute(options: BenchOptions, order: BenchConfig) -> None:
 
 
 def _inline(order: BenchConfig) -> None:
-    """In this process, or in some that it starts."""
+    """Measure in this process, or in processes that it starts."""
     order = replace(order, device=_device_kind(order))
     cores = os.cpu_count() or 1
     if order.device == "cpu" and order.workers * order.cpus_per_worker > cores:
@@ -129,7 +129,7 @@ def _inline(order: BenchConfig) -> None:
 def _process(order: BenchConfig, rank: int) -> None:
     device = _device(order, rank)
     for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
-        os.environ.setdefault(variable, LOOPBACK)  # all of them are on this machine, and nobody else is to reach them
+        os.environ.setdefault(variable, LOOPBACK)  # all processes are on this machine, and no other is to reach them
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         init_method=f"file://{order.folder}/store",

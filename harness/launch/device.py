@@ -1,4 +1,4 @@
-"""The device that `auto` means, and the machine of timing trials. Both are settled before trials have ids."""
+"""The device behind `auto`, and the machine of timing trials. Both are settled before trials get their ids."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from harness.trial import Machine
 from harness.workload.load import Workload
 
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""One is there where NVIDIA's driver runs; dxg is Windows' own way to it. Without one torch need not be asked."""
+"""Device files, one of which exists where NVIDIA's driver runs (dxg on Windows). Without one, torch is not asked."""
 
 
 def on_device(workload: Workload, address: str | None) -> Workload:
-    """The workload with every scale on a device that exists: `auto` is cuda where there are GPUs, else cpu.
+    """Return the workload with every scale on an existing device: `auto` is cuda if there are GPUs, else cpu.
 
     Args:
-        workload: as its file says.
-        address: of the Ray cluster that runs it; None for this machine.
+        workload: the workload as its file defines it.
+        address: address of the Ray cluster that runs it; None for this machine.
 
     Raises:
-        ClusterUnreachable: the cluster must be asked, and nobody answers at the address.
+        ClusterUnreachable: the cluster must be asked, but does not answer at the address.
     """
     if all(scale.device != "auto" for scale in workload.scales):
         return workload
@@ -30,7 +30,7 @@ def on_device(workload: Workload, address: str | None) -> Workload:
 
 
 def with_device(workload: Workload, device: Literal["cpu", "cuda"]) -> Workload:
-    """The workload with this device wherever it says `auto`."""
+    """Return the workload with this device in place of each `auto`."""
     scales = (replace(scale, device=device) if scale.device == "auto" else scale for scale in workload.scales)
     return replace(workload, scales=tuple(scales))
 
@@ -53,14 +53,14 @@ def has_gpus() -> bool:
 
 
 def on_machine(workload: Workload, address: str | None) -> Workload:
-    """A workload that times, with the machine of each of its devices; others as they are.
+    """Return a workload that measures throughput with the machine of each of its devices; return others unchanged.
 
     Args:
-        workload: its devices settled by `on_device`.
-        address: of the Ray cluster that runs it; None for this machine.
+        workload: the workload with its devices settled by `on_device`.
+        address: address of the Ray cluster that runs it; None for this machine.
 
     Raises:
-        ClusterUnreachable: the cluster must be asked, and nobody answers at the address.
+        ClusterUnreachable: the cluster must be asked, but does not answer at the address.
     """
     if workload.measure != "throughput":
         return workload

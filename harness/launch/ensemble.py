@@ -1,4 +1,4 @@
-"""Finished trials asked together: which are meant, whether their networks are still there, and what they answer."""
+"""Ensembles of finished trials: choice of the trials, check of their weights, and evaluation of the ensemble."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ WEIGHTS = "train it again with `harness run FILE --fresh --keep-weights`, or wit
 
 @dataclass(frozen=True)
 class Kept:
-    """A sweep on the storage."""
+    """A sweep in the storage folder."""
 
     folder: SweepFolder
     started: SweepStarted
 
     @cached_property
     def ended(self) -> Mapping[str, TrialEnded]:
-        """How those of its trials that ended did so."""
+        """Final ends of those of its trials that ended, by trial id."""
         return outboxes.state(Outbox(self.folder.outbox))
 
     @cached_property
     def trials(self) -> Mapping[str, Trial]:
-        """Its trials, made anew from its workload file; where that says `auto`, on either device, since ids differ.
+        """Its trials by id, made anew from its workload file; `auto` gives them for both devices, because ids differ.
 
         Raises:
             WorkloadError: the file is not one of this version, or its data set is not here.
@@ -52,7 +52,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial as one sweep has it."""
+    """A trial as one sweep holds it."""
 
     sweep: Kept
     trial_id: str
@@ -60,43 +60,43 @@ class Candidate:
 
     @property
     def outcome(self) -> Outcome | None:
-        """None where it has not ended in this sweep."""
+        """Outcome in this sweep; None if the trial has not ended here."""
         ended = self.sweep.ended.get(self.trial_id)
         return None if ended is None else ended.outcome
 
     @property
     def weights(self) -> Path:
-        """The file of its final weights, there or not."""
+        """File of its final weights, which need not exist."""
         return self.sweep.folder.weights(self.trial_id)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Errors on the common test set, of one member or of all."""
+    """Errors on the common test set, of one member or of the whole ensemble."""
 
     name: str
     trial_id: str | None
-    """None for all together."""
+    """Id of the member; None for the whole ensemble."""
     error_pct: float
     error_top5_pct: float | None
-    """None where there are but a few classes."""
+    """Top-5 error in %; None if there are only a few classes."""
     images: int
     loss: float | None
-    """In nats; None where it is not finite."""
+    """Loss in nats; None if it is not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """What some trials answer."""
+    """Result of an ensemble of trials."""
 
     experiment: str
     dataset: Mapping[str, Any]
-    """See `Trial.dataset_record`."""
+    """Record of the data set; see `Trial.dataset_record`."""
     members: tuple[Answer, ...]
     together: Answer
 
     def record(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return the result in a form for JSON."""
         return {
             "dataset": self.dataset["name"],
             "members": [asdict(member) for member in self.members],
@@ -109,11 +109,11 @@ def make_ensemble(storage: Path, wanted: Sequence[str]) -> Ensemble:
 
     Args:
         storage: the `--storage` of the runs that trained them.
-        wanted: ids of the trials, beginnings of ids that no other has, or names such as `resnet-20-A seed 1`.
+        wanted: ids of the trials, unique beginnings of ids, or names such as `resnet-20-A seed 1`.
 
     Raises:
         UsageError: fewer than two trials, one that is unknown or has not finished, or several data sets.
-        StorageError: the folder holds no sweep, or the weights of a trial are not there.
+        StorageError: the folder holds no sweep, or the weights of a trial do not exist.
         HarnessError: the data cannot be loaded.
     """
     members = find_members(list(kept_sweeps(storage)), wanted, storage)
@@ -132,10 +132,10 @@ def make_ensemble(storage: Path, wanted: Sequence[str]) -> Ensemble:
 
 
 def kept_sweeps(storage: Path) -> Iterator[Kept]:
-    """The sweeps in a storage folder.
+    """Yield the sweeps in a storage folder.
 
     Raises:
-        StorageError: it cannot be read, or holds none.
+        StorageError: the folder cannot be read, or holds no sweep.
     """
     try:
         folders = [SweepFolder(path) for path in sorted(storage.iterdir()) if SweepFolder(path).outbox.is_file()]
@@ -150,7 +150,7 @@ def kept_sweeps(storage: Path) -> Iterator[Kept]:
 
 
 def find_members(sweeps: Sequence[Kept], wanted: Sequence[str], storage: Path) -> list[Candidate]:
-    """The trials that are meant, each where its weights are.
+    """Return the wanted trials, each from a sweep that has its weights.
 
     Raises:
         UsageError, StorageError: see `make_ensemble`.
@@ -169,9 +169,9 @@ def find_members(sweeps: Sequence[Kept], wanted: Sequence[str], storage: Path) -
 
 
 def _meant(known: Iterable[Candidate], text: str, storage: Path) -> list[Candidate]:
-    """Every copy of the one trial that goes by a name or by the beginning of an id.
+    """Return every copy of the one trial with this name or this beginning of an id.
 
-    Several sweeps may have trials of one name: then those are meant that kept their weights.
+    If trials of several sweeps have the same name, those with kept weights are returned.
     """
     found = [one for one in known if text and (one.name == text or one.trial_id.startswith(text))]
     if not found:
@@ -183,7 +183,7 @@ def _meant(known: Iterable[Candidate], text: str, storage: Path) -> list[Candida
 
 
 def _usable(copies: Sequence[Candidate]) -> Candidate:
-    """The newest copy of a trial that finished and kept its weights."""
+    """Return the newest copy of a trial that finished and kept its weights."""
     newest = sorted(copies, key=lambda one: one.sweep.started.time_ms, reverse=True)
     finished = [one for one in newest if one.outcome is Outcome.FINISHED]
     name = f"trial {newest[0].trial_id} ({newest[0].name})"

@@ -1,4 +1,4 @@
-"""The driver's machine and software, as the sweep's run records them."""
+"""The driver's machine and software, in the form that the sweep's run records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DISTRIBUTIONS = ("resnet-harness", "torch", "torchvision", "ray", "mlflow", "num
 
 
 def describe_driver() -> dict[str, Any]:
-    """Versions of what decides results, the host, and the commit of the code where it is a git checkout."""
+    """Return the versions that can affect results, the host, and the commit if the code is a git checkout."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

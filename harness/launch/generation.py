@@ -1,6 +1,6 @@
-"""Which execution of a workload is the current one: the first, or the newest that was started with `--fresh`.
+"""The current execution of a workload: the first, or the newest that was started with `--fresh`.
 
-A file beside the sweep's folders names it, so that the plain command goes on with what `--fresh` began.
+A file beside the sweep's folders names it, so that the plain command continues the one that `--fresh` began.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from harness.errors import StorageError
 from harness.storage import write_atomic
 
 FIRST = ""
-"""The generation that no `--fresh` started: the one that shares results with other sweeps."""
+"""Generation of a workload that `--fresh` did not start: the one that shares results with other sweeps."""
 
 
 def new() -> str:
-    """A generation that never came before."""
+    """Return a new, unique generation."""
     return uuid.uuid4().hex
 
 
 def current(storage: Path, sweep: str) -> str:
-    """The generation that `keep` kept last for a sweep; the first where there is none.
+    """Return the generation that `keep` stored last for a sweep; the first one if there is none.
 
     Raises:
-        StorageError: the file cannot be read, or is none of ours.
+        StorageError: the file cannot be read, or does not name a generation.
     """
     path = _path(storage, sweep)
     try:

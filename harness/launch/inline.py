@@ -25,22 +25,22 @@ GROUP = "inline"
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """This process's place among those that torchrun started; alone elsewhere."""
+    """This process's rank among the processes that torchrun started; without torchrun it is the only one."""
 
     rank: int = 0
     world_size: int = 1
     on_gpus: bool = False
-    """Whether what they tell each other goes from GPU to GPU: NCCL takes nothing that is in a host's memory."""
+    """Whether the processes communicate between GPUs: NCCL accepts no data in a host's memory."""
     monitoring: Monitoring | None = None
-    """Of this one process: each may see other devices."""
+    """Monitoring of this one process: each may see other devices."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InlineConfig:
-    """What every process must know to run the sweep's leases."""
+    """Settings that every process needs to run the sweep's leases."""
 
     folder: Path
-    """The sweep's."""
+    """Folder of the sweep."""
     shapes: tuple[Shape, ...]
     trial_timeout_s: float | None
     checkpoint_every_s: float | None
@@ -54,13 +54,13 @@ class ShownQueue:
         self._queue, self._show, self._seen = queue, show, 0
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
-        """The next trial."""
+        """Return the lease of the next trial."""
         lease = self._queue.lease(group, shape)
         self.show()
         return lease
 
     def emit(self, group: str, event: Event) -> None:
-        """Record what happened."""
+        """Record an event."""
         self._queue.emit(group, event)
         self.show()
 
@@ -69,18 +69,18 @@ class ShownQueue:
         self._queue.flush(group)
 
     def end(self, group: str, ended: TrialEnded) -> None:
-        """Record how an attempt ended."""
+        """Record the end of an attempt."""
         self._queue.end(group, ended)
         self.show()
 
     def note_loss_reason(self, group: str, reason: str) -> None:
-        """A group cannot go on. A trial that it still holds ends for this reason."""
+        """Record that a group cannot go on. A trial that it still holds ends for this reason."""
         self._queue.note_loss_reason(group, reason)
         self._queue.release_leases(group)
         self.show()
 
     def show(self) -> None:
-        """Show what is new."""
+        """Show the new state."""
         snapshot = self._queue.snapshot(self._seen)
         self._seen = snapshot.ended_count
         self._show(snapshot)
@@ -90,12 +90,12 @@ class ShownQueue:
 def processes(
     timeout_s: float, monitoring: Monitoring | None = None, *, may_use_gpus: bool = True
 ) -> Iterator[Processes]:
-    """Join torchrun's process group where torchrun started us.
+    """Join torchrun's process group if torchrun started this process.
 
     Args:
-        timeout_s: how long the processes wait for each other.
+        timeout_s: how many seconds the processes wait for each other.
         monitoring: how this process watches its devices.
-        may_use_gpus: False where no trial does; then the group is one of CPUs on a machine with GPUs too.
+        may_use_gpus: False if no trial uses GPUs; the group then uses CPUs even on a machine with GPUs.
     """
     if not torch.distributed.is_torchelastic_launched():
         yield Processes(monitoring=monitoring)
@@ -109,12 +109,12 @@ def processes(
 def run_rank0(
     queue: TrialQueue, config: InlineConfig, world: Processes, show: Callable[[Snapshot], None], stop: StopSignal
 ) -> None:
-    """Run every trial whose shape these processes have; the others are infeasible here.
+    """Run every trial whose shape fits these processes; the others are infeasible here.
 
     Args:
         queue: all trials of the sweep that have no result.
-        config: shared with the other processes.
-        world: this process is rank 0 of them.
+        config: settings shared with the other processes.
+        world: the processes; this one is rank 0.
         show: called with each new state of the queue.
         stop: asked after every step.
     """
@@ -130,7 +130,7 @@ def run_rank0(
 
 
 def run_follower(world: Processes, stop: StopSignal) -> None:
-    """Run what rank 0 leases, beside it. Everything else is rank 0's."""
+    """Run the trials that rank 0 leases, together with it. Rank 0 does everything else."""
     config = _share(None, world)
     nothing = ShownQueue(TrialQueue((), lambda _event: None), lambda _snapshot: None)
     _run(nothing, config, world, stop.is_set)
@@ -156,7 +156,7 @@ def _run(queue: ShownQueue, config: InlineConfig, world: Processes, stop_request
 
 
 def _run_all(queue: ShownQueue, worker: Worker) -> None:
-    """A process alone cannot be replaced by a fresh one: it goes on, and the queue bounds how often."""
+    """Run all leases. A single process cannot be replaced, so it continues after a loss; the queue limits how often."""
     while True:
         try:
             return run_leases(queue, worker)
@@ -167,7 +167,7 @@ def _run_all(queue: ShownQueue, worker: Worker) -> None:
 
 
 def _share(config: InlineConfig | None, world: Processes) -> InlineConfig:
-    """Rank 0's config, on every rank."""
+    """Return rank 0's config, on every rank."""
     shared = from_rank_0(config, world.world_size)
     assert shared is not None
     return shared
@@ -191,7 +191,7 @@ def _stop_asker(queue: TrialQueue, stop: StopSignal) -> Callable[[], bool]:
 
 
 def _obstacle(shape: Shape, world: Processes) -> str | None:
-    """Why these processes cannot run this shape; None if they can."""
+    """Return why these processes cannot run this shape; None if they can."""
     if shape.workers != world.world_size:
         return (
             f"the trial wants {shape.workers} workers and this launcher has {world.world_size}; "

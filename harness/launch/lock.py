@@ -1,4 +1,4 @@
-"""One driver a sweep: a lock on its folder that the system gives back when the driver dies, however it dies."""
+"""One driver per sweep: a lock on its folder, which the system releases when the driver dies for any reason."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some driver holds a lock file now; one that is not there is not held."""
+    """Whether a driver holds the lock file now. A missing file is not held."""
     try:
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What a running sweep shows on stderr: one live display on a terminal, one plain line per ended trial elsewhere."""
+"""Progress of a running sweep on stderr: a live display on a terminal, otherwise one plain line per ended trial."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from harness.schema import Outcome
 from harness.tracking.recorder import Progress as Recorded
 
 ENOUGH = 0.05
-"""Share of the cost after which the rate says something."""
+"""Share of the cost from which on the time left is shown."""
 RUNNING_LINES = 8
-"""Running trials that the display lists; of the others it says how many."""
+"""Most running trials that the display lists; it only counts the others."""
 
 
 @dataclass
@@ -30,8 +30,8 @@ class Progress:
     """The display of one sweep; `show` takes each new state of its queue.
 
     Args:
-        names: trial id -> what the terminal calls it.
-        recorded: how far the sweep's events have come on their way to MLflow.
+        names: trial id -> name on the terminal.
+        recorded: gives the state of the forwarding of the sweep's events to MLflow.
     """
 
     names: Mapping[str, str]
@@ -55,7 +55,7 @@ class Progress:
             self._live.stop()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Bring the display up to date."""
+        """Update the display."""
         for ended in snapshot.ended:
             self._show_ended(ended, snapshot.total)
         if self._live:
@@ -94,9 +94,9 @@ class Progress:
 
 
 def time_left(snapshot: Snapshot, elapsed_s: float) -> str:
-    """How long the rest will take at the rate so far, counting the epochs of running trials.
+    """Return the time left at the rate so far, counting the epochs of running trials.
 
-    Empty before a twentieth is done: until then it would tell how long workers take to start.
+    Empty before 5 % of the cost is done: until then the rate is dominated by the start of the workers.
     """
     if snapshot.cost_done < ENOUGH * snapshot.cost_total or not snapshot.cost_done:
         return ""
@@ -105,7 +105,7 @@ def time_left(snapshot: Snapshot, elapsed_s: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """5 s, 3 min 20 s, 2 h 10 min, 3 d 4 h."""
+    """Return a duration in words, such as 5 s, 3 min 20 s, 2 h 10 min, 3 d 4 h."""
     whole = round(seconds)
     for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if whole >= size:
@@ -114,7 +114,7 @@ def duration(seconds: float) -> str:
 
 
 def outcome_counts(ended: Iterable[TrialEnded]) -> str:
-    """34 finished, 2 diverged: the outcomes that occurred, in the schema's order."""
+    """Return the outcomes that occurred, in the schema's order, such as `34 finished, 2 diverged`."""
     counts = Counter(one.outcome for one in ended)
     return ", ".join(f"{count} {outcome.value.replace('_', ' ')}" for outcome in Outcome if (count := counts[outcome]))
 

@@ -1,4 +1,4 @@
-"""`harness run`, whole: plan, what is done already, the launcher, MLflow, the report, the exit code."""
+"""The complete `harness run`: plan, earlier results, launcher, MLflow, report and exit code."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
 Show = Callable[[Snapshot], None]
 Launcher = Callable[[Sweep, Show, StopSignal], None]
 Ends = Mapping[str, TrialEnded]
-"""Trial id -> how it ended, of this execution and of earlier ones that the outbox knows."""
+"""Trial id -> end of the trial, in this execution and in earlier ones that the outbox holds."""
 
 
 def run_sweep_command(options: RunOptions) -> ExitCode:
     """Run a workload to its end and report on it.
 
-    Progress and messages go to stderr; the summary, or with `--json` the outcome, to stdout.
+    Progress and messages go to stderr; the summary, or with `--json` the outcome, goes to stdout.
 
     Raises:
-        HarnessError: see `harness.errors`; nothing that was measured before is lost.
+        HarnessError: see `harness.errors`; earlier measurements are kept.
     """
     if options.launcher == "ray":
         return _lead(options, _on_ray)
@@ -86,8 +86,8 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
     say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
     if tracking.available and recorded.waiting:
         code = code or ExitCode.UNREACHABLE
-    stopped = code in (ExitCode.STOPPED, ExitCode.INTERRUPTED)  # and somebody waits
-    for problem in recorded.problems:  # first: without what was refused there may be no report
+    stopped = code in (ExitCode.STOPPED, ExitCode.INTERRUPTED)  # and the user waits
+    for problem in recorded.problems:  # printed first, because a refused item may prevent the report
         say.print(f"MLflow refused for good: {problem}", markup=False)
     reported = tracking.available and options.report and not recorded.waiting and not stopped
     page = _report(sweep, say) if reported else None
@@ -102,10 +102,10 @@ def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
 
 
 def _check_out(out: Path) -> None:
-    """A report that cannot be written is known before days of training, not after them.
+    """Check that the report can be written, before days of training instead of after them.
 
     Raises:
-        StorageError: the folder of reports is none, or cannot be written.
+        StorageError: the folder for reports is not a folder, or cannot be written.
     """
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     fault = "is not a folder" if not there.is_dir() else "" if os.access(there, os.W_OK) else "cannot be written"
@@ -117,10 +117,12 @@ def _check_out(out: Path) -> None:
 
 
 def _check_only_storage(named: NamedSweep, running_at: str | None) -> None:
-    """A lock holds within one storage folder. Of another one, on another host, there is only what MLflow says.
+    """Check that the sweep does not run in another storage folder.
+
+    The lock covers only one storage folder. A run with another folder, or on another host, is known only from MLflow.
 
     Raises:
-        LockHeld: the sweep is recorded as running in another folder, where this outbox never was, and may still run.
+        LockHeld: the sweep is recorded as running in a folder that this outbox never used, and may still run.
     """
     if running_at is None or running_at in map(storage_of, outboxes.starts(named.outbox)):
         return
@@ -135,7 +137,7 @@ def _check_only_storage(named: NamedSweep, running_at: str | None) -> None:
 
 
 def _check_data(sweep: Sweep) -> None:
-    """Look for the data before anything starts; a cluster's nodes are asked by `harness.cluster.inspection`.
+    """Check the data before anything starts. `harness.cluster.inspection` checks the nodes of a cluster.
 
     Raises:
         StorageError: a data set of a trial that has no result is not on this machine.
@@ -145,7 +147,7 @@ def _check_data(sweep: Sweep) -> None:
 
 
 def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode, Recorded]:
-    """Run what has no result, every event on its way to MLflow. The sweep's lock is held."""
+    """Run the trials without a result and forward every event to MLflow. The caller holds the sweep's lock."""
     say.print(
         f"{sweep.name}: {len(sweep.trials)} trials, {len(sweep.to_run)} to run, files in {sweep.folder.root}",
         markup=False,
@@ -221,7 +223,7 @@ def _started(sweep: Sweep) -> SweepStarted:
 
 
 def _exit_code(sweep: Sweep, ends: Ends, stop: StopSignal) -> ExitCode:
-    """0 when every trial has a result, by this execution or an earlier one."""
+    """Return 0 if every trial has a result, from this execution or an earlier one."""
     lacking = [ends.get(trial.id) for trial in sweep.trials if not _has_result(sweep, ends, trial.id)]
     if not lacking:
         return ExitCode.OK
@@ -273,12 +275,12 @@ def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Record
 
 
 def _at(tracking_uri: str) -> str:
-    """What a command needs to find the store; nothing for the one that it finds by itself."""
+    """Return the flag that a command needs to find the store; empty for the default store."""
     return "" if tracking_uri == resolve(DEFAULT_TRACKING_URI) else f" --tracking-uri {display(tracking_uri)}"
 
 
 def out_of_time(ends: Iterable[TrialEnded], limit_s: float | None) -> str | None:
-    """What to do about trials that their limit has ended; None where there are none."""
+    """Return advice about trials that reached their time limit; None if there are none."""
     count = sum(end.outcome is Outcome.TIMED_OUT for end in ends)
     if not count or limit_s is None:
         return None
@@ -290,12 +292,12 @@ def out_of_time(ends: Iterable[TrialEnded], limit_s: float | None) -> str | None
 
 
 def no_weights(trials: Iterable[Trial], done: Collection[str], folder: SweepFolder) -> str | None:
-    """What to do about trials that are to keep their weights and had a result already; None where there are none.
+    """Return advice about trials that should keep their weights but already had a result; None if there are none.
 
     Args:
-        trials: of the sweep.
-        done: ids of those that had a result before this execution.
-        folder: of the sweep.
+        trials: the sweep's trials.
+        done: ids of the trials that had a result before this execution.
+        folder: the sweep's folder.
     """
     asked = [trial.id for trial in trials if trial.keep_weights and trial.id in done]
     count = sum(not folder.weights(trial_id).is_file() for trial_id in asked)
@@ -316,11 +318,11 @@ def _outcome(sweep: Sweep, ends: Ends, code: ExitCode, page: Path | None) -> dic
 
 
 def outcome_of(trial_id: str, ends: Ends, done: Collection[str]) -> str:
-    """One word for `--json`: how the trial ended, `reused` for a result found elsewhere, else `missing`.
+    """Return one word for `--json`: the outcome, `reused` for a result found elsewhere, else `missing`.
 
     Args:
-        trial_id: the trial's.
-        ends: of this sweep. An end without a result gives way to a result elsewhere.
+        trial_id: the trial's id.
+        ends: the ends in this sweep. A result found elsewhere takes precedence over an end without a result.
         done: the trials that had a result before this execution.
     """
     if trial_id in ends and (ends[trial_id].outcome.is_result or trial_id not in done):

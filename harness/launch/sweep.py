@@ -1,4 +1,4 @@
-"""One execution of a workload: what it will run, where it keeps its files, and what earlier executions left."""
+"""One execution of a workload: its trials, the place of its files, and the results of earlier executions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.workload.load import Workload, fingerprints
 from harness.workload.matrix import expand, sweep_id, sweep_name
 
 IN_OUTBOX = "outbox"
-"""Stands for the run of a trial whose result the outbox holds and MLflow, as far as we know, does not yet."""
+"""Placeholder for the run of a trial whose result is in the outbox but, as far as is known, not yet in MLflow."""
 
 
 FinishedTrials = Callable[[Sequence[str], str | None], Mapping[str, str]]
@@ -26,35 +26,35 @@ FinishedTrials = Callable[[Sequence[str], str | None], Mapping[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class NamedSweep:
-    """What a workload asks for, and where that is kept. Nothing has been looked up yet."""
+    """The trials of a workload and the place of their files. Nothing has been looked up yet."""
 
     options: RunOptions
     trials: tuple[Trial, ...]
     id: str
     name: str
     generation: str
-    """Started by `--fresh`, now or earlier; empty for the first."""
+    """Generation started by `--fresh`, now or earlier; empty for the first."""
 
     @property
     def workload(self) -> Workload:
-        """What is executed."""
+        """Workload that is executed."""
         return self.options.workload
 
     @cached_property
     def folder(self) -> SweepFolder:
-        """Where it keeps its files."""
+        """Folder of the sweep's files."""
         return SweepFolder(self.options.storage / self.name)
 
     @cached_property
     def outbox(self) -> Outbox:
-        """Its events."""
+        """Outbox with the sweep's events."""
         return Outbox(self.folder.outbox)
 
     def claim(self) -> None:
-        """Make its folder, and the sweep the one that the same command goes on with.
+        """Create the sweep's folder, and make the sweep the one that the same command continues.
 
         Raises:
-            StorageError: its storage cannot be written.
+            StorageError: the storage folder cannot be written.
         """
         self.folder.make()
         if self.options.fresh:
@@ -71,11 +71,11 @@ class Sweep(NamedSweep):
 
     @cached_property
     def to_run(self) -> tuple[Trial, ...]:
-        """What has no result yet, in the order in which it should start."""
+        """Trials without a result, in the order in which they should start."""
         return tuple(trial for trial in order(self.trials) if trial.id not in self.done)
 
     def jobs(self) -> list[Job]:
-        """`to_run` for the queue."""
+        """Return the jobs of `to_run` for the queue."""
         before = outboxes.attempts(self.outbox)
         costs = {trial.trial_id: float(trial.train_flops) for trial in self.plan.trials}
         return [
@@ -90,11 +90,11 @@ class Sweep(NamedSweep):
 
 
 def name_sweep(options: RunOptions) -> NamedSweep:
-    """Expand the workload.
+    """Expand the workload and name its sweep.
 
     Raises:
-        WorkloadError: the data set is not what the workload says.
-        StorageError: whether there was a fresh start cannot be read.
+        WorkloadError: the data set does not match the workload.
+        StorageError: the file that records a fresh start cannot be read.
     """
     workload = options.workload
     trials = expand(workload, fingerprints(workload))
@@ -105,20 +105,22 @@ def name_sweep(options: RunOptions) -> NamedSweep:
 
 
 def _first_name(workload: Workload, trials: Sequence[Trial]) -> str:
-    """The name of the workload's sweep before any `--fresh`."""
+    """Return the name of the workload's sweep before any `--fresh`."""
     return sweep_name(workload.name, sweep_id(workload.name, trials))
 
 
 def prepare_sweep(named: NamedSweep, finished: FinishedTrials) -> Sweep:
-    """Look up what is done, plan the rest and audit its networks. The sweep's lock is held: nobody adds results now.
+    """Look up the finished trials, plan the rest and audit its networks.
+
+    The caller holds the sweep's lock, so no results are added meanwhile.
 
     Args:
         named: the sweep.
-        finished: asks the tracking server which of some trial ids have a result, in a sweep of this id or, where it is
-            None, in any; trial id -> MLflow run id.
+        finished: asks the tracking server which of some trial ids have a result, in the sweep with the given id or, for
+            None, in any sweep; returns trial id -> MLflow run id.
 
     Raises:
-        WorkloadError: a network is not what the workload says.
+        WorkloadError: a network does not match the workload.
     """
     done = {} if named.options.fresh else _done(named, finished)
     plan = make_plan(named.workload, named.trials, done)
@@ -137,13 +139,13 @@ def prepare_sweep(named: NamedSweep, finished: FinishedTrials) -> Sweep:
 def _done(named: NamedSweep, finished: FinishedTrials) -> dict[str, str]:
     ended = outboxes.state(named.outbox)
     in_outbox = {trial_id: IN_OUTBOX for trial_id, end in ended.items() if end.outcome.is_result}
-    # What was started afresh goes on with its own results alone.
+    # A sweep that was started afresh uses its own results alone.
     sweep = named.id if named.generation else None
     return {**in_outbox, **finished([trial.id for trial in named.trials], sweep)}
 
 
 def shape_of(scale: Scale) -> Shape:
-    """What a worker group for this scale takes of a cluster."""
+    """Return the shape of the worker group for this scale."""
     assert scale.device != "auto", "on_device settles it"
     return Shape(
         workers=scale.workers,

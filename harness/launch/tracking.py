@@ -1,4 +1,4 @@
-"""MLflow as a launch needs it: there from the start, or knowingly left for later."""
+"""Access to MLflow during a launch: available from the start, or deliberately left for later."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from harness.signals import StopSignal
 from harness.tracking.recorder import Progress, Recorder
 
 FLUSH_S = 60.0
-"""How long the end of a sweep waits for MLflow between two looks at whether it still takes anything."""
+"""Seconds that the end of a sweep waits for MLflow before it checks whether MLflow still makes progress."""
 STOPPED_FLUSH_S = 3.0
-"""The same where somebody asked the sweep to stop, and waits."""
+"""The same wait in seconds if the user asked the sweep to stop."""
 
 
 class Tracking(Protocol):
-    """What a launch asks of the tracking server."""
+    """Interface of a launch to the tracking server."""
 
     available: bool
     """Whether reports can be made."""
 
     def finished(self, trial_ids: Sequence[str], sweep_id: str | None) -> Mapping[str, str]:
-        """Trial id -> run id, of those that have a result; in one sweep, or in any."""
+        """Return trial id -> run id of the trials that have a result, in one sweep or, for None, in any."""
         ...
 
     def running_at(self, sweep_id: str) -> str | None:
-        """Where the files are of a sweep that is recorded as running, `host:folder`; None where it is not."""
+        """Return the place of a running sweep's files, `host:folder`; None if it is not recorded as running."""
         ...
 
     def recording(self, sweep: Sweep, stop: StopSignal) -> contextlib.AbstractContextManager[Callable[[], Progress]]:
-        """Forward the sweep's events while the context lasts; gives a function that says how far they have come."""
+        """Forward the sweep's events while the context lasts; it gives a function that returns the progress."""
         ...
 
 
@@ -43,16 +43,16 @@ class NoTracking:
     available = False
 
     def finished(self, trial_ids: Sequence[str], sweep_id: str | None) -> Mapping[str, str]:  # noqa: ARG002
-        """Nothing is known."""
+        """Return nothing, because nothing is known."""
         return {}
 
     def running_at(self, sweep_id: str) -> str | None:  # noqa: ARG002
-        """Nothing is known."""
+        """Return None, because nothing is known."""
         return None
 
     @contextlib.contextmanager
     def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], Progress]]:  # noqa: ARG002
-        """Nothing is sent."""
+        """Send nothing."""
         yield lambda: Progress(sent=0, waiting=0)
 
 
@@ -69,23 +69,23 @@ class MlflowTracking:
         prepare(options.tracking_uri, options.experiment)
 
     def finished(self, trial_ids: Sequence[str], sweep_id: str | None) -> Mapping[str, str]:
-        """Trial id -> run id, of those that have a result; in one sweep, or in any."""
+        """Return trial id -> run id of the trials that have a result, in one sweep or, for None, in any."""
         from harness.tracking.results import finished_trials
 
         return finished_trials(self._options.tracking_uri, self._options.experiment, trial_ids, sweep_id)
 
     def running_at(self, sweep_id: str) -> str | None:
-        """Where the files are of a sweep that is recorded as running, `host:folder`; None where it is not."""
+        """Return the place of a running sweep's files, `host:folder`; None if it is not recorded as running."""
         from harness.tracking.results import running_at
 
         return running_at(self._options.tracking_uri, self._options.experiment, sweep_id)
 
     @contextlib.contextmanager
     def recording(self, sweep: Sweep, stop: StopSignal) -> Iterator[Callable[[], Progress]]:
-        """Forward the sweep's events in the background, the last ones on leaving."""
+        """Forward the sweep's events in the background, and the last ones on leaving."""
         recorder = Recorder(sweep.outbox, sweep.folder.cursor, self._options.tracking_uri, sweep.folder)
         if IN_OUTBOX in sweep.done.values() and not recorder.progress().waiting:
-            # All is said to be sent, and yet the store lacks results: it was emptied, or replaced.
+            # The cursor says that all was sent, but the store lacks results: it was emptied or replaced.
             recorder.rewind()
         recorder.run_in_background()
         try:
@@ -95,17 +95,17 @@ class MlflowTracking:
 
 
 def _flush(recorder: Recorder, stop: StopSignal) -> None:
-    """Send what is left: all of it, as long as the server takes it; a little of it, where somebody waits."""
+    """Send the remaining events: all that the server accepts, but only for a short time if the user asked to stop."""
     progress = recorder.close(STOPPED_FLUSH_S if stop.is_set() else FLUSH_S)
     while progress.waiting and progress.error is None and not stop.is_set():
         progress = recorder.forward(FLUSH_S)
 
 
 def open_tracking(options: RunOptions) -> Tracking:
-    """The tracking server, checked.
+    """Return the tracking server, checked.
 
     Raises:
-        TrackingUnreachable: it does not answer; nothing has started yet.
+        TrackingUnreachable: the server does not answer; nothing has started yet.
         UsageError: the tracking URI cannot be used.
     """
     if options.launcher == "inline" and importlib.util.find_spec("mlflow") is None:

@@ -1,1 +1,1 @@
-"""What a sweep will cost, and how its training differs from the published one."""
+"""The cost of a sweep, and the differences between its training and the published one."""

@@ -1,7 +1,7 @@
-"""What networks cost, remembered between commands: to plan a sweep a second time, none of them is built.
+"""A cache of the networks' costs, kept between commands: to plan a sweep a second time, no network is built.
 
-A count holds for the code that made it. The file that keeps counts is named by a digest of every source file of
-`models` and of torch's and torchvision's versions; other code has another file.
+A count holds for the code that made it. The file of counts is named by a digest of every source file of `models` and
+of the versions of torch and torchvision; other code has another file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from workloads.datasets.spec import DatasetSpec
 
 @dataclass(frozen=True, kw_only=True)
 class KnownCost:
-    """The totals of `models.complexity.Complexity` that planning and the audit read."""
+    """Totals of `models.complexity.Complexity` that planning and the audit read."""
 
     params: int
     norm_params: int
@@ -33,7 +33,7 @@ class KnownCost:
 
 
 class KnownCosts:
-    """Counts each network once, and keeps the counts in a folder. A cache: what cannot be kept is counted again."""
+    """Counts each network once, and caches the counts in a folder. Counts that cannot be kept are counted again."""
 
     def __init__(self, folder: Path, count: Count = count_cost) -> None:
         self._file = folder / f"{_code_digest()}.json"
@@ -42,7 +42,7 @@ class KnownCosts:
         self._new = False
 
     def count(self, model: ModelSpec, dataset: DatasetSpec) -> KnownCost:
-        """The cost of a model on a data set's images. Raises `ValueError` where it cannot take them."""
+        """Return the cost of a model on a data set's images. Raises `ValueError` if the model cannot take them."""
         key = _key(model, dataset)
         if key not in self._known:
             counted: Any = self._count(model, dataset)
@@ -51,7 +51,7 @@ class KnownCosts:
         return self._known[key]
 
     def keep(self) -> None:
-        """Write what was counted since, beside what another command may have kept meanwhile."""
+        """Write the new counts, keeping those that another command may have written meanwhile."""
         if not self._new:
             return
         known = {**_read(self._file), **self._known}
@@ -59,7 +59,7 @@ class KnownCosts:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._file, json.dumps({key: asdict(cost) for key, cost in known.items()}).encode())
         except OSError:
-            return  # a home that cannot be written costs seconds, not the plan
+            return  # without a writable folder, the next plan takes seconds longer
 
 
 def _read(file: Path) -> dict[str, KnownCost]:

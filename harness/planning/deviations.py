@@ -1,7 +1,7 @@
-"""The deviation ledger: where a cell's recipe or data differs from the published one that it is compared with. Pure.
+"""The deviation ledger: differences between a cell's recipe or data and the published ones it is compared with. Pure.
 
-A cell is compared with what its paper says of such a network: the one of several that it differs least from. What a
-paper needs and does not print is in the ledger too, with no published value.
+A cell is compared with the training that its paper describes for such a network; of several, with the one that it
+differs least from. A setting that a paper needs but does not print is in the ledger too, with no published value.
 """
 
 from __future__ import annotations
@@ -23,47 +23,47 @@ GOYAL_2017 = "Goyal 2017 (arXiv 1706.02677)"
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """One setting that is not the published one."""
+    """One setting that differs from the published one."""
 
     name: str
     published: str | None
-    """None where the paper does not print it."""
+    """Published value; None if the paper does not print it."""
     used: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """All of one cell's."""
+    """All deviations of one cell."""
 
     cell_id: str
     label: str
     source: str | None
-    """With what the cell is compared; None where no paper trained such a network."""
+    """Source of the training that the cell is compared with; None if no paper trained such a network."""
     deviations: tuple[Deviation, ...]
 
     def record(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return the ledger in a form for JSON."""
         return {**dataclasses.asdict(self), "deviations": [dataclasses.asdict(one) for one in self.deviations]}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """How a paper trained a network."""
+    """Training of a network in a paper."""
 
     source: str
     recipe: Recipe
     dataset: str
     normalization: str
     norm_images: int | None
-    """Images behind a batch-norm statistic: those of one of the paper's devices; None where it does not say."""
+    """Images per batch-norm statistic: those of one of the paper's devices; None if the paper does not say."""
     unprinted: tuple[str, ...] = ()
-    """Settings of the recipe that the paper needs and does not print."""
+    """Settings of the recipe that the paper needs but does not print."""
     printed: Mapping[str, str] = field(default_factory=dict)
-    """Settings of the recipe as the paper has them, where no recipe can say so."""
+    """Settings of the paper's recipe that no `Recipe` can express."""
 
 
 def ledger_of(trial: Trial) -> Ledger:
-    """The ledger of a trial's cell. One that is only timed trains nothing that a paper trained."""
+    """Return the ledger of a trial's cell. It is empty for a cell that is only timed, which no paper trained."""
     trains = trial.measure == "training"
     references = list(references_for(trial.model, _name_of(trial))) if trains else []
     found = [(reference, tuple(_deviations(trial, reference))) for reference in references]
@@ -74,9 +74,9 @@ def ledger_of(trial: Trial) -> Ledger:
 
 
 def references_for(model: ModelSpec, dataset: str) -> Iterator[Reference]:
-    """Every published training of such a network: on this data set, or else on its paper's own."""
+    """Yield every published training of such a network: on this data set, or else on its paper's own."""
     if model.family == "reference":
-        return  # the papers print figures of these, and did not train them
+        return  # the papers print figures for these, but did not train them
     on_imagenet = model.image_size is not None
     found = published(model, dataset) or published(model, "imagenet" if on_imagenet else "cifar10")
     sources = {model.source or "", *(figure.source for figure in (found.errors if found else ()))}
@@ -172,7 +172,7 @@ def _data_deviations(trial: Trial, reference: Reference) -> Iterator[Deviation]:
     if name != reference.dataset:
         yield Deviation(name="dataset.name", published=reference.dataset, used=name)
     identity = trial.dataset.identity()
-    # ImageNet's photographs have no pixel of their own mean: they are normalized by channel.
+    # ImageNet's photographs have no mean per pixel: they are normalized by channel.
     normalization = str(identity.pop("normalize", "channel"))
     if normalization != reference.normalization:
         yield Deviation(name="dataset.normalize", published=reference.normalization, used=normalization)
@@ -192,14 +192,16 @@ _NOT_COMPARED = {
     "fused_optimizer",
     "micro_batch_size",
 }
-"""Length is compared as one; how a step is computed is no setting of a paper, and parts show in batch norm's images."""
+"""Settings that are not compared: length is compared as one, no paper sets how a step is computed, and `norm_images`
+covers micro-batches.
+"""
 
 
 def _relevant(recipe: Recipe, reference: Reference) -> list[str]:
-    """The settings to compare: those of a schedule only where one of the two has it."""
+    """Return the settings to compare. Settings of a schedule are compared only if one of the two has that schedule."""
     names = ["length", *(one.name for one in dataclasses.fields(Recipe) if one.name not in _NOT_COMPARED)]
     if reference.recipe.lr_scaling_images is not None:
-        names.remove("batch_size")  # the rule is published for all of them
+        names.remove("batch_size")  # the rule is published for all batch sizes
     if "steps" not in (recipe.schedule, reference.recipe.schedule):
         names = [name for name in names if not name.startswith("lr_drop_") or name == "lr_drop_factor"]
     if "plateau" not in (recipe.schedule, reference.recipe.schedule) or recipe.schedule != reference.recipe.schedule:

@@ -1,4 +1,4 @@
-"""What a sweep will cost and whether its networks are the ones their names say, before anything runs."""
+"""The cost of a sweep, and the check that its networks are the ones their names say, before anything runs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from models.published.entries import Published
 
 VIEWS = {"single-crop": 1.0, "10-crop": 10.0, "multi-scale": sum((side / 224) ** 2 for side in SCALES)}
-"""What the final evaluation of an image costs, in passes over the crop that it is trained on; of a square image."""
+"""Cost of the final evaluation of a square image, in passes over the crop that is used in training."""
 
 
 class Cost(Protocol):
-    """What planning needs of `models.complexity.Complexity`."""
+    """Part of `models.complexity.Complexity` that planning needs."""
 
     @property
     def params(self) -> int: ...
@@ -40,7 +40,7 @@ Audit = Callable[[ModelSpec, DatasetSpec, Any], Sequence[AuditLine]]
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """What one trial costs."""
+    """Cost of one trial."""
 
     trial_id: str
     cell_id: str
@@ -48,19 +48,23 @@ class TrialPlan:
     seed: int
     params: int
     macs: int
-    """Multiply-accumulates, forward, one image."""
+    """Multiply-accumulates of the forward pass of one image."""
     train_flops_per_image: int
     train_flops: int
-    """Over all steps, evaluation left out."""
+    """Floating-point operations of all training steps, without evaluation."""
     evaluate_flops: int
-    """Forward: the test images after each epoch; at the end training images once, test images by the recipe's views."""
+    """Forward FLOPs of evaluation.
+
+    Test images are evaluated after each epoch. At the end, training images are evaluated once and test images by the
+    recipe's views.
+    """
     run_id: str | None
-    """The MLflow run that holds the result already."""
+    """Id of the MLflow run that already holds the result; None if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellAudit:
-    """One cell's counts beside the published ones. What was not published is None."""
+    """One cell's counts beside the published ones. Counts that were not published are None."""
 
     cell_id: str
     label: str
@@ -69,16 +73,16 @@ class CellAudit:
     published_params: float | None
     published_macs: float | None
     params_off_pct: float | None
-    """Ours, counted by the published figure's convention, less that figure."""
+    """Difference of our parameters, counted by the published figure's convention, from that figure, in %."""
     macs_off_pct: float | None
     source: str | None
     convention: str | None
     within: bool | None
-    """Whether every published count is met to its last printed digit."""
+    """Whether every published count is met to its last printed digit; None if no count was published."""
     mismatches: tuple[str, ...]
-    """One line for each that is not."""
+    """Lines that describe the counts that are not met, one each."""
     published_errors: tuple[Mapping[str, Any], ...] = ()
-    """What was printed of its error: metric, printed, statistic, protocol, source."""
+    """Published errors: metric, printed, statistic, protocol, source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +92,20 @@ class Plan:
     workload: str
     trials: tuple[TrialPlan, ...]
     audit: tuple[CellAudit, ...]
-    """One for each cell, in the trials' order."""
+    """Audits, one for each cell, in the trials' order."""
     deviations: tuple[Ledger, ...]
-    """One for each cell, in the same order: where it is not trained as its paper trained it."""
+    """Deviations from the paper's training, one ledger for each cell, in the same order."""
     claims: tuple[str, ...]
     """Ids of the claims that the report checks; none means all."""
 
     @property
     def remaining(self) -> tuple[TrialPlan, ...]:
-        """The trials without a result."""
+        """Trials without a result."""
         return tuple(trial for trial in self.trials if trial.run_id is None)
 
     @property
     def totals(self) -> dict[str, int]:
-        """Sums over the sweep, and over what remains of it."""
+        """Sums over the sweep, and over its remaining trials."""
         return {
             "trials": len(self.trials),
             "cells": len(self.audit),
@@ -112,7 +116,7 @@ class Plan:
         }
 
     def record(self) -> dict[str, Any]:
-        """The plan as JSON takes it."""
+        """Return the plan in a form for JSON."""
         return {
             "workload": self.workload,
             "claims": list(self.claims),
@@ -124,7 +128,7 @@ class Plan:
 
 
 def count_cost(model: ModelSpec, dataset: DatasetSpec) -> Cost:
-    """The model's complexity on the data set's images; counted once for each distinct network."""
+    """Return the model's complexity on the data set's images; each distinct network is counted once."""
     from models import complexity  # imports torch
 
     return complexity.count(
@@ -136,7 +140,7 @@ def count_cost(model: ModelSpec, dataset: DatasetSpec) -> Cost:
 
 
 def audit_published(model: ModelSpec, dataset: DatasetSpec, cost: Any) -> Sequence[AuditLine]:
-    """The model's counts beside those published for it on this data set; none where the images are of another shape."""
+    """Return the model's counts beside those published for this data set; none if the images have another shape."""
     from models.audit import audit
 
     entry = _entry(model, dataset)
@@ -144,14 +148,14 @@ def audit_published(model: ModelSpec, dataset: DatasetSpec, cost: Any) -> Sequen
 
 
 def published_errors(model: ModelSpec, dataset: DatasetSpec) -> tuple[Mapping[str, Any], ...]:
-    """Every error that was printed of the model on this data set, as plain values."""
+    """Return every error that was printed for the model on this data set, as plain values."""
     entry = _entry(model, dataset)
     names = ("metric", "printed", "statistic", "protocol", "source")
     return () if entry is None else tuple({name: getattr(error, name) for name in names} for error in entry.errors)
 
 
 def _entry(model: ModelSpec, dataset: DatasetSpec) -> Published | None:
-    """What was published of the model; None where the images are of another shape."""
+    """Return the published entry of the model; None if the images have another shape."""
     from models.published.entries import INPUTS, published
 
     name = _name_of(dataset)
@@ -168,17 +172,17 @@ def make_plan(
     count: Count = count_cost,
     audit: Audit = audit_published,
 ) -> Plan:
-    """What a sweep will cost.
+    """Return the plan of a sweep.
 
     Args:
-        workload: whose sweep it is.
-        trials: all of its trials.
-        done: trial id -> MLflow run id, of those that have a result.
-        count: the cost of a model on a data set.
-        audit: its counts beside the published ones.
+        workload: the workload of the sweep.
+        trials: all trials of the sweep.
+        done: trial id -> MLflow run id of the trials that have a result.
+        count: gives the cost of a model on a data set.
+        audit: gives the model's counts beside the published ones.
 
     Raises:
-        WorkloadError: a network that cannot take the data set's images.
+        WorkloadError: a network cannot take the data set's images.
     """
     costs = _costs(workload, trials, count)
     cells = {trial.cell_id: trial for trial in trials}
@@ -197,7 +201,7 @@ def check_audit(workload: Workload, plan: Plan) -> None:
     """Refuse a sweep whose networks are not the published ones, unless the workload says `audit: warn`.
 
     Raises:
-        WorkloadError: what differs, cell by cell.
+        WorkloadError: the networks differ; the message lists the differences cell by cell.
     """
     wrong = [f"{cell.label}: {line}" for cell in plan.audit for line in cell.mismatches]
     if wrong and workload.audit == "strict":
@@ -208,10 +212,10 @@ def check_audit(workload: Workload, plan: Plan) -> None:
 
 
 def order(trials: Iterable[Trial], *, count: Count = count_cost) -> tuple[Trial, ...]:
-    """The trials as they should run: the costliest network first, so that the last trials are short.
+    """Return the trials in the order to run: the costliest network first, so that the last trials are short.
 
-    Trials of one network on one data set follow each other, the costliest cell first, and in a cell the seeds: compiled
-    code and loaded data are used again.
+    Trials of one network on one data set follow each other, the costliest cell first, and within a cell the seeds, so
+    that compiled code and loaded data are used again.
     """
     waiting = list(trials)
     costs = {
@@ -230,7 +234,7 @@ def order(trials: Iterable[Trial], *, count: Count = count_cost) -> tuple[Trial,
 
 
 def _costs(workload: Workload, trials: Iterable[Trial], count: Count) -> dict[tuple[ModelSpec, DatasetSpec], Cost]:
-    """Each distinct network's cost."""
+    """Return each distinct network's cost."""
     networks = dict.fromkeys((trial.model, trial.dataset) for trial in trials)
     costs = {}
     for model, dataset in networks:

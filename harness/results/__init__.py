@@ -1,1 +1,1 @@
-"""Reports, bundles and prices: what is made of the results in MLflow."""
+"""Reports, bundles and prices, made from the results in MLflow."""

@@ -1,7 +1,7 @@
-"""What a sweep's results say of the machines and people they came from, taken out before they are given away.
+"""Removal of names of machines and people from a sweep's results, before they are given away.
 
-Names of hosts become `host-1`, `host-2`, ...: which trials shared one is kept. Paths and addresses become placeholders.
-Names of devices and versions stay: a number means nothing without them.
+Names of hosts become `host-1`, `host-2`, ..., so that trials on one host can still be recognized. Paths and addresses
+become placeholders. Names of devices and versions stay, because a number means nothing without them.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from harness.tracking.results import SweepResults
 
 ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+")
-"""With its scheme: a tracking server, a bucket, a file."""
+"""Pattern of an address with its scheme: a tracking server, a bucket, a file."""
 IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?(?![\w.])")
 PATH = re.compile(r"(?<![\w.:/<])~?/(?:[\w.@%+~=-]+/?)+")
 
 _HOSTS, _LAYOUT = "host.names", Tag.GROUP_LAYOUT.value
 _FREE_TEXT = {"reason", _HOSTS, _LAYOUT, Tag.MONITOR_ABSENT.value}
-"""Columns in which a host can be named. Settings and labels are the sweep's own words."""
+"""Columns whose texts can name a host. Settings and labels hold only the sweep's own words."""
 _SERIAL = Tag.DEVICE_IDS.value
-"""Tells one machine's devices from all others in the world."""
+"""Column that identifies a machine's devices worldwide; it is removed."""
 _PRIVATE_FACTS = {"host", "user", "cwd", "argv", "storage", "tracking_uri", "address"}
-"""Of the environment: where it was, and no matter of what was measured."""
+"""Facts of the environment that tell its place and do not affect the measurements."""
 
 
 def scrubbed(results: SweepResults) -> SweepResults:
-    """The results without names of hosts, paths and addresses."""
+    """Return the results without names of hosts, paths and addresses."""
     hosts = _hosts(results)
     everything = _cleaner(hosts)
     environment = {key: value for key, value in results.environment.items() if key not in _PRIVATE_FACTS}
@@ -49,7 +49,7 @@ def scrubbed(results: SweepResults) -> SweepResults:
 
 
 def _hosts(results: SweepResults) -> Sequence[str]:
-    """Every name of a host that the results give, in an order that is always the same."""
+    """Return every host name in the results, in a fixed order."""
     names = {str(results.environment.get("host") or ""), *map(str, results.activity["node"].unique())}
     for column in {_HOSTS} & set(results.trials.columns):
         names.update(name for text in results.trials[column].dropna() for name in str(text).split())
@@ -87,7 +87,7 @@ def _clean_columns(trials: pd.DataFrame, everything: Callable[[str], str]) -> pd
 
 
 def _walk(value: Any, clean: Callable[[str], str]) -> Any:
-    """Every text in a value of nested mappings and lists."""
+    """Apply a function to every text in a value of nested mappings and lists."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):

@@ -1,10 +1,10 @@
-"""A sweep's results as a folder of files: what `harness export` writes, and a report needs no server for.
+"""A sweep's results as a folder of files, which `harness export` writes and which a report can read without a server.
 
 manifest.json    the layout's version, and each other file's SHA-256 and size
 sweep.json       the sweep: name, status, workload file, plan, environment
-trials.parquet   one row a trial, as `SweepResults.trials`
+trials.parquet   one row per trial, as `SweepResults.trials`
 curves.parquet   every series, as `SweepResults.curves`
-activity.parquet what devices did over time, as `SweepResults.activity`; since version 2
+activity.parquet activity of devices over time, as `SweepResults.activity`; since version 2
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from harness.tracking.results import SweepResults
 
 VERSION = 2
-"""Of the layout. Older ones are read too: version 1 says nothing of what devices did over time."""
+"""Version of the layout. Older ones can be read too: version 1 has no activity of devices."""
 KIND = "resnet-harness bundle"
 MANIFEST, SWEEP = "manifest.json", "sweep.json"
 FRAMES = {"trials": "trials.parquet", "curves": "curves.parquet", "activity": "activity.parquet"}
 _SINCE = {"trials": 1, "curves": 1, "activity": 2}
-"""Frame -> the first version that has it."""
+"""Frame -> the first version that contains it."""
 SAMPLE = Path(__file__).parent / "sample_bundle"
-"""A run of the digits workload on a laptop's processor, which ships with the package."""
+"""Bundle that ships with the package: a run of the digits workload on a laptop's processor."""
 
 
 class BundleError(UsageError):
-    """A folder that is no bundle, or one that was damaged."""
+    """A folder that is not a bundle, or is a damaged one."""
 
 
 def write_bundle(results: SweepResults, folder: Path) -> Path:
-    """Write a sweep's results into a folder, without names of hosts, paths and addresses; gives the manifest's path.
+    """Write a sweep's results into a folder, without names of hosts, paths and addresses; return the manifest's path.
 
-    Files of an earlier bundle of the same sweep are replaced, the manifest last: a bundle that was written in part does
-    not pass for one.
+    Files of an earlier bundle of the same sweep are replaced, the manifest last, so that a partly written bundle is not
+    accepted as a bundle.
 
     Raises:
         StorageError: the folder cannot be written.
-        BundleError: it holds another sweep's bundle.
+        BundleError: the folder holds another sweep's bundle.
     """
     if (held := _sweep_in(folder)) not in (None, results.name):
         raise BundleError(f"{folder} holds the bundle of {held}; name another folder with --out, or remove it")
@@ -66,10 +66,10 @@ def write_bundle(results: SweepResults, folder: Path) -> Path:
 
 
 def read_bundle(folder: Path) -> SweepResults:
-    """The results that a bundle holds.
+    """Return the results in a bundle.
 
     Raises:
-        BundleError: the folder is no bundle, of another version, or not as it was written.
+        BundleError: the folder is not a bundle, is of another version, or was changed after it was written.
     """
     from harness.tracking import activity
     from harness.tracking.results import SweepResults
@@ -83,7 +83,7 @@ def read_bundle(folder: Path) -> SweepResults:
 
 
 def _sweep_in(folder: Path) -> str | None:
-    """Whose bundle a folder holds, None where it holds none that can be read."""
+    """Return the sweep of the bundle in a folder, None if the folder holds no readable bundle."""
     if not (folder / MANIFEST).exists():
         return None
     try:
@@ -109,7 +109,7 @@ def _write(results: SweepResults, folder: Path) -> None:
 
 
 def _to_parquet(frame: pd.DataFrame, path: Path) -> list[str]:
-    """Write a frame; the names of the columns whose values are of several kinds, and stand there as JSON."""
+    """Write a frame; return the names of the columns whose values are of several kinds, which are written as JSON."""
     import pandas as pd
 
     mixed = [name for name in frame.columns if pd.api.types.infer_dtype(frame[name], skipna=True).startswith("mixed")]

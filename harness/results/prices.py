@@ -1,4 +1,4 @@
-"""What devices cost, from a file of the user's: the harness knows no prices.
+"""Prices of devices, from a file of the user's: the harness knows no prices.
 
 currency: EUR
 per_device_hour:
@@ -23,18 +23,18 @@ _KEYS = ("currency", "per_device_hour")
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """Prices of one currency."""
+    """Prices in one currency."""
 
     currency: str
     per_device_hour: Mapping[str, float]
-    """Exact device name, as `device.name` of a trial's run has it -> price."""
+    """Exact device name, as in `device.name` of a trial's run -> price per hour."""
 
 
 def read_prices(path: Path) -> Prices:
-    """The prices in a YAML file.
+    """Return the prices in a YAML file.
 
     Raises:
-        UsageError: the file cannot be read, or is not of this form; says where, and what is allowed.
+        UsageError: the file cannot be read, or is not of this form; the message gives the place and the allowed values.
     """
     try:
         text = text_of(path, "prices file")

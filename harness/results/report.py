@@ -24,18 +24,18 @@ def make_report(
     show: Console | None,
     settings: Settings | None = None,
 ) -> tuple[str, Path]:
-    """Write the report to `<out>/<sweep's name>`; the name, and the page.
+    """Write the report to `<out>/<sweep's name>`; return the name and the page's path.
 
     Args:
-        sweep: which; None is the newest.
+        sweep: the sweep; None is the newest.
         out: folder of reports.
-        tracking_uri: of the store that holds it, resolved.
+        tracking_uri: resolved URI of the store that holds the sweep.
         log: add the report to the sweep's MLflow run.
-        show: where the summary is printed.
-        settings: what else is asked of the report.
+        show: console for the summary.
+        settings: other settings of the report.
 
     Raises:
-        SweepNotFound: there is none, or several.
+        SweepNotFound: there is none, or several match.
         TrackingUnreachable: the store does not answer.
     """
     results = stored_sweep(tracking_uri, sweep)
@@ -52,10 +52,10 @@ def make_report(
 def report_of_bundle(
     bundle: Path, out: Path, *, show: Console | None, settings: Settings | None = None
 ) -> tuple[str, Path]:
-    """As `make_report`, of a bundle, without any server.
+    """Write the report of a bundle, as `make_report` does, without any server.
 
     Raises:
-        BundleError: the folder is none.
+        BundleError: the folder is not a bundle.
     """
     from harness.results.bundle import read_bundle
 
@@ -64,7 +64,7 @@ def report_of_bundle(
 
 
 def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, Path]:
-    """Write a sweep's results to a bundle; its name, and the bundle's manifest.
+    """Write a sweep's results to a bundle; return the sweep's name and the path of the bundle's manifest.
 
     Raises:
         SweepNotFound, TrackingUnreachable: see `make_report`.
@@ -77,10 +77,10 @@ def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, 
 
 
 def results_of_side(places: str, tracking_uri: str) -> list[SweepResults]:
-    """The results of one sweep or bundle, or of several with commas between, which no sweep's name holds.
+    """Return the results of one sweep or bundle, or of several with commas between (no sweep's name has a comma).
 
     Raises:
-        UsageError: there is nothing before, between or behind commas.
+        UsageError: a name before, between or after commas is missing.
         SweepNotFound, BundleError, TrackingUnreachable: see `results_of`.
     """
     from harness.results.bundle import MANIFEST
@@ -92,7 +92,7 @@ def results_of_side(places: str, tracking_uri: str) -> list[SweepResults]:
 
 
 def results_of(place: str, tracking_uri: str) -> SweepResults:
-    """The results in a bundle's folder, where the place is one, else of a sweep of the tracking store."""
+    """Return the results in a bundle's folder, if the place is one, else those of a sweep of the tracking store."""
     from harness.results.bundle import MANIFEST, read_bundle
 
     if Path(place, MANIFEST).exists():
@@ -106,7 +106,7 @@ def results_of(place: str, tracking_uri: str) -> SweepResults:
 
 
 def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
-    """What a tracking store holds of a sweep; see `load_sweep`."""
+    """Return the results of a sweep in a tracking store; see `load_sweep`."""
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
         raise SweepNotFound(
@@ -118,7 +118,7 @@ def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
 
 
 def write(results: SweepResults, out: Path, *, show: Console | None, settings: Settings | None = None) -> Path:
-    """Write a report below `out`, print its summary if asked to; the page."""
+    """Write a report below `out`, print its summary if `show` is given, and return the page's path."""
     from reports.claims.verdicts import judge
     from reports.output.render import PLAIN, write_report
     from reports.output.terminal import print_summary

@@ -1,1 +1,1 @@
-"""Which trial runs next, on which worker group, and where. Pure: neither Ray nor torch."""
+"""The order of trials and their assignment to worker groups and nodes. Pure: the code uses neither Ray nor torch."""

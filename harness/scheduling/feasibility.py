@@ -1,4 +1,4 @@
-"""Whether a cluster can ever run a worker group. Checked first: Ray waits for ever for what cannot be placed."""
+"""The check whether a cluster can ever run a worker group. It comes first: Ray would wait for the others for ever."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.scheduling.types import Shape
 
 @dataclass(frozen=True, kw_only=True)
 class NodeResources:
-    """What one node has, or has left."""
+    """The resources of one node, or those left on it."""
 
     cpus: float
     gpus: float
@@ -19,26 +19,26 @@ class NodeResources:
     """Ray's id of the node."""
 
     def holds(self, shape: Shape) -> int:
-        """How many workers of a shape fit."""
+        """Return how many workers of a shape fit on the node."""
         by_cpu = self.cpus / shape.cpus_per_worker
         return math.floor(min(by_cpu, self._by_gpu(shape.gpus_per_worker)) + 1e-9)
 
     def _by_gpu(self, each: float) -> float:
-        """A share of a GPU is a share of one: two rests of 0.4 hold no worker of 0.6."""
+        """Return how many workers fit by GPU. One GPU provides each share: two rests of 0.4 hold no worker of 0.6."""
         if not each:
             return math.inf
         whole = math.floor(self.gpus + 1e-9)
         return self.gpus / each if each >= 1 else whole * math.floor(1 / each + 1e-9) + (self.gpus - whole) / each
 
     def without(self, workers: int, shape: Shape) -> NodeResources:
-        """What is left beside some workers."""
+        """Return the resources that are left beside some workers."""
         return replace(
             self, cpus=self.cpus - workers * shape.cpus_per_worker, gpus=self.gpus - workers * shape.gpus_per_worker
         )
 
 
 def place_group(shape: Shape, nodes: Sequence[NodeResources]) -> tuple[NodeResources, ...] | None:
-    """The nodes' room after one group of this shape took its place; None if it does not fit."""
+    """Return the resources left on each node after placing one group of this shape; None if it does not fit."""
     taken = assign_workers(shape, nodes)
     if taken is None:
         return None
@@ -46,10 +46,10 @@ def place_group(shape: Shape, nodes: Sequence[NodeResources]) -> tuple[NodeResou
 
 
 def assign_workers(shape: Shape, nodes: Sequence[NodeResources]) -> list[int] | None:
-    """How many workers of a group each node takes; None if the group does not fit.
+    """Return how many workers of a group each node takes; None if the group does not fit.
 
-    Packed, the group takes as few nodes as can be; spread, it takes as many, and their workers differ by one at most
-    where there is room for it. Ray does the same.
+    With `pack` the group takes as few nodes as possible. With `spread` it takes as many as possible, and their numbers
+    of workers differ by at most one, as far as the nodes have room. Ray does the same.
     """
     holds = [node.holds(shape) for node in nodes]
     if sum(holds) < shape.workers:
@@ -66,7 +66,7 @@ def _packed(holds: Sequence[int], workers: int) -> list[int]:
 
 
 def _spread(holds: Sequence[int], workers: int) -> list[int]:
-    """One worker more on every node that has room, round after round."""
+    """Add one worker to every node that has room, and repeat until all are placed."""
     taken = [0] * len(holds)
     while workers:
         for index in [index for index, room in enumerate(holds) if room > taken[index]][:workers]:
@@ -76,7 +76,7 @@ def _spread(holds: Sequence[int], workers: int) -> list[int]:
 
 
 def infeasibility_reason(shape: Shape, nodes: Sequence[NodeResources]) -> str | None:
-    """Why no empty cluster of these nodes can hold a group of this shape; None if it can."""
+    """Return why no empty cluster of these nodes can hold a group of this shape; None if it can."""
     if place_group(shape, nodes) is not None:
         return None
     room = sum(node.holds(shape) for node in nodes)

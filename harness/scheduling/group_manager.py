@@ -1,4 +1,4 @@
-"""How many worker groups of which shape run: as many as there is room and work for. Pure: `hosts.py` starts them."""
+"""The number of worker groups of each shape: as many as there is room and work for. `ControllerHosts` starts them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from harness.scheduling.types import GroupStats, Shape
 from harness.schema import Outcome
 
 FAILURES_IN_A_ROW = 3
-"""Groups of a shape that may be lost, one after another, before they were given any trial; then what waits is given up.
-One that was given a trial costs it an attempt, so that losses of such groups come to an end by themselves."""
+"""Groups of a shape that may be lost in a row without having leased a trial; then its waiting trials are cancelled.
+A lost group that had leased a trial costs it an attempt, so that the number of such losses is limited anyway."""
 ROOM_COMES_BACK_S = 600.0
-"""How long a lost node may take to come back, where no trial of a shape can run without it."""
+"""Seconds that a lost node has to come back, if no trial of a shape can run without it."""
 
 
 class Queue(Protocol):
-    """What the groups need of a queue: `TrialQueue` itself, or an actor behind `ActorProxy`."""
+    """The methods of a queue that the groups use: a `TrialQueue`, or an actor behind `ActorProxy`."""
 
     def waiting(self) -> Mapping[Shape, int]:
-        """How many trials of each shape wait."""
+        """Return how many trials of each shape wait."""
         ...
 
     def busy(self) -> Collection[str]:
-        """The groups that hold a trial."""
+        """Return the groups that hold a trial."""
         ...
 
     def group_stats(self, group: str) -> GroupStats:
-        """What a group has done so far."""
+        """Return the leases, results and nodes of a group so far."""
         ...
 
     def expire_hung(self) -> Sequence[str]:
-        """End the trials that hang; their groups."""
+        """End the trials that hang. Return their groups."""
         ...
 
     def cancel_pending(self, shape: Shape, outcome: Outcome, reason: str) -> None:
@@ -46,14 +46,14 @@ class Queue(Protocol):
 
 
 class Starter(Protocol):
-    """Where groups run: `harness.cluster.controller_hosts.Hosts`."""
+    """The starter of groups: `harness.cluster.controller_hosts.ControllerHosts`."""
 
     def start(self, group: str, shape: Shape, node: str, avoid: Collection[str]) -> None:
-        """Start a group whose first worker will probably be on a node, and none on those to avoid."""
+        """Start a group. Its first worker will probably be on `node`, and none on the nodes to avoid."""
         ...
 
     def ended(self) -> Mapping[str, str | None]:
-        """The groups that ended since the last call: why each was lost, None at a good end."""
+        """Return the groups that ended since the last call, each with why it was lost, None if it ended well."""
         ...
 
     def kill(self, group: str) -> None:
@@ -63,17 +63,17 @@ class Starter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A worker group, as the driver knows it."""
+    """The driver's record of a worker group."""
 
     shape: Shape
     taken: Mapping[str, int]
-    """Node -> workers that have their place there, as far as can be foreseen."""
+    """Node -> workers of the group that will run there, as far as can be foreseen."""
     started_s: float
 
 
 @dataclass
 class Groups:
-    """All groups of the sweep. Rooms are counted here, not asked of Ray, since a group takes its room late."""
+    """All groups of the sweep. Resources are counted here and not by Ray, since a group takes its resources late."""
 
     queue: Queue
     hosts: Starter
@@ -82,17 +82,17 @@ class Groups:
     _started: int = 0
     _health: NodeHealth = field(default_factory=NodeHealth)
     _failures: dict[Shape, tuple[int, float]] = field(default_factory=dict)
-    """Groups of a shape lost in a row before they were given a trial, and when the last one was."""
+    """Shape -> number of groups lost in a row without having leased a trial, and the time of the last loss."""
     _lacking: dict[Shape, float] = field(default_factory=dict)
-    """Since when the cluster is too small for a shape that waits."""
+    """Waiting shape -> time since which the cluster is too small for it."""
 
     def reconcile(self, nodes: Sequence[NodeResources]) -> None:
-        """Start what fits and has work; kill what hangs; give up shapes whose groups get nowhere."""
+        """Start groups that fit and have work, kill those that hang, and cancel shapes whose groups keep failing."""
         for group in self.queue.expire_hung():
             self.hosts.kill(group)
         self._reap()
         waiting, busy = self.queue.waiting(), set(self.queue.busy())
-        # Groups that hold no trial yet, or no more: each will lease one of those that wait.
+        # Groups that hold no trial at the moment: each will lease one of those that wait.
         on_their_way = Counter(group.shape for name, group in self.running.items() if name not in busy)
         left = self._left(nodes)
         for shape, count in waiting.items():
@@ -102,7 +102,7 @@ class Groups:
             self._recheck(shape, nodes, is_alive=shape in alive)
 
     def _left(self, nodes: Sequence[NodeResources]) -> list[NodeResources]:
-        """The nodes' room beside the groups that run."""
+        """Return the resources left beside the running groups."""
         left = {node.name: node for node in nodes}
         for group in self.running.values():
             for name, workers in group.taken.items():
@@ -111,7 +111,7 @@ class Groups:
         return list(left.values())
 
     def _avoided(self, shape: Shape, nodes: Sequence[NodeResources]) -> frozenset[str]:
-        """Nodes on which no group of a shape shall start: none, where it can be nowhere else."""
+        """Return the nodes on which no group of a shape may start: none if the shape fits nowhere else."""
         quarantined = self._health.quarantined(self.clock())
         if (
             not quarantined
@@ -121,7 +121,7 @@ class Groups:
         return quarantined
 
     def _start_all(self, shape: Shape, count: int, left: list[NodeResources], avoid: Collection[str]) -> None:
-        """As many groups as have work and fit; what is left of the nodes changes in place."""
+        """Start as many groups as have work and fit. Reduce `left`, the resources of the nodes, in place."""
         for _ in range(count):
             taken = assign_workers(
                 shape, [NodeResources(cpus=0, gpus=0) if node.name in avoid else node for node in left]
@@ -151,7 +151,7 @@ class Groups:
                 self._count_failure(group, failure)
 
     def _count_failure(self, group: Group, reason: str) -> None:
-        """Groups that started before the last loss say nothing new: what befell that one befell them too."""
+        """Count a lost group, unless it started before the last loss: then both losses may have the same cause."""
         count, last_s = self._failures.get(group.shape, (0, -math.inf))
         if group.started_s < last_s:
             return
@@ -161,7 +161,7 @@ class Groups:
             self.queue.cancel_pending(group.shape, Outcome.FAILED, reason)
 
     def _recheck(self, shape: Shape, nodes: Sequence[NodeResources], *, is_alive: bool) -> None:
-        """A node may have gone for good, and with it the room for a shape that nothing runs."""
+        """Cancel a shape's trials if no group of it runs and the cluster has been too small for too long."""
         if is_alive or (reason := infeasibility_reason(shape, nodes)) is None:
             self._lacking.pop(shape, None)
         elif self.clock() - self._lacking.setdefault(shape, self.clock()) > ROOM_COMES_BACK_S:

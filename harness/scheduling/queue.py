@@ -1,10 +1,10 @@
-"""Which trial runs next, and what became of those that ran. Pure: its actor is in `harness.cluster.outbox_queue`.
+"""The queue of trials: their order, their leases and their outcomes. Its actor is in `harness.cluster.outbox_queue`.
 
-Worker groups lease trials one at a time. A lease names its trial, its attempt and its group; whatever comes with
-another attempt or from another group is refused: a group given up for dead cannot write into its heir's record.
+Worker groups lease trials one at a time. A lease names its trial, its attempt and its group. Events of another attempt
+or from another group are rejected, so that a group that timed out cannot write into the record of the retry.
 
-Where a network breaks for a moment nobody knows whether a call arrived, and Ray makes it again. So every call may come
-twice: the second time it changes nothing and answers the same.
+If a network fails for a moment, nobody knows whether a call arrived, and Ray repeats it. So every call may come twice:
+the second time it changes nothing and returns the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Jobs = OrderedDict[str, Job]
 
 
 class Waiting:
-    """A line of jobs for each shape; in it, a line for each cell."""
+    """The waiting jobs: a line for each shape, and within it a line for each cell."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._of_shape: dict[Shape, _Jobs] = {}
@@ -34,20 +34,20 @@ class Waiting:
             self._add(job, first=False)
 
     def take(self, shape: Shape, cell_id: str | None) -> Job | None:
-        """The first job of a shape, unless one of this cell waits too: then that one."""
+        """Take the first job of this cell, or the first of the shape if none of the cell waits."""
         line = (self._of_cell.get((shape, cell_id)) if cell_id else None) or self._of_shape.get(shape)
         return self._remove(next(iter(line.values()))) if line else None
 
     def put_back(self, job: Job, *, first: bool) -> None:
-        """A job that was taken is the first of its shape and cell again, or the last."""
+        """Put back a job that was taken, as the first or the last of its shape and cell."""
         self._add(job, first=first)
 
     def take_all(self, shape: Shape) -> list[Job]:
-        """Every job of a shape."""
+        """Take every job of a shape."""
         return [self._remove(job) for job in list(self._of_shape.get(shape, {}).values())]
 
     def counts(self) -> dict[Shape, int]:
-        """How many jobs of each shape wait, in the order in which the shapes first came."""
+        """Return how many jobs of each shape wait, in the order in which the shapes first came."""
         return {shape: len(line) for shape, line in self._of_shape.items() if line}
 
     def _add(self, job: Job, *, first: bool) -> None:
@@ -72,28 +72,28 @@ class Waiting:
 
 @dataclass
 class _LeasedTrial:
-    """A trial in the hands of a group."""
+    """A trial that a group has leased."""
 
     job: Job
     lease: Lease
     since_s: float
     heard_s: float
-    """When it last made progress."""
+    """Time of its last progress."""
     progress: int | None = None
-    """As the group counts it: only whether it changes matters."""
+    """The group's progress counter; only its changes matter."""
     epoch: int = 0
 
 
 @dataclass
 class TrialQueue:
-    """Every job in exactly one of three places: waiting, leased, or ended.
+    """The trials of a sweep. Each job is in exactly one of three places: waiting, leased, or ended.
 
     Args:
         jobs: in the order in which they should start.
-        record: takes every accepted event; must be durable when it returns, since a trial counts as ended after it.
-        limits: of each trial.
-        clock: in seconds.
-        sync: makes what was recorded survive a power cut too.
+        record: takes every accepted event; it must be durable on return, since a trial counts as ended after it.
+        limits: limits of each trial.
+        clock: returns seconds.
+        sync: makes recorded events survive a power cut too.
     """
 
     jobs: Iterable[Job]
@@ -110,15 +110,15 @@ class TrialQueue:
     _tries: Counter[str] = field(default_factory=Counter, init=False)
     _last_cell: dict[str, str] = field(default_factory=dict, init=False)
     _members: dict[str, dict[int, tuple[Any, str]]] = field(default_factory=dict, init=False)
-    """Group -> rank -> by what it can be killed, and its node."""
+    """Group -> rank -> the worker's handle and its node."""
     _losses: dict[str, tuple[Outcome, str]] = field(default_factory=dict, init=False)
     _cost_total: float = field(default=0.0, init=False)
     _cost_ended: float = field(default=0.0, init=False)
     _total: int = field(default=0, init=False)
     _latest: dict[str, Event] = field(default_factory=dict, init=False)
-    """The last thing recorded of each group."""
+    """Group -> its last recorded event."""
     _last_ms: dict[str, int] = field(default_factory=dict, init=False)
-    """When the last thing happened in each trial, by the clock of the host that told it."""
+    """Trial id -> time of its last event, by the clock of the host that reported it."""
 
     def __post_init__(self) -> None:
         jobs = list(self.jobs)
@@ -126,33 +126,33 @@ class TrialQueue:
         self._total, self._cost_total = len(jobs), sum(job.cost for job in jobs)
 
     def release_leases(self, group: str) -> None:
-        """A group starts, or is known to have ended. What it still held was lost with it."""
+        """End the trials that a group still holds: it starts anew, or has ended and they were lost with it."""
         outcome, reason = self._losses.pop(group, (Outcome.FAILED, "a worker of its group died"))
         for held in self._held_by(group):
             self.end(group, _ended(held.lease, outcome, reason))
 
     def note_loss_reason(self, group: str, reason: str, out_of_memory: bool = False) -> None:
-        """Why a group is about to end: the reason that its trial gets when it has."""
+        """Note why a group is about to end. Its trial gets this reason when the group has ended."""
         self._losses[group] = (Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.FAILED, reason)
 
     def register_worker(self, group: str, rank: int, member: Any, node: str = "") -> None:
-        """A worker says by what it can be killed, and where it is."""
+        """Register a worker's handle, with which it can be killed, and its node."""
         self._members.setdefault(group, {})[rank] = member, node
 
     def worker_handles(self, group: str) -> tuple[Any, ...]:
-        """By what the workers of a group can be killed."""
+        """Return the handles of a group's workers, with which they can be killed."""
         return tuple(member for member, _ in self._members.get(group, {}).values())
 
     def group_stats(self, group: str) -> GroupStats:
-        """What a group has done so far."""
+        """Return the leases, results and nodes of a group so far."""
         nodes = frozenset(node for _, node in self._members.get(group, {}).values() if node)
         return GroupStats(leases=self._leases_of[group], results=self._results_of[group], nodes=nodes)
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
-        """The next trial of this shape, None when there is none to start now: the group should end.
+        """Return the next trial of this shape, None if there is none to start now: the group should end.
 
         Seeds of one cell follow each other in a group, so that compiled code is reused. A group holds one trial at a
-        time: if it asks while it holds one, the answer was lost, and it is given again.
+        time: if it asks while it holds one, the answer was lost, and it gets the same lease again.
         """
         if self.stopping:
             return None
@@ -169,7 +169,7 @@ class TrialQueue:
         return lease
 
     def emit(self, group: str, event: Event) -> None:
-        """Record what happens in a leased trial.
+        """Record an event of a leased trial.
 
         Raises:
             LeaseLost: the group does not hold this attempt.
@@ -184,17 +184,17 @@ class TrialQueue:
         self._latest[group] = event
 
     def flush(self, group: str) -> None:
-        """Return when every event is durable. A checkpoint may be written then: nobody sends again what led to it.
+        """Return when every event is durable. A checkpoint may be written then: earlier events are not sent again.
 
         Raises:
-            LeaseLost: the group holds no trial, so that nobody should go on from its checkpoint.
+            LeaseLost: the group holds no trial, so nobody should continue from its checkpoint.
         """
         if not self._held_by(group):
             raise LeaseLost(f"{group} holds no trial")
         self.sync()
 
     def end(self, group: str, ended: TrialEnded) -> None:
-        """An attempt ended. The trial of a failed one waits again, until its attempts are used up.
+        """Record that an attempt ended. A failed trial waits again, until its attempts are used up.
 
         Raises:
             LeaseLost: the group does not hold this attempt.
@@ -203,26 +203,26 @@ class TrialQueue:
             return
         held = self._find_or_raise(group, ended)
         again = ended.outcome is Outcome.FAILED and self._may_retry(ended.trial_id)
-        # First the record, which a full disk may refuse: until it is written the trial is still leased.
+        # Record first, which may fail on a full disk: until it is written the trial is still leased.
         self._record_in_order(replace(ended, final=not again))
         self._latest[group] = ended
         del self._leased[ended.trial_id]
         if again:
-            # Tried again soon; but not for ever by the same group, if it is the group's fault and the others are busy.
+            # Retry soon, but not always on the same group: it may be the cause, and the others may be busy.
             self._waiting.put_back(held.job, first=self._tries[ended.trial_id] == 1)
         else:
             self._results_of[group] += ended.outcome.is_result
             self._close(held.job, ended)
 
     def heartbeat(self, group: str, progress: int) -> bool:
-        """A group is alive, and has come so far; whether the sweep is stopping."""
+        """Note that a group is alive, and its progress. Return whether the sweep is stopping."""
         for held in self._held_by(group):
             if held.progress != progress:
                 held.progress, held.heard_s = progress, self.clock()
         return self.stopping
 
     def expire_hung(self) -> tuple[str, ...]:
-        """End every trial that hangs; the groups that held one, for whoever can kill them."""
+        """End every trial that hangs. Return their groups, for the caller to kill."""
         groups = []
         for held in list(self._leased.values()):
             end = self._overdue(held)
@@ -232,11 +232,11 @@ class TrialQueue:
         return tuple(groups)
 
     def stop(self) -> None:
-        """Lease nothing more; running trials see it with their next pulse and end at their next checkpoint."""
+        """Lease nothing more. Running trials learn it at their next heartbeat and end at their next checkpoint."""
         self.stopping = True
 
     def stop_running(self, reason: str) -> None:
-        """End every leased trial as stopped: their groups did not answer in time. Nothing is leased afterwards."""
+        """End every leased trial as stopped, because its group did not answer in time. Lease nothing more."""
         self.stop()
         for held in list(self._leased.values()):
             self.end(held.lease.group, _ended(held.lease, Outcome.STOPPED, reason))
@@ -251,19 +251,19 @@ class TrialQueue:
             except BaseException:
                 self._waiting.put_back(job, first=True)
                 raise
-            self._cost_total -= job.cost  # it took no time, and none is left for it
+            self._cost_total -= job.cost  # it took no time and needs none
             self._close(replace(job, cost=0.0), ended)
 
     def waiting(self) -> dict[Shape, int]:
-        """How many trials of each shape wait, dearest shape first."""
+        """Return how many trials of each shape wait, the most expensive shape first."""
         return self._waiting.counts()
 
     def busy(self) -> frozenset[str]:
-        """The groups that hold a trial."""
+        """Return the groups that hold a trial."""
         return frozenset(held.lease.group for held in self._leased.values())
 
     def snapshot(self, seen: int = 0) -> Snapshot:
-        """The queue now, for the progress display; `seen` ended trials are left out, since the display has them."""
+        """Return the queue's state for the progress display, without the first `seen` ended trials, which it has."""
         running = [(held, held.lease.trial.schedule.epochs) for held in self._leased.values()]
         return Snapshot(
             total=self._total,
@@ -283,7 +283,7 @@ class TrialQueue:
         self._cost_ended += job.cost
 
     def _record_in_order(self, event: Event) -> None:
-        """Clocks of hosts differ, and a trial may change its host: what happened later shall not seem earlier."""
+        """Record an event, never earlier than the trial's last: clocks differ when a trial changes its host."""
         trial_id, time_ms = getattr(event, "trial_id", ""), getattr(event, "time_ms", None)
         if time_ms is not None:
             last_ms = self._last_ms.get(trial_id, time_ms)

@@ -1,4 +1,4 @@
-"""What the queue and the worker groups tell each other, as frozen values."""
+"""Frozen values that the queue and the worker groups exchange."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.trial import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What a worker group takes of the cluster. Trials of one shape can share groups."""
+    """The resources of a worker group. Trials of one shape can share groups."""
 
     workers: int
     device: str
     """cpu or cuda."""
     cpus_per_worker: int
     gpus_per_worker: float
-    """0 on the CPU."""
+    """GPUs of each worker, 0 on the CPU."""
     placement: Literal["pack", "spread"] = "pack"
 
     def __str__(self) -> str:
@@ -35,9 +35,9 @@ class Job:
     trial: Trial
     shape: Shape
     cost: float
-    """Estimated training FLOPs: only the order and the time left depend on it."""
+    """Estimated training FLOPs. Only the order and the estimate of the remaining time depend on it."""
     attempts_before: int = 0
-    """Attempts that earlier executions of the sweep spent. They count for the number, not against the limit."""
+    """Attempts in earlier executions of the sweep. They count for the attempt's number, not against the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,48 +61,48 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The queue at one moment."""
+    """The state of the queue at one moment."""
 
     total: int
     waiting: int
     running: tuple[Running, ...]
     ended: tuple[TrialEnded, ...]
-    """Those that ended since the snapshot before, in that order."""
+    """Trials that ended since the last snapshot, in that order."""
     ended_count: int
     cost_total: float
     cost_done: float
 
     @property
     def done(self) -> bool:
-        """Whether nothing is waiting or running."""
+        """Whether no trial is waiting or running."""
         return self.ended_count == self.total
 
 
 class LeaseLost(HarnessError):
-    """This group no longer holds this trial: it was given up for dead, or the sweep is stopping."""
+    """This group no longer holds this trial: the group timed out, or the sweep is stopping."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a queue grants its trials."""
+    """Limits of the queue on each trial."""
 
     max_attempts: int = 3
-    """How often a trial may be tried in this execution."""
+    """Maximum attempts of a trial in this execution."""
     trial_timeout_s: float | None = None
-    """Of one attempt. The trial itself ends at its next step; one that has no next step is ended for it."""
+    """Seconds that an attempt may take. A trial ends at its next step; the queue ends one that has no next step."""
     stall_timeout_s: float | None = None
-    """Longest time without a step, an evaluated batch or an event."""
+    """Seconds that may pass without a step, an evaluated batch or an event."""
     grace_s: float = 30.0
-    """For a trial that is out of time, to end by itself."""
+    """Seconds that a trial out of time has to end by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupStats:
-    """What a group has done."""
+    """Leases, results and nodes of a group."""
 
     leases: int
-    """Trials that it was given, again and again counted each time."""
+    """Leases that the group got; a trial that it leased twice counts twice."""
     results: int
     """Trials that it brought to a result."""
     nodes: frozenset[str]
-    """Where its workers are or were, as far as they have started."""
+    """Nodes of its workers, as far as these have started."""

@@ -1,1 +1,1 @@
-"""`harness submit`: what a job is made of, which id it has, and how it is followed. Knows nothing of Ray."""
+"""`harness submit`: the payload of a job, its id, and following it to its end. Nothing here imports Ray."""

@@ -1,4 +1,4 @@
-"""The code archive that travels with a job: our own packages as they are installed here."""
+"""The code archive that travels with a job: our own packages, as they are installed here."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from harness.errors import HarnessError
 from harness.package import DISTRIBUTION, ORIGIN, code_files
 
 MAX_BYTES = 50 * 2**20
-"""Ray takes packages of 100 MB and answers a bare error 500 above; ours are well under one."""
+"""Maximum size of the archive. Ray accepts 100 MB and answers a bare error 500 above that; ours is well under 1 MB."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Of every file, so that the same code gives the same bytes, which Ray need not be sent twice."""
+"""Date of every file in the archive. The same code then gives the same bytes, which Ray need not be sent twice."""
 
 
 def write_code(archive: Path, origin: Mapping[str, Any]) -> None:
-    """Write the packages to a zip file: the same bytes for the same code, from whichever folder.
+    """Write the packages to a zip file. The same code gives the same bytes, from any folder.
 
     Args:
-        archive: to write.
-        origin: what to record of where the code came from.
+        archive: the file to write.
+        origin: the record of where the code came from.
 
     Raises:
-        HarnessError: something large lies among the packages.
+        HarnessError: the packages contain something large.
     """
     content = {name: path.read_bytes() for name, path in code_files().items()}
     content[ORIGIN] = json.dumps(dict(origin), sort_keys=True).encode()
@@ -46,7 +46,7 @@ def write_code(archive: Path, origin: Mapping[str, Any]) -> None:
 
 
 def _distribution_metadata() -> dict[str, bytes]:
-    """So that the code knows its version where it is not installed."""
+    """Return the metadata files that tell the code its version if it is not installed."""
     try:
         found = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError:

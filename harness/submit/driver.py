@@ -1,11 +1,11 @@
-"""What a job's entrypoint runs on the head node: take what was sent apart, then become `harness run`.
+"""The entrypoint of a job on the head node: it unpacks the payload, then replaces itself by `harness run`.
 
 Ray shows the entrypoint and the whole runtime environment of a job, `env_vars` included, to everybody who may list
 jobs, and writes them to log files that every account of the node can read. So the address of the tracking server and
 its credentials travel in a package of their own, as a file that only Ray's account can read. This module reads the
-file, deletes it, takes the package out of what Ray hands on to the workers, and replaces itself by the run.
+file, deletes it, removes the package from what Ray passes on to the workers, and replaces itself by the run.
 
-Only the standard library is imported: whatever lacks on the cluster should be said in our words.
+Only the standard library is imported, so that our own message appears if the cluster lacks something.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from pathlib import Path
 from typing import Any
 
 PAYLOAD = "harness_job"
-"""The package that carries a job's workload and environment to the driver alone."""
+"""Name of the package that carries a job's workload and environment to the driver alone."""
 ENVIRONMENT = "environment.json"
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""How Ray tells a job's driver what the job's workers get."""
+"""The environment variable in which Ray gives a job's driver the settings of the job's workers."""
 NEEDED = ("ray", "mlflow", "torch", "typer")
 
 
 def write_payload(folder: Path, *, submission_id: str, workload: str, environment: Mapping[str, str]) -> Path:
-    """Make the package: the workload's text, and the environment in a file for its owner alone.
+    """Make the package: the workload's text, and the environment in a file that only its owner can read.
 
     Args:
-        folder: to make it in.
-        submission_id: makes the package this submission's own, so that none is taken from Ray's cache.
-        workload: text of the file.
+        folder: the folder to make it in.
+        submission_id: makes the package unique to this submission, so that Ray's cache has no other in its place.
+        workload: text of the workload file.
         environment: variables of the driver.
     """
     payload = folder / PAYLOAD
@@ -46,7 +46,7 @@ def write_payload(folder: Path, *, submission_id: str, workload: str, environmen
 
 
 def open_payload(payload: Path) -> dict[str, str]:
-    """The environment that was sent; the file is gone afterwards."""
+    """Return the environment that was sent, and delete its file."""
     path = payload / ENVIRONMENT
     environment: dict[str, str] = json.loads(path.read_text())
     path.unlink()
@@ -54,18 +54,18 @@ def open_payload(payload: Path) -> dict[str, str]:
 
 
 def keep_from_workers(environment: MutableMapping[str, str]) -> None:
-    """Take the payload out of what Ray will unpack on every node. It is the job's only entry of `py_modules`."""
+    """Remove the payload from what Ray unpacks on every node. It is the job's only entry of `py_modules`."""
     config: dict[str, Any] = json.loads(environment.get(JOB_CONFIG, "{}"))
     if config.get("runtime_env", {}).pop("py_modules", None) is not None:
         environment[JOB_CONFIG] = json.dumps(config)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become `python -m harness ARGUMENTS WORKLOAD`, in the storage folder."""
+    """Replace this process by `python -m harness ARGUMENTS WORKLOAD`, in the storage folder."""
     payload = _find_payload()
-    sent = open_payload(payload)  # first of all: whatever else is wrong here, the secrets are off the disk
+    sent = open_payload(payload)  # first, so that the secrets are off the disk even if the rest fails
     _check_python()
-    environment = {**os.environ, **sent, "PYTHONSAFEPATH": "1"}  # no package of the storage folder's
+    environment = {**os.environ, **sent, "PYTHONSAFEPATH": "1"}  # imports nothing from the storage folder
     keep_from_workers(environment)
     _enter(Path(arguments[arguments.index("--storage") + 1]))
     command = [sys.executable, "-m", "harness", *arguments, str(payload / "workload.yaml")]
@@ -91,7 +91,7 @@ def _check_python() -> None:
 
 
 def _enter(storage: Path) -> None:
-    """Relative paths in the workload are relative to the one folder that every node sees."""
+    """Change to the storage folder. Relative paths in the workload start at this folder, which every node sees."""
     try:
         storage.mkdir(parents=True, exist_ok=True)
         os.chdir(storage)

@@ -1,4 +1,4 @@
-"""Following a job to its end. Its state says when that is: a log stream that ends says nothing."""
+"""Following a job to its end. The job's state shows the end; the end of a log stream shows nothing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from harness.submit.jobs import Job, Jobs
 
 POLL_S = 1.0
 LOG_SHARE = 0.05
-"""Of the time that may go into reading a log, which Ray hands over whole each time."""
+"""Share of the time that may be spent on reading a log, which Ray sends whole each time."""
 PATIENCE_S = 60.0
-"""How long the cluster may be away, as while its head's network comes back, before following is given up."""
+"""Seconds that the cluster may be unreachable before following ends, for example while its head's network recovers."""
 
 
 @dataclass
 class Follower:
-    """Shows what is new of a job's log, in whole lines.
+    """Shows the new part of a job's log, in whole lines.
 
     Args:
-        jobs: of the cluster.
-        write: takes new lines, without the end of the last.
-        clock, sleep: of the machine; tests have others.
+        jobs: the cluster's jobs.
+        write: takes new lines, without the last line end.
+        clock, sleep: functions of the time module; tests pass others.
     """
 
     jobs: Jobs
@@ -34,10 +34,10 @@ class Follower:
     _next_log_s: float = field(default=0.0, init=False)
 
     def to_end(self, job_id: str) -> Job:
-        """Show the log as it grows; the job once it has ended.
+        """Show the log as it grows. Return the job once it has ended.
 
         Raises:
-            ClusterUnreachable: nothing answers any more. The job may well go on.
+            ClusterUnreachable: nothing answers any more. The job may still run.
             JobGone: the cluster no longer knows the job.
         """
         last_answer_s = self.clock()
@@ -56,7 +56,7 @@ class Follower:
             self.sleep(POLL_S)
 
     def show(self, job_id: str) -> None:
-        """Show what there is."""
+        """Show the rest of the log so far."""
         self._show_new(job_id, at_once=True)
 
     def _show_new(self, job_id: str, *, at_once: bool) -> None:
@@ -79,7 +79,7 @@ def wait_for_end(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Job:
-    """The job once it has ended, or as it is when the time is up."""
+    """Return the job once it has ended, or its last state when the time is up."""
     deadline_s = clock() + timeout_s
     while not (job := jobs.job(job_id)).state.has_ended and clock() < deadline_s:
         sleep(POLL_S / 4)

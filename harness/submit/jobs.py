@@ -1,4 +1,4 @@
-"""A cluster's jobs, as far as submitting and following needs them. `harness.cluster.jobs` asks Ray for them."""
+"""A cluster's jobs, as submitting and following needs them. `harness.cluster.jobs` gets them from Ray."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.submit.submission import PREFIX, attempt_of
 
 
 class State(StrEnum):
-    """Of a job, in Ray's words."""
+    """State of a job, in Ray's words."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -23,31 +23,31 @@ class State(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the job stays as it is."""
+        """Whether the job has ended and its state is final."""
         return self in (State.STOPPED, State.SUCCEEDED, State.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What the cluster says of one job."""
+    """The cluster's record of one job."""
 
     id: str
     state: State
     driver_exit_code: int | None = None
-    """Of the driver, if it ended by itself."""
+    """Exit code of the driver, if it ended by itself."""
     message: str = ""
     error: str | None = None
-    """Ray's word for the kind of a failure that is not the driver's own."""
+    """Ray's name for the kind of a failure that is not the driver's own."""
     started_ms: int | None = None
     ended_ms: int | None = None
     command: str = ""
 
     @property
     def exit_code(self) -> ExitCode | None:
-        """The sweep's, None while it runs.
+        """Exit code of the sweep, None while it runs.
 
-        A job that Ray stopped was stopped whatever its driver said last. A driver that was killed, or a job that was
-        lost with its head node, has failed: Ray's own 0 for a stopped job is never handed on.
+        A job that Ray stopped counts as stopped, whatever its driver returned. A driver that was killed, or a job that
+        was lost with its head node, has failed. Ray's own 0 for a stopped job is never passed on.
         """
         if not self.state.has_ended:
             return None
@@ -68,12 +68,12 @@ class JobSpec:
     code: Path
     """Zip file of our packages."""
     payload: Path
-    """Folder for the driver alone, see `harness.submit.driver`."""
+    """Folder with the payload, for the driver alone; see `harness.submit.driver`."""
     pip: tuple[str, ...] = ()
 
 
 class AlreadySubmitted(HarnessError):
-    """A job of that id is there: somebody else was quicker."""
+    """A job of that id exists already: somebody else submitted it first."""
 
 
 class JobGone(HarnessError):
@@ -89,24 +89,24 @@ class Jobs(Protocol):
         """Start a job.
 
         Raises:
-            AlreadySubmitted: there is one of that id.
+            AlreadySubmitted: a job of that id exists.
         """
         ...
 
     def all(self) -> Sequence[Job]:
-        """Every job of ours, the newest first."""
+        """Return every job of ours, the newest first."""
         ...
 
     def job(self, job_id: str) -> Job:
-        """One job.
+        """Return one job.
 
         Raises:
-            JobGone: there is none of that id.
+            JobGone: no job has that id.
         """
         ...
 
     def log(self, job_id: str) -> str:
-        """All that the job's driver has written so far."""
+        """Return the whole log of the job's driver so far."""
         ...
 
     def stop(self, job_id: str) -> None:
@@ -115,16 +115,16 @@ class Jobs(Protocol):
 
 
 def find(jobs: Sequence[Job], wanted: str | None) -> Job:
-    """The job that somebody means: by id, by its beginning with or without our prefix; the newest where none is named.
+    """Return the job that a user means: by its id or the beginning of it, with or without our prefix, or the newest.
 
-    Of several attempts of one submission the last is meant.
+    If a submission has several attempts, the last is meant.
 
     Args:
         jobs: the newest first.
-        wanted: what was written.
+        wanted: the text that the user wrote; None for the newest job.
 
     Raises:
-        UsageError: none is meant, or several are.
+        UsageError: no job matches, or several do.
     """
     if not jobs:
         raise UsageError("this cluster has no job of ours; `harness submit FILE --address URL` starts one")

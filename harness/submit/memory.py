@@ -1,4 +1,4 @@
-"""Jobs in memory: what a cluster would say, for tests and for trying the commands without one."""
+"""Jobs in memory, in place of a cluster's: for tests, and for trying the commands without a cluster."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from harness.submit.jobs import AlreadySubmitted, Job, JobGone, JobSpec, State
 
 @dataclass
 class MemoryJobs:
-    """As `harness.submit.jobs.Jobs`; nothing runs, states change when told to."""
+    """Jobs as in `harness.submit.jobs.Jobs`. Nothing runs; states change only by calls."""
 
     orders: list[JobSpec] = field(default_factory=list)
-    """What was submitted."""
+    """Jobs that were submitted."""
     on_submit: Callable[[JobSpec], None] | None = None
-    """Sees each order while its files are there."""
+    """Function that gets each job while its files exist."""
     _jobs: dict[str, Job] = field(default_factory=dict)
     _logs: dict[str, str] = field(default_factory=dict)
 
     def submit(self, order: JobSpec) -> None:
-        """Note a job as running.
+        """Record a job as running.
 
         Raises:
-            AlreadySubmitted: there is one of that id.
+            AlreadySubmitted: a job of that id exists.
         """
         if order.id in self._jobs:
             raise AlreadySubmitted(order.id)
@@ -33,26 +33,26 @@ class MemoryJobs:
         self.put(Job(id=order.id, state=State.RUNNING, command=order.entrypoint, started_ms=1000 * len(self.orders)))
 
     def put(self, job: Job, log: str = "") -> None:
-        """Let a job be as given, and its log grow."""
+        """Set a job's state, and append to its log."""
         self._jobs[job.id] = job
         self._logs[job.id] = self._logs.get(job.id, "") + log
 
     def all(self) -> Sequence[Job]:
-        """Every job, the newest first."""
+        """Return every job, the newest first."""
         return sorted(self._jobs.values(), key=lambda job: -(job.started_ms or 0))
 
     def job(self, job_id: str) -> Job:
-        """One job.
+        """Return one job.
 
         Raises:
-            JobGone: there is none of that id.
+            JobGone: no job has that id.
         """
         if job_id not in self._jobs:
             raise JobGone(f"no job {job_id}")
         return self._jobs[job_id]
 
     def log(self, job_id: str) -> str:
-        """What was put."""
+        """Return the log that was put."""
         return self._logs[job_id]
 
     def stop(self, job_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What `--pip` installs: the versions that this installation has, of everything that the harness needs."""
+"""The requirements that `--pip` installs: every package that the harness needs, in the version installed here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from packaging.utils import canonicalize_name
 from harness.package import DISTRIBUTION
 
 LEFT_OUT = frozenset({"ray"})
-"""A job runs with the Ray of its cluster: Ray refuses to install another."""
+"""Packages that are not pinned. A job runs with the Ray of its cluster, and Ray refuses to install another."""
 
 
 def pinned_requirements(distribution: str = DISTRIBUTION) -> tuple[str, ...]:
-    """`name==version` of every distribution that the named one needs here, itself and Ray left out, by name.
+    """Return `name==version` of every distribution that the named one needs here, by name, without itself and Ray.
 
     The suffix of a local build (+cu130) is left out too: an index knows the version without it.
     """
@@ -39,7 +39,7 @@ def pinned_requirements(distribution: str = DISTRIBUTION) -> tuple[str, ...]:
 
 
 def _needed(requirement: Requirement) -> Iterator[Requirement]:
-    """What a requirement, with its extras, needs on this platform."""
+    """Yield the requirements of a requirement, with its extras, on this platform."""
     for text in metadata.requires(requirement.name) or []:
         needed = Requirement(text)
         extras = requirement.extras or {""}

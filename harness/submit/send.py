@@ -1,4 +1,4 @@
-"""Sending a submission: the running job of the same id is joined; after one that has ended the next attempt follows."""
+"""Sending a submission: it joins the running job of the same id, or starts the next attempt if that has ended."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.submit.submission import Submission, attempt_id, attempt_of, last_a
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitResult:
-    """Where a submission went."""
+    """The job that a submission started or joined."""
 
     job_id: str
     joined: bool
-    """A job of the same workload and code runs already."""
+    """Whether a job of the same workload and code was running already."""
     before: Job | None
     """The attempt before, which has ended."""
 
@@ -31,9 +31,9 @@ def send(jobs: Jobs, submission: Submission, origin: Mapping[str, Any]) -> Submi
     """Start a submission's next attempt, or join the one that runs.
 
     Args:
-        jobs: of the cluster.
-        submission: what to run.
-        origin: where the code comes from, as `harness.launch.environment.git_state` says.
+        jobs: the cluster's jobs.
+        submission: the submission to run.
+        origin: the origin of the code, as `harness.package.git_state` gives it.
 
     Raises:
         HarnessError: see `harness.errors`.
@@ -52,7 +52,7 @@ def send(jobs: Jobs, submission: Submission, origin: Mapping[str, Any]) -> Submi
 
 
 def entrypoint(submission: Submission) -> str:
-    """The shell's line on the head node. `exec`, so that a stop reaches Python and not a shell before it."""
+    """Return the shell command for the head node. With `exec`, a stop reaches Python and not a shell before it."""
     command = [submission.python, "-m", "harness.submit.driver", "run", *submission.run_arguments]
     return f"exec {shlex.join(command)}"
 

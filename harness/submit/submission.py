@@ -1,4 +1,4 @@
-"""One submission as values: what the job's driver is told, and the id that follows from it."""
+"""One submission as values: the settings of the job's driver, and the id that follows from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.tracking import address
 from harness.workload.load import Workload
 
 PREFIX = "harness-"
-"""Of the ids of our jobs, by which they are told from those of others."""
+"""Beginning of the ids of our jobs, which distinguishes them from the jobs of others."""
 
 TRACKING_VARIABLES = (
     "MLFLOW_TRACKING_USERNAME",
@@ -23,31 +23,31 @@ TRACKING_VARIABLES = (
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_INSECURE_TLS",
 )
-"""What goes with the tracking address without being asked for. Other secrets (AWS_*) open more than MLflow."""
+"""Variables sent with the tracking address by default. Other secrets (AWS_*) give access to more than MLflow."""
 
 _ATTEMPT = re.compile(r"(?P<base>.+-[0-9a-f]{12})(?:-(?P<attempt>[2-9]|[1-9][0-9]+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """What `harness submit` was asked to do."""
+    """The request to `harness submit`."""
 
     workload: Workload
     storage: PurePosixPath
     """A folder of the cluster."""
     experiment: str
     environment: Mapping[str, str] = field(repr=False)
-    """Of the driver: tracking address and credentials. SubmitResult apart, see `harness.submit.driver`."""
+    """The driver's variables: tracking address and credentials. They travel apart, see `harness.submit.driver`."""
     arguments: tuple[str, ...] = ()
-    """Further ones of `harness run`."""
+    """Further arguments of `harness run`."""
     fresh: bool = False
     pip: tuple[str, ...] = ()
-    """Pinned requirements to install on the cluster; none to take the image's."""
+    """Pinned requirements to install on the cluster. Empty: use the packages of its image."""
     python: str = "python"
     """The interpreter on the cluster's head node."""
 
     def base_id(self, code_digest: str) -> str:
-        """`harness-NAME-DIGEST`: the same for the same workload, told the same, with the same code."""
+        """Return `harness-NAME-DIGEST`: the same for the same workload with the same settings and the same code."""
         told = [
             self.workload.text,
             code_digest,
@@ -62,7 +62,7 @@ class Submission:
 
     @property
     def run_arguments(self) -> tuple[str, ...]:
-        """Of `harness run` on the cluster, the workload's path apart."""
+        """Arguments of `harness run` on the cluster, without the workload's path."""
         storage = str(self.storage)
         return (
             *("--address", "auto", "--storage", storage, "--out", f"{storage}/reports"),
@@ -71,26 +71,26 @@ class Submission:
 
 
 def attempt_id(base: str, attempt: int) -> str:
-    """The first has the bare id; the others are numbered."""
+    """Return the id of an attempt. The first has the bare base id; the others are numbered."""
     return base if attempt == 1 else f"{base}-{attempt}"
 
 
 def attempt_of(submission_id: str) -> tuple[str, int]:
-    """The base id and the number of the attempt."""
+    """Return the base id and the number of the attempt."""
     match = _ATTEMPT.fullmatch(submission_id)
     return (match["base"], int(match["attempt"] or 1)) if match else (submission_id, 1)
 
 
 def last_attempt(base: str, submission_ids: Iterable[str]) -> int:
-    """The number of the last attempt among some ids, 0 where there was none."""
+    """Return the number of the last attempt among some ids, 0 if there is none."""
     return max((attempt for found, attempt in map(attempt_of, submission_ids) if found == base), default=0)
 
 
 def check_storage(storage: str) -> PurePosixPath:
-    """A folder as every node of a cluster means it.
+    """Return a storage folder as a path on the cluster's nodes.
 
     Raises:
-        UsageError: it is relative.
+        UsageError: the path is relative.
     """
     path = PurePosixPath(storage)
     if not path.is_absolute() or ".." in path.parts:
@@ -102,7 +102,7 @@ def check_storage(storage: str) -> PurePosixPath:
 
 
 def driver_environment(tracking_uri: str | None, passed: Iterable[str], here: Mapping[str, str]) -> dict[str, str]:
-    """What the job's driver gets of the environment here.
+    """Return the variables of this environment that the job's driver gets.
 
     Args:
         tracking_uri: the flag, or MLFLOW_TRACKING_URI.

@@ -1,1 +1,1 @@
-"""The outbox, the recorder and what reports read: the only rooms that import MLflow."""
+"""The outbox, the recorder and the results that reports read: the only packages that import MLflow."""

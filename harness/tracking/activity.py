@@ -1,6 +1,6 @@
-"""What devices and hosts did over time, of a few trials of a sweep and in few points: a report draws no more.
+"""Activity of devices and hosts over time: a few trials of a sweep and few points each, as a report draws them.
 
-Pure, but for the asking: the points are those of MLflow's `system/...` series.
+The functions here are pure. The points are those of MLflow's `system/...` series.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.tracking.tracker import Point
 
 MOST_TRIALS = 6
 MOST_POINTS = 100
-"""Of one series."""
+"""Largest number of points of one series."""
 COLUMNS = ["trial_id", "node", "source", "quantity", "elapsed_s", "value"]
 
 _TIME = "time/total_s"
@@ -29,11 +29,11 @@ _NAMES = {
 }
 
 Series = tuple[str, str, str]
-"""Node, empty where there is but one; source, `gpu_0` or `host`; quantity, a key of `ACTIVITIES`."""
+"""Node (empty if there is only one), source (`gpu_0` or `host`) and quantity (a key of `ACTIVITIES`)."""
 
 
 def series_of(key: str) -> Series | None:
-    """What a metric of a run is about, None where it is no such series."""
+    """Return the node, source and quantity of a metric's key, None if it is not a `system/...` series."""
     for quantity, pattern in _NAMES.items():
         if found := pattern.fullmatch(key):
             parts = found.groupdict()
@@ -42,9 +42,10 @@ def series_of(key: str) -> Series | None:
 
 
 def shown_trials(trials: pd.DataFrame) -> list[str]:
-    """The ids of those to show: of each depth the trial that took longest, the shallowest first.
+    """Return the ids of the trials to show: for each depth the trial that took longest, the shallowest first.
 
-    Of more than six depths six, the first and the last among them. A network without a depth goes by its label.
+    Of more than six depths, six are shown, the first and the last among them. A network without a depth goes by its
+    label.
 
     Args:
         trials: see `SweepResults.trials`; only those that were watched.
@@ -59,14 +60,14 @@ def shown_trials(trials: pd.DataFrame) -> list[str]:
 
 
 def frame(run_ids: Mapping[str, str], points: Iterable[tuple[str, Point]]) -> pd.DataFrame:
-    """The series, long, ordered by trial, node, source, quantity and time.
+    """Return the series in long form, ordered by trial, node, source, quantity and time.
 
-    Of a trial that was resumed, the last attempt. A value is the mean over a span of time, `elapsed_s` its middle,
-    counted from when watching began; a series has at most 100 spans.
+    For a trial that was resumed, only the last attempt counts. A value is the mean over a span of time and `elapsed_s`
+    is the middle of that span, counted from the start of watching. A series has at most 100 spans.
 
     Args:
         run_ids: trial id -> run id, in the order of the trials.
-        points: of the runs' `system/...` series, each with its run's id.
+        points: the points of the runs' `system/...` series, each with its run's id.
     """
     found: dict[str, dict[Series, list[Point]]] = {run_id: {} for run_id in run_ids.values()}
     for run_id, point in points:
@@ -82,7 +83,7 @@ def frame(run_ids: Mapping[str, str], points: Iterable[tuple[str, Point]]) -> pd
 
 
 def empty() -> pd.DataFrame:
-    """Of a sweep in which nobody watched."""
+    """Return the frame for a sweep in which nothing was watched."""
     return frame({}, ())
 
 
@@ -94,21 +95,21 @@ def _spread(trial_ids: Sequence[str]) -> list[str]:
 
 
 def _thinned(found: Mapping[Series, Sequence[Point]]) -> Iterator[tuple[Series, float, float]]:
-    """Means over spans of equal length, the same for all series of a run."""
+    """Yield means over spans of equal length, the same for all series of a run."""
     elapsed = dict(_elapsed({series: _last_attempt(points) for series, points in found.items()}))
     whole_s = max((seconds for series in elapsed.values() for seconds, _ in series), default=0.0)
     width_s = max(FIRST_WIDTH_MS / 1000, whole_s / MOST_POINTS)
     for series in sorted(elapsed):
         spans: dict[int, list[float]] = {}
         for seconds, value in elapsed[series]:
-            # A point stands for the time that ends with it. Half a millisecond: what rounding may have added.
+            # A point stands for the time that ends with it. Rounding may have added half a millisecond.
             spans.setdefault(max(0, math.ceil((seconds - 0.0005) / width_s) - 1), []).append(value)
         for place in sorted(spans):
             yield series, (place + 0.5) * width_s, math.fsum(spans[place]) / len(spans[place])
 
 
 def _elapsed(found: Mapping[Series, Sequence[Point]]) -> Iterator[tuple[Series, list[tuple[float, float]]]]:
-    """Seconds since watching began, and values. Nodes have clocks of their own, and are not held against each other."""
+    """Yield seconds since watching began, with values. Each node has its own clock, so nodes are not compared."""
     began_ms: dict[str, int] = {}
     for (node, *_), points in found.items():
         began_ms[node] = min(began_ms.get(node, points[0].time_ms), points[0].time_ms)
@@ -118,7 +119,7 @@ def _elapsed(found: Mapping[Series, Sequence[Point]]) -> Iterator[tuple[Series, 
 
 
 def _last_attempt(points: Sequence[Point]) -> list[Point]:
-    """By time; each attempt counts its steps from the beginning. A point that was sent twice counts once."""
+    """Return the last attempt's points by time. Each attempt restarts the steps; a repeated point counts once."""
     kept: list[Point] = []
     for point in sorted(points, key=lambda point: (point.time_ms, point.step)):
         if kept and point.step <= kept[-1].step:

@@ -1,4 +1,4 @@
-"""Tracking URIs: which are understood, how they are made absolute, and how they are shown."""
+"""Tracking URIs: the accepted forms, the absolute form and the form for display."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IN_MEMORY = ("", ":memory:")
 
 
 def resolve(tracking_uri: str) -> str:
-    """The URI with a relative SQLite path made absolute, so that it names one store wherever it is used.
+    """Return the URI with a relative SQLite path made absolute, so that it names the same store wherever it is used.
 
     Raises:
         UsageError: MLflow cannot use the URI.
@@ -42,18 +42,18 @@ def resolve(tracking_uri: str) -> str:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The file of a resolved SQLite URI, None for every other URI."""
+    """Return the file of a resolved SQLite URI, None for every other URI."""
     path = uri.removeprefix(_SQLITE).partition("?")[0]
     return Path(path) if uri.startswith(_SQLITE) and path not in _IN_MEMORY else None
 
 
 def display(text: str) -> str:
-    """A URI, or a message with URIs in it, without their passwords."""
+    """Return a URI, or a message with URIs in it, without their passwords."""
     return _PASSWORD.sub(r"//\1:***@", text)
 
 
 def fingerprint(uri: str) -> str:
-    """Tells one store from another without giving its password away."""
+    """Return a digest that tells one store from another without revealing its password."""
     return hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
@@ -67,7 +67,7 @@ def _absolute_sqlite(uri: str) -> str:
 def _scheme_and_host(uri: str) -> tuple[str, str | None]:
     try:
         parts = urlsplit(uri)
-        _ = parts.port  # raises where it is no number
+        _ = parts.port  # raises if it is not a number
         return parts.scheme.lower(), parts.hostname
     except ValueError as error:
         raise UsageError(f"tracking URI {display(uri)!r} is malformed: {error}") from error

@@ -1,4 +1,4 @@
-"""What an error of an artifact store means: it is away and asked again, or it will never do this."""
+"""Errors of an artifact store, sorted into temporary ones, which are tried again, and final ones."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from harness.tracking.mlflow_store import shortened
 from harness.tracking.tracker import Refused
 
 _LATER = {401, 403, 407, 408, 425, 429}
-"""Of the 4xx: who we are is for the user to mend, for every request at once; the others ask for patience."""
+"""4xx statuses that are tried again: the user can mend credentials, and the other statuses ask for patience."""
 _NEVER_ON_DISK = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
 }
-"""A full or failing disk is mended, and asked again."""
+"""Disk errors that are final. A full or failing disk is not among them: it can be mended, and is tried again."""
 _CONNECTIONS = {"ConnectionError", "HTTPClientError", "ServiceRequestError", "ServiceResponseError", "TransportError"}
-"""Base classes of what the libraries for S3, Azure and Google raise without an answer. None need be installed here."""
+"""Names of the base exceptions of the S3, Azure and Google libraries for no answer. No library need be installed."""
 
 
 @contextmanager
 def settled(what: str) -> Iterator[None]:
-    """Turn errors of the libraries of artifact stores into ours. MLflow's own, and a server's that is away, pass.
+    """Turn errors of the artifact stores' libraries into ours. Errors of MLflow and of an absent server pass through.
 
     Args:
-        what: is stored or read, for the message.
+        what: the failed operation, for the message.
 
     Raises:
-        Refused: asking again is no use.
+        Refused: trying again is no use.
         TrackingUnreachable: the artifact store does not answer.
     """
     try:
         yield
     except (MlflowException, Refused, TrackingUnreachable):
         raise
-    except Exception as error:  # each library has exceptions of its own, and none is named by MLflow
+    except Exception as error:  # each library has its own exceptions, and MLflow names none
         if not is_passing(error):
             raise Refused(f"{what}: {_text(error)}; mend MLflow's artifact store or its settings here") from error
         if isinstance(error, OSError):
@@ -48,7 +48,7 @@ def settled(what: str) -> Iterator[None]:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same request may succeed later: no answer, a server's own fault, a full disk."""
+    """Whether the same request may succeed later: no answer, a fault of the server, or a full disk."""
     status = next((found for link in _chain(error) if (found := _status(link)) is not None), None)
     if status is not None:
         return status >= 500 or (status in _LATER if isinstance(error, OSError) else status in {408, 425, 429})
@@ -58,7 +58,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from: libraries wrap what they met."""
+    """Yield the error and its causes: libraries wrap the errors that they meet."""
     link: BaseException | None = error
     while link is not None:
         yield link
@@ -66,7 +66,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> int | None:
-    """Of the HTTP answer: where requests, botocore, Azure's and Google's libraries keep it."""
+    """Return the status of the HTTP answer from where requests, botocore and the Azure and Google libraries keep it."""
     response: Any = getattr(error, "response", None)
     if isinstance(response, Mapping):
         response = response.get("ResponseMetadata", {})

@@ -20,11 +20,11 @@ from harness.schema import (
 from harness.tracking.tracker import Refused
 
 STEPS_FILE = "steps.csv"
-"""What the engine writes; MLflow gets `STEPS_ARTIFACT` made of it."""
+"""Name of the file that the engine writes; MLflow gets `STEPS_ARTIFACT`, which is made from it."""
 
 
 def sweep_files(started: SweepStarted) -> Mapping[str, str]:
-    """Name -> text of the parent run's artifacts."""
+    """Return the texts of the parent run's artifacts, by name."""
     deviations = started.plan.get("deviations")
     return {
         WORKLOAD_ARTIFACT: started.workload_text,
@@ -39,7 +39,7 @@ def sweep_files(started: SweepStarted) -> Mapping[str, str]:
 
 @contextmanager
 def written(files: Mapping[str, str]) -> Iterator[list[Path]]:
-    """The texts as files, for as long as they are needed."""
+    """Write the texts to temporary files, which exist while the context lasts."""
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         paths = [Path(folder, name) for name in files]
         for path, text in zip(paths, files.values(), strict=True):
@@ -49,10 +49,10 @@ def written(files: Mapping[str, str]) -> Iterator[list[Path]]:
 
 @contextmanager
 def trial_file(folder: Path, name: str) -> Iterator[tuple[Path, str | None]]:
-    """The file to log for `name` below a trial's folder, and the artifact folder it goes to.
+    """Yield the file to log for `name` below a trial's folder, and the artifact folder it goes to.
 
     Raises:
-        Refused: it is not there, lies elsewhere, or cannot be read.
+        Refused: the file is missing, lies outside the folder, or cannot be read.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:

@@ -1,4 +1,4 @@
-"""A bench as a run of its own kind, so that MLflow's compare page sets machine beside machine."""
+"""A bench as an MLflow run of its own kind, so that MLflow's compare page can compare machines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.tracking.tracker import Point
 
 
 def log_bench(tracking_uri: str, experiment: str, record: Mapping[str, Any]) -> str:
-    """Write a bench's result as one run; the run's id.
+    """Write a bench's result as one run and return the run's id.
 
-    Of each measurement the median stands under its key, and beside it `_low`, `_high` and `_n`.
+    The median of each measurement stands under its key, with `_low`, `_high` and `_n` beside it.
 
     Raises:
         TrackingUnreachable: the store does not answer.
@@ -40,7 +40,7 @@ def log_bench(tracking_uri: str, experiment: str, record: Mapping[str, Any]) -> 
 
 
 def _name(record: Mapping[str, Any]) -> str:
-    """`2 x NVIDIA H200, ray`."""
+    """Return the run's name, such as `2 x NVIDIA H200, ray`."""
     device = record["tags"].get(Tag.DEVICE_NAME, "unknown device")
     return f"{record['workers']} x {device}, {record['launcher']}"
 

@@ -1,4 +1,4 @@
-"""An ensemble as a run of MLflow's: beside the sweeps of its members' experiment, and part of none."""
+"""An ensemble as an MLflow run in the experiment of its members; it is not part of any sweep."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def log_ensemble(
     results: Mapping[str, float],
     dataset: Mapping[str, Any],
 ) -> str:
-    """Record what an ensemble answered. Each call makes a run of its own.
+    """Record the result of an ensemble. Each call makes a new run.
 
     Args:
-        tracker: where.
-        experiment: its name.
-        name: of the run.
-        trial_ids: the members'.
+        tracker: the tracking store.
+        experiment: the experiment's name.
+        name: the run's name.
+        trial_ids: ids of the members.
         results: single metrics of `harness.schema.METRICS`.
         dataset: see `Trial.dataset_record`.
 

@@ -1,4 +1,4 @@
-"""Runs and points to the tidy frames of `SweepResults`. Pure, and the same for the same input."""
+"""Conversion of runs and points to the tidy frames of `SweepResults`. Pure and deterministic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.tracking.mapping import RUNNING
 from harness.tracking.tracker import Point, RunRecord
 
 MISSING = "missing"
-"""Outcome of a trial that no run tells of."""
+"""Outcome of a trial that has no run."""
 
 FIRST_COLUMNS = ["trial_id", "cell_id", "label", "seed", "run_id", "outcome", "reason", "attempt"]
 CURVE_COLUMNS = ["trial_id", "key", "epoch", "value"]
@@ -23,7 +23,7 @@ _NOT_COLUMNS = {tag.value for tag in Tag if tag.value.startswith("harness.")}
 
 
 def trials(listed: Sequence[Mapping[str, Any]], runs: Mapping[str, RunRecord]) -> pd.DataFrame:
-    """One row for each trial of the sweep's list, in its order."""
+    """Return one row for each trial of the sweep's list, in the order of the list."""
     rows = [_row(trial, runs.get(trial["id"])) for trial in listed]
     settings = dict.fromkeys(key for trial in listed for key in trial["settings"])
     metrics = [key for key, metric in METRICS.items() if not metric.series and any(key in row for row in rows)]
@@ -33,11 +33,11 @@ def trials(listed: Sequence[Mapping[str, Any]], runs: Mapping[str, RunRecord]) -
 
 
 def curves(run_ids: Mapping[str, str], points: Iterable[tuple[str, Point]]) -> pd.DataFrame:
-    """Every series, long. Of an epoch that ran twice, after a resume, the last by time stands.
+    """Return every series in long form. If an epoch ran twice, after a resume, the last value by time counts.
 
     Args:
         run_ids: trial id -> run id, in the order of the trials.
-        points: with the id of the run each belongs to.
+        points: the points, each with its run's id.
     """
     place = {run_id: index for index, run_id in enumerate(run_ids.values())}
     names = list(run_ids)
@@ -51,12 +51,12 @@ def curves(run_ids: Mapping[str, str], points: Iterable[tuple[str, Point]]) -> p
 
 
 def unclipped(value: float) -> float:
-    """A database holds the largest float where infinity was logged."""
+    """Return infinity for the largest float, which a database stores in its place; return other values unchanged."""
     return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
 
 
 def _age(point: Point) -> tuple[int, bool, float]:
-    """Later stands; of two at one moment, NaN, then the larger: any rule will do that is always the same."""
+    """Return a sort key: the latest point is used, and of those at one moment NaN or else the largest value."""
     nan = math.isnan(point.value)
     return point.time_ms, nan, 0.0 if nan else point.value
 
@@ -83,7 +83,7 @@ def _measured(run: RunRecord) -> dict[str, Any]:
 
 
 def _outcome(run: RunRecord) -> str:
-    """A run that somebody else ended, in MLflow's UI say, was stopped."""
+    """Return the outcome. A run that was ended from outside, for example in MLflow's UI, counts as stopped."""
     outcome = run.tags.get(Tag.OUTCOME, RUNNING)
     if run.status == "RUNNING":
         return RUNNING

@@ -1,4 +1,4 @@
-"""Events to changes of MLflow runs. Pure: what is written here is what a reader of MLflow will find."""
+"""Conversion of events to changes of MLflow runs. Pure: it defines everything that readers of MLflow find."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNNING = "running"
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 MLFLOW_COMMIT_TAG = "mlflow.source.git.commit"
-"""MLflow's own name, for the column that its UI has."""
+"""MLflow's own tag name, which fills a column of its UI."""
 MAX_PARAM_CHARS = 6000
 MAX_TAG_CHARS = 5000
 DIGEST_CHARS = 12
@@ -41,22 +41,22 @@ NOT_ENDED = "the sweep ended before this trial did"
 
 @dataclass(kw_only=True)
 class RunChange:
-    """What some events of one trial add to its run."""
+    """Changes that some events of one trial make to its run."""
 
     trial_id: str
     start_ms: int
-    """The first of these events: the run's start, if the run is not there yet."""
+    """Time of the first of these events: the start of the run, if the run does not exist yet."""
     points: list[Point] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     """Path below the trial's folder -> attempt that wrote it."""
     status: Status | None = None
-    """None: as it is."""
+    """New status of the run; None leaves it unchanged."""
     end_ms: int | None = None
 
 
 def fold(events: Iterable[Event]) -> list[RunChange]:
-    """The changes that events of trials amount to, one for each trial, in the order the trials come up."""
+    """Return the changes that the events of trials make, one per trial, in the order in which the trials appear."""
     changes: dict[str, RunChange] = {}
     for event in events:
         if isinstance(event, OfTrial):
@@ -96,35 +96,35 @@ def _reason(event: TrialEnded) -> str:
 
 
 def storage_of(started: SweepStarted) -> str | None:
-    """Where a driver keeps a sweep's files: `host:folder`; None where it did not say."""
+    """Return the place of a sweep's files on its driver, `host:folder`; None if the driver did not report it."""
     host, folder = (started.environment.get(name) for name in ("host", "storage"))
     return f"{host}:{folder}" if host and folder else None
 
 
 class SweepFacts:
-    """What a `SweepStarted` says of the sweep's runs."""
+    """Tags, names and params of a sweep's runs, taken from a `SweepStarted`."""
 
     def __init__(self, started: SweepStarted) -> None:
         self.started = started
         self._trials = {trial["id"]: trial for trial in started.trials}
 
     def sweep_tags(self) -> dict[str, str]:
-        """What the parent run says of itself from its creation on."""
+        """Return the tags that the parent run has from its creation on."""
         return {Tag.KIND: KIND_SWEEP, Tag.SWEEP_ID: self.started.sweep_id}
 
     def sweep_notes(self) -> dict[str, str]:
-        """What is added to the parent run each time the sweep starts."""
+        """Return the tags that are added to the parent run each time the sweep starts."""
         note = {NOTE_TAG: cut(self.started.description, MAX_TAG_CHARS)} if self.started.description else {}
         place: dict[str, str] = {Tag.STORAGE: where} if (where := storage_of(self.started)) else {}
         return {**note, **place, **self._git_tags()}
 
     def trial_name(self, trial_id: str) -> str:
-        """The name of a trial's run: `resnet-20-A seed 1`."""
+        """Return the name of a trial's run, such as `resnet-20-A seed 1`."""
         trial = self._trial(trial_id)
         return f"{trial['label']} seed {trial['seed']}" if trial else trial_id
 
     def trial_tags(self, trial_id: str, parent_run_id: str) -> dict[str, str]:
-        """What a trial's run says of itself from its creation on."""
+        """Return the tags that a trial's run has from its creation on."""
         trial = self._trial(trial_id)
         known = {Tag.CELL_ID: trial["cell_id"], Tag.LABEL: trial["label"]} if trial else {}
         return {
@@ -138,12 +138,12 @@ class SweepFacts:
         }
 
     def trial_params(self, trial_id: str) -> dict[str, str]:
-        """Every resolved setting of a trial."""
+        """Return every resolved setting of a trial."""
         settings: Mapping[str, Any] = self._trial(trial_id).get("settings", {})
         return {key: cut(str(value), MAX_PARAM_CHARS) for key, value in settings.items()}
 
     def trial_dataset(self, trial_id: str) -> DatasetInput | None:
-        """What a trial was trained and tested on; None where an older outbox does not say."""
+        """Return the data set that a trial was trained and tested on; None if an older outbox does not name it."""
         record = self._trial(trial_id).get("dataset")
         return None if record is None else dataset_input(record)
 
@@ -155,7 +155,7 @@ class SweepFacts:
 
 
 def dataset_input(record: Mapping[str, Any]) -> DatasetInput:
-    """A data set's record as MLflow has it. The whole digest is a param of the run."""
+    """Return a data set's record in MLflow's form. The whole digest is a param of the run."""
     root, origin = record["root"], {"origin": record["origin"]}
     source = {"tags": {}, **origin} if root is None else {"uri": root, **origin}
     return DatasetInput(
@@ -168,7 +168,7 @@ def dataset_input(record: Mapping[str, Any]) -> DatasetInput:
 
 
 def git_tags(environment: Mapping[str, Any]) -> dict[str, str]:
-    """Commit and dirtiness of the tree, where the environment tells (`git_commit`, `git_dirty`)."""
+    """Return commit and dirtiness of the tree, if the environment has them (`git_commit`, `git_dirty`)."""
     commit, dirty = environment.get("git_commit"), environment.get("git_dirty")
     tags: dict[str, str] = {}
     if commit is not None:
@@ -179,5 +179,5 @@ def git_tags(environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def cut(text: str, limit: int) -> str:
-    """The text, or as much of it as MLflow takes, marked."""
+    """Return the text, cut and marked if it is longer than MLflow accepts."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

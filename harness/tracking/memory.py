@@ -1,4 +1,4 @@
-"""A tracking store in memory, for tests: the same answers as MLflow's, without MLflow."""
+"""A tracking store in memory, for tests: it answers as MLflow does, without MLflow."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from harness.tracking.tracker import DatasetInput, Point, Refused, RunRecord, St
 
 @dataclass
 class MemoryRun:
-    """One run with all that was logged to it."""
+    """One run with everything that was logged to it."""
 
     experiment_id: str
     record: RunRecord
     logged: dict[tuple[str, int, int, str], Point] = field(default_factory=dict)
-    """By MLflow's key: name, step, time and value, so that logging a point again changes nothing."""
+    """Points by MLflow's key (name, step, time and value), so that logging a point again changes nothing."""
     artifacts: dict[str, bytes] = field(default_factory=dict)
     datasets: dict[tuple[str, str], DatasetInput] = field(default_factory=dict)
-    """By MLflow's key: name and digest."""
+    """Data sets by MLflow's key: name and digest."""
     deleted: bool = False
 
     @property
@@ -31,7 +31,7 @@ class MemoryRun:
 
 
 class MemoryTracker:
-    """Holds everything in dicts. `away` makes it unreachable; `calls` counts what was asked of it."""
+    """Tracking store that keeps everything in dicts. `away` makes it unreachable; `calls` counts the requests."""
 
     def __init__(self) -> None:
         self.experiments: dict[str, str] = {}

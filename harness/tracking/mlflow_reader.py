@@ -1,4 +1,4 @@
-"""MLflow as results are read from it: in as few requests as it allows."""
+"""MLflow as the source of results, read in as few requests as it allows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from harness.tracking.mlflow_store import MlflowStore, record
 from harness.tracking.tracker import Point, RunRecord
 
 RUNS_PER_REQUEST = 100
-"""What an MLflow server takes."""
+"""Largest number of runs that an MLflow server accepts in one request."""
 POINTS_PER_RUN = 2500
-"""From here on a server leaves points out."""
+"""Number of points per run from which on a server leaves points out."""
 ALL = 2**31 - 1
 
 _BULK = "/api/2.0/mlflow/metrics/get-history-bulk-interval"
 
 
 class MlflowReader(MlflowStore):
-    """Questions that change nothing, asked again before the store counts as away."""
+    """Read-only questions, which are asked again before the store counts as unreachable."""
 
     def __init__(self, tracking_uri: str) -> None:
         """Connect to a store that exists already; see `MlflowStore`."""
@@ -33,17 +33,17 @@ class MlflowReader(MlflowStore):
         self.check()
 
     def experiments(self) -> Mapping[str, str]:
-        """Id -> name of every experiment that is not deleted."""
+        """Return id -> name of every experiment that is not deleted."""
         found = self.pages(lambda token: self.client.search_experiments(max_results=500, page_token=token))
         return {experiment.experiment_id: experiment.name for experiment in found}
 
     def experiment_id(self, name: str) -> str | None:
-        """Of an experiment that is not deleted."""
+        """Return the id of an experiment that is not deleted; None if there is none."""
         found = self.ask(lambda: self.client.get_experiment_by_name(name))
         return str(found.experiment_id) if found is not None and found.lifecycle_stage == "active" else None
 
     def runs_by_id(self, experiment_id: str, run_ids: Sequence[str]) -> dict[str, RunRecord]:
-        """Those of the runs that are still there."""
+        """Return those of the runs that still exist."""
         found: dict[str, RunRecord] = {}
         for some in _chunks(run_ids):
             listed = ", ".join(f"'{run_id}'" for run_id in some)
@@ -52,10 +52,10 @@ class MlflowReader(MlflowStore):
         return found
 
     def texts(self, run_id: str, names: Sequence[str]) -> dict[str, str]:
-        """Artifacts of a run, read as text.
+        """Return artifacts of a run as text.
 
         Raises:
-            FileNotFoundError: one is not there.
+            FileNotFoundError: an artifact does not exist.
         """
         there = {file.path for file in self.ask(partial(self._listed, run_id))}
         if absent := [name for name in names if name not in there]:
@@ -76,14 +76,14 @@ class MlflowReader(MlflowStore):
             return self.client.download_artifacts(run_id, name, folder)
 
     def history(self, run_ids: Sequence[str], key: str) -> Iterator[tuple[str, Point]]:
-        """Every point of one metric of some runs, each with its run's id."""
+        """Yield every point of one metric of some runs, each with its run's id."""
         for some in _chunks(run_ids):
             yield from self.ask(partial(self._bulk, some, key))
 
     def _bulk(self, run_ids: Sequence[str], key: str) -> list[tuple[str, Point]]:
         if self.is_server:
             return self._bulk_from_server(run_ids, key)
-        service: Any = TrackingServiceClient  # without types, like the stores it leads to
+        service: Any = TrackingServiceClient  # without types, like its stores
         store = service(self.uri).store
         if hasattr(store, "get_metric_history_bulk"):  # the SQL stores have it
             found = store.get_metric_history_bulk(list(run_ids), key, ALL)
@@ -93,7 +93,7 @@ class MlflowReader(MlflowStore):
     def _bulk_from_server(self, run_ids: Sequence[str], key: str) -> list[tuple[str, Point]]:
         query = {"run_ids": list(run_ids), "metric_key": key, "max_results": POINTS_PER_RUN}
         response = self.get(_BULK, params=query)
-        if response.status_code != 200:  # a server of another make
+        if response.status_code != 200:  # another kind of server
             return [pair for run_id in run_ids for pair in self._one_by_one(run_id, key)]
         found: dict[str, list[tuple[str, Point]]] = {}
         for metric in response.json().get("metrics", []):

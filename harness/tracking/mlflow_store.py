@@ -1,4 +1,4 @@
-"""A connection to MLflow: quiet, impatient, and with our own exceptions."""
+"""A connection to MLflow that prints nothing, has short timeouts and raises our own exceptions."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ T = TypeVar("T")
 
 REQUEST_TIMEOUT_S = 20
 CHECK_TIMEOUT_S = (3, 10)
-"""To connect, to answer. A server on a busy machine has been seen to take 8 s for its first answer."""
+"""Timeouts in seconds to connect and to answer. A server on a busy machine was seen to take 8 s to answer first."""
 CONNECT_TIMEOUT_S = 15
-"""To open a database elsewhere."""
+"""Timeout in seconds to open a database on a server."""
 CREATE_TIMEOUT_S = 180
-"""To open a SQLite file. Making a new one is work, some 10 s of it, and not waiting."""
+"""Timeout in seconds to open a SQLite file. Making a new one takes about 10 s."""
 PAUSE_S = 0.5
-"""Before a question is asked again."""
+"""Seconds before a question is asked again."""
 PAGE = 500
 
 _NEVER = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST"}
 _NEVER_FROM_THE_STORE = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
-"""Final if MLflow itself says so; a proxy in front of a server that is starting says the same and means wait."""
+"""Codes that are final only if MLflow itself sends them; from a proxy before a server that starts, they mean "wait"."""
 
 
 _WHO_ARE_YOU = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED"}
@@ -52,9 +52,9 @@ class MlflowStore:
         """Connect.
 
         Args:
-            tracking_uri: of the store.
-            tries: how often a question is asked before the store counts as away.
-            create: make a SQLite database where there is none.
+            tracking_uri: URI of the store.
+            tries: how often a question is asked before the store counts as unreachable.
+            create: make a SQLite database if there is none.
 
         Raises:
             UsageError: the URI cannot be used.
@@ -68,23 +68,23 @@ class MlflowStore:
 
     @property
     def is_server(self) -> bool:
-        """Whether it is spoken to over HTTP."""
+        """Whether the store is a server, reached over HTTP."""
         return self.uri.startswith("http")
 
     def check(self) -> None:
-        """Ask the server for a sign of life; any answer will do. A database answers when it is used."""
+        """Check that the server answers; any answer counts. A database is checked when it is used."""
         if self.is_server:
             with self.translated():
                 self.get("/health", timeout=CHECK_TIMEOUT_S, raise_on_status=False)
 
     def get(self, endpoint: str, **options: Any) -> Any:
-        """The server's response to a GET, with MLflow's own credentials."""
+        """Return the server's response to a GET, with MLflow's own credentials."""
         request: Any = http_request
         credentials: Any = get_default_host_creds
         return request(credentials(self.uri), endpoint, "GET", max_retries=0, **options)
 
     def ask(self, question: Callable[[], T]) -> T:
-        """The answer to a question that can be asked again."""
+        """Return the answer to a question that can be asked again."""
         for pause_s in (PAUSE_S * 4**attempt for attempt in range(self._tries - 1)):
             try:
                 with self.translated():
@@ -95,7 +95,7 @@ class MlflowStore:
             return question()
 
     def search(self, experiment_ids: Sequence[str], query: str, *, newest_first: bool = False) -> Iterator[Run]:
-        """Every run that a query finds, by start and id."""
+        """Yield every run that a query finds, by start and id."""
         order = ["attributes.start_time DESC" if newest_first else "attributes.start_time ASC", "attributes.run_id ASC"]
         return self.pages(
             lambda token: self.client.search_runs(
@@ -104,11 +104,11 @@ class MlflowStore:
         )
 
     def runs_of_sweep(self, experiment_id: str, sweep_id: str) -> list[RunRecord]:
-        """The parent and the children of a sweep, in the order they started."""
+        """Return the parent and the children of a sweep, in the order in which they started."""
         return [record(run) for run in self.search([experiment_id], f"tags.`{Tag.SWEEP_ID}` = '{sweep_id}'")]
 
     def pages(self, page: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
-        """What all pages hold, each asked for when it is needed."""
+        """Yield the items of all pages. Each page is requested when it is needed."""
         token: str | None = None
         while True:
             found = self.ask(partial(page, token))
@@ -119,7 +119,7 @@ class MlflowStore:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn MLflow's exceptions, and those of the libraries below it, into ours."""
+        """Turn exceptions of MLflow, and of the libraries below it, into ours."""
         try:
             yield
         except MlflowException as error:
@@ -140,7 +140,7 @@ class MlflowStore:
 
 
 def record(run: Run) -> RunRecord:
-    """MLflow's run as ours."""
+    """Convert MLflow's run to ours."""
     return RunRecord(
         run_id=run.info.run_id,
         name=run.info.run_name or "",
@@ -154,7 +154,7 @@ def record(run: Run) -> RunRecord:
 
 
 def configure() -> None:
-    """Keep MLflow from printing, and from waiting for minutes where the user has not asked for that."""
+    """Keep MLflow from printing, and from waiting for minutes unless the user has asked for that."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     variables: Any = settings  # MLflow's own names for its settings, without types
@@ -170,7 +170,7 @@ def configure() -> None:
 
 
 def unreachable(uri: str, error: Exception | str) -> TrackingUnreachable:
-    """The message for a store that does not answer."""
+    """Return the error for a store that does not answer."""
     first = "start the server" if uri.startswith("http") else "mend the database"
     return TrackingUnreachable(
         f"no MLflow answers at {address.display(uri)}: {_one_line(error)}; "
@@ -183,13 +183,13 @@ def _one_line(error: Exception | str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A message of a library as one line without passwords, of at most 300 characters."""
+    """Return a library's message as one line without passwords, of at most 300 characters."""
     text = address.display(" ".join(text.split()))
     return text if len(text) <= 300 else text[:299] + "…"
 
 
 def _cause(error: BaseException) -> str:
-    """What the operating system said, where it began with that: `Connection refused` below three libraries' words."""
+    """Return the operating system's message below an error, such as `Connection refused`, or else the first cause."""
     first: BaseException = error
     link: BaseException | None = error
     while link is not None:
@@ -200,7 +200,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _check_sqlite(uri: str, create: bool) -> None:
-    """Open the file ourselves first: MLflow would try ten times, for 100 seconds."""
+    """Open the file first, because MLflow would try ten times, for 100 seconds."""
     path = address.sqlite_path(uri)
     if path is None:
         return
@@ -215,7 +215,7 @@ def _check_sqlite(uri: str, create: bool) -> None:
 
 
 def _open_database(uri: str) -> MlflowClient:
-    """MLflow's client, with a deadline where MLflow has none."""
+    """Return MLflow's client. The deadline is ours, because MLflow has none here."""
     outcome: list[MlflowClient | Exception] = []
     thread = threading.Thread(target=_try_open, args=(uri, outcome), daemon=True)
     thread.start()

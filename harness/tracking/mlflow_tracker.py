@@ -1,4 +1,4 @@
-"""MLflow behind the `Tracker` interface: what the recorder writes to."""
+"""MLflow behind the `Tracker` interface, as the recorder writes to it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from harness.tracking.mlflow_store import MlflowStore
 from harness.tracking.tracker import DatasetInput, Point, Refused, Status
 
 MAX_POINTS = 800
-"""Of one request: with 100 params and 100 tags, MLflow's limit of 1,000 entities."""
+"""Most points in one request: with 100 params and 100 tags this is MLflow's limit of 1,000 entities."""
 
 
 CONTEXT = InputTag("mlflow.data.context", "training and test")
-"""What a run used a data set for, as MLflow's UI shows it beside the name."""
+"""Purpose of a run's data set, which MLflow's UI shows beside the name."""
 
 
 class MlflowTracker(MlflowStore):
-    """See `Tracker`."""
+    """MLflow as a `Tracker`."""
 
     def ensure_experiment(self, name: str) -> str:
-        """The experiment's id, creating it where it is missing."""
+        """Return the experiment's id, creating the experiment if it is missing."""
         with self.translated():
             found = self.client.get_experiment_by_name(name)
             if found is None:
@@ -40,13 +40,13 @@ class MlflowTracker(MlflowStore):
             return str(found.experiment_id)
 
     def create_run(self, experiment_id: str, *, name: str, start_ms: int, tags: Mapping[str, str]) -> str:
-        """A new run's id."""
+        """Create a run and return its id."""
         with self.translated():
             run = self.client.create_run(experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
         return str(run.info.run_id)
 
     def log(self, run_id: str, *, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Add to a run."""
+        """Add points, params and tags to a run."""
         metrics = [Metric(point.key, point.value, point.time_ms, point.step) for point in points]
         for start in range(0, max(len(metrics), 1), MAX_POINTS):
             with self.translated():
@@ -62,7 +62,7 @@ class MlflowTracker(MlflowStore):
         """Add a data set to a run's inputs.
 
         Raises:
-            Refused: also by a server that is older than data sets in MLflow.
+            Refused: also raised for a server that is older than data sets in MLflow.
         """
         with self.translated():
             try:
@@ -97,12 +97,12 @@ class MlflowTracker(MlflowStore):
                 self.client.set_experiment_tag(experiment_id, key, value)
 
     def experiment_of(self, run_id: str) -> str:
-        """The id of the experiment that a run is in."""
+        """Return the id of the experiment that a run is in."""
         with self.translated():
             return str(self.client.get_run(run_id).info.experiment_id)
 
     def delete_run(self, run_id: str) -> None:
-        """Take a run out of sight; MLflow keeps it among the deleted ones."""
+        """Delete a run; MLflow keeps it among the deleted ones."""
         with self.translated():
             self.client.delete_run(run_id)
 
@@ -110,7 +110,7 @@ class MlflowTracker(MlflowStore):
         try:
             return str(self.client.create_experiment(name))
         except MlflowException:
-            found = self.client.get_experiment_by_name(name)  # somebody else may have been faster
+            found = self.client.get_experiment_by_name(name)  # another process may have created it first
             if found is None:
                 raise
             return str(found.experiment_id)

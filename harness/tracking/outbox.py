@@ -1,8 +1,7 @@
-"""The outbox: every event of a sweep as one line of JSON, on the sweep's storage, before MLflow hears of it.
+"""The outbox: every event of a sweep as one line of JSON on the sweep's storage, written before MLflow gets it.
 
-One process appends at a time (the driver, who holds
-the sweep's lock, or its queue); any number read. A line counts once its end is written:
-what a crash tore is neither read nor kept.
+One process appends at a time: the driver, which holds the sweep's lock, or its queue. Any number of processes read.
+A line counts once its end is written: a line that a crash cut short is neither read nor kept.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from harness.errors import StorageError
 from harness.events import Event, SweepEnded, SweepStarted, TrialEnded, TrialStarted, decode, encode
 
 _LASTING = (SweepStarted, TrialEnded, SweepEnded)
-"""Survive a power cut as soon as `append` returns; the others survive a killed process."""
+"""Events that survive a power cut as soon as `append` returns; the others survive only a killed process."""
 
 
 class Outbox:
-    """Append-only file of events. Reading needs no writer; opening for writing waits for the first `append`."""
+    """Append-only file of events. Reading needs no writer; the file is opened for writing at the first `append`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,7 +32,7 @@ class Outbox:
         """Write one event, whole or not at all.
 
         Raises:
-            StorageError: the disk is full or the file cannot be written. What was there before is still readable.
+            StorageError: the disk is full or the file cannot be written. Earlier events stay readable.
         """
         line = encode(event).encode() + b"\n"
         with self._lock:
@@ -52,7 +51,7 @@ class Outbox:
         """Make every event survive a power cut too.
 
         Raises:
-            StorageError: the disk refuses.
+            StorageError: the disk cannot sync the file.
         """
         with self._lock:
             if self._file is None:
@@ -65,14 +64,15 @@ class Outbox:
     def read(
         self, offset: int = 0, *, skipped: Callable[[str, int], None] | None = None
     ) -> Iterator[tuple[Event, int]]:
-        """Every complete event from a byte offset on, each with the offset behind it.
+        """Yield every complete event from a byte offset on, each with the offset behind it.
 
         Args:
             offset: 0, or one that an earlier `read` gave.
-            skipped: told of each line that is no event, and of the offset behind it; the line is passed over.
+            skipped: called for each line that is not an event, with a message and the offset behind the line, which is
+                skipped.
 
         Raises:
-            StorageError: the file cannot be read, or holds a line that is no event and nobody is told of it.
+            StorageError: the file cannot be read, or a line is not an event and `skipped` is not given.
         """
         for line, end in self.lines(offset):
             try:
@@ -86,7 +86,7 @@ class Outbox:
                 yield event, end
 
     def lines(self, offset: int = 0) -> Iterator[tuple[bytes, int]]:
-        """Every complete line from a byte offset on, each with the offset behind it. A missing file has none."""
+        """Yield every complete line from a byte offset on, each with the offset behind it. A missing file has none."""
         try:
             with self.path.open("rb") as file:
                 file.seek(offset)
@@ -101,7 +101,7 @@ class Outbox:
             raise StorageError(f"outbox {self.path} cannot be read: {error.strerror}") from error
 
     def close(self) -> None:
-        """Give the file back. A later `append` opens it again."""
+        """Close the file. A later `append` opens it again."""
         with self._lock:
             if self._file is not None:
                 os.close(self._file)
@@ -115,9 +115,9 @@ class Outbox:
 
 
 def state(outbox: Outbox) -> dict[str, TrialEnded]:
-    """The final end of each trial that has one: what a restarted sweep need not ask MLflow for.
+    """Return the final end of each trial that has one, so that a restarted sweep need not ask MLflow for it.
 
-    A trial that was started again after its end, by a sweep that was resumed, has none until it ends again.
+    A trial that a resumed sweep started again after its end has no final end until it ends again.
     """
     ended: dict[str, TrialEnded] = {}
     for event, _ in outbox.read(skipped=_ignore):
@@ -129,7 +129,7 @@ def state(outbox: Outbox) -> dict[str, TrialEnded]:
 
 
 def attempts(outbox: Outbox) -> dict[str, int]:
-    """The number of the last attempt at each trial that was started."""
+    """Return the number of the last attempt at each trial that was started."""
     last: Counter[str] = Counter()
     for event, _ in outbox.read(skipped=_ignore):
         if isinstance(event, TrialStarted):
@@ -138,7 +138,7 @@ def attempts(outbox: Outbox) -> dict[str, int]:
 
 
 def starts(outbox: Outbox) -> Iterator[SweepStarted]:
-    """Every start of the sweep."""
+    """Yield every start of the sweep."""
     for event, _ in outbox.read(skipped=_ignore):
         if isinstance(event, SweepStarted):
             yield event
@@ -147,8 +147,8 @@ def starts(outbox: Outbox) -> Iterator[SweepStarted]:
 def unfinished(outbox: Outbox) -> bool:
     """Whether the sweep began and has not ended: it runs, or its driver died.
 
-    Who holds the sweep's lock can tell which, and then append `SweepEnded(status="stopped")`, so that no run of it
-    stays `RUNNING` in MLflow.
+    The holder of the sweep's lock can tell which, and can then append `SweepEnded(status="stopped")`, so that no run
+    of the sweep stays `RUNNING` in MLflow.
     """
     running = False
     for event, _ in outbox.read(skipped=_ignore):
@@ -158,7 +158,7 @@ def unfinished(outbox: Outbox) -> bool:
 
 
 def _ignore(_message: str, _end: int) -> None:
-    """A line that cannot be read says nothing about a trial: at worst the trial runs once more."""
+    """Skip a line that cannot be read: at worst its trial runs once more."""
 
 
 def _write_whole(file: int, line: bytes) -> None:
@@ -168,13 +168,13 @@ def _write_whole(file: int, line: bytes) -> None:
         while written < len(line):
             written += os.write(file, line[written:])
     except OSError:
-        with suppress(OSError):  # the first error is the one to tell
+        with suppress(OSError):  # the first error is reported
             os.ftruncate(file, before)
         raise
 
 
 def _drop_torn_line(file: int) -> None:
-    """Cut the file behind its last line end, if a crash left it behind one."""
+    """Cut off an incomplete last line, which a crash may have left."""
     size = os.fstat(file).st_size
     end = size
     while end > 0:

@@ -1,4 +1,4 @@
-"""Before a sweep: the tracking store answers, and its database and experiment are there."""
+"""Preparation before a sweep: check that the tracking store answers, and create its database and experiment."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["prepare"]
 
 
 def prepare(tracking_uri: str, experiment: str) -> str:
-    """Create database and experiment where they are missing, once, before any worker exists.
+    """Create database and experiment if they are missing, once, before any worker exists.
 
     Returns:
-        The tracking URI to use from here on: a relative SQLite path is absolute now.
+        The tracking URI to use from here on, with a relative SQLite path made absolute.
 
     Raises:
-        UsageError: the URI cannot be used, or the experiment is deleted or has a name that MLflow does not take.
-        TrackingUnreachable: nothing answers there, found out within seconds.
+        UsageError: the URI cannot be used, or the experiment is deleted or has a name that MLflow does not accept.
+        TrackingUnreachable: the store does not answer within seconds.
     """
     uri = address.resolve(tracking_uri)
     tracker = connect(uri)

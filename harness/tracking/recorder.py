@@ -1,4 +1,4 @@
-"""The recorder: takes a sweep's events from its outbox to a tracking store, in order, as often as it takes."""
+"""The recorder: sends a sweep's events in order from its outbox to a tracking store, and retries until all are sent."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from harness.tracking.tracker import Refused, Tracker
 
 FIRST_BATCH = 256
 LARGEST_BATCH = 4096
-"""Events sent together. A store's price is per run and request, so more together cost less each."""
+"""Largest number of events sent together. The cost is per run and request, so larger batches cost less per event."""
 QUICK_S = 1.0
-"""A batch that took less makes the next one twice as large; one that took too long, half as large."""
+"""Target seconds for a batch: a faster one makes the next twice as large, a slower one half as large."""
 MOST_PROBLEMS = 100
-"""Kept in the cursor; a sweep with more has one problem, many times."""
+"""Most problems kept in the cursor; more than that are repetitions of one problem."""
 LONGEST_PAUSE_S = 10.0
-"""Between two tries to reach a store that is away."""
+"""Longest pause in seconds between two tries to reach a store that does not answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far the outbox has come."""
+    """State of the forwarding of an outbox."""
 
     sent: int
-    """Events that the store has."""
+    """Number of events that the store has."""
     waiting: int
-    """Events that it does not have yet."""
+    """Number of events that the store does not have yet."""
     error: str | None = None
-    """Why the last try ended early; what waits is kept and tried again."""
+    """Why the last try ended early; the waiting events are kept and tried again."""
     problems: tuple[str, ...] = ()
-    """What the store will never take: left out for good, and said here."""
+    """Messages about items that the store will never accept; they are left out for good."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cursor:
-    """How much of an outbox one store has. A file beside the outbox keeps it."""
+    """Position in an outbox up to which one store has its events. A file beside the outbox keeps it."""
 
     store: str
     offset: int = 0
@@ -53,7 +53,7 @@ class Cursor:
 
     @classmethod
     def load(cls, path: Path, store: str) -> Cursor:
-        """The cursor in a file; the start if there is none, or one of another store."""
+        """Return the cursor in a file; the start if there is no file, or if it belongs to another store."""
         try:
             found = json.loads(path.read_text())
             cursor = cls(**{**found, "problems": tuple(found["problems"])})
@@ -68,14 +68,14 @@ class Cursor:
 
 
 def connect(tracking_uri: str) -> Tracker:
-    """MLflow, imported when it is first needed: that takes seconds."""
+    """Return MLflow's tracker. MLflow is imported here, when it is first needed, because that takes seconds."""
     from harness.tracking.mlflow_tracker import MlflowTracker
 
     return MlflowTracker(tracking_uri)
 
 
 class Recorder:
-    """Forwards one outbox to one store. Sending an event twice changes nothing, so a crash costs nothing."""
+    """Forwards one outbox to one store. Sending an event twice changes nothing, so a crash loses nothing."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Recorder:
         *,
         connect: Callable[[str], Tracker] = connect,
     ) -> None:
-        """Nothing is sent yet, and the store may be away.
+        """Create the recorder. Nothing is sent yet, and the store may be unreachable.
 
         Raises:
             UsageError: the tracking URI cannot be used.
@@ -108,7 +108,7 @@ class Recorder:
         self._thread: threading.Thread | None = None
 
     def progress(self) -> Progress:
-        """How far the outbox has come, without sending anything."""
+        """Return the state of the forwarding, without sending anything."""
         cursor = self._cursor
         return Progress(
             sent=cursor.sent, waiting=self._waiting(cursor.offset), error=self._error, problems=cursor.problems
@@ -120,10 +120,10 @@ class Recorder:
             self._restart()
 
     def forward(self, max_seconds: float | None = None) -> Progress:
-        """Send what is not sent yet; give up as soon as the store does not answer.
+        """Send the events that are not sent yet; give up as soon as the store does not answer.
 
         Args:
-            max_seconds: ask nothing more of the store after this time.
+            max_seconds: begin no request to the store after this time.
         """
         until = None if max_seconds is None else time.monotonic() + max_seconds
         error = None
@@ -131,18 +131,18 @@ class Recorder:
             try:
                 self._forward_or_restart(until)
             except (TrackingUnreachable, Refused, StorageError) as reason:
-                self._sender = None  # what it knows of the store may no longer hold
+                self._sender = None  # its knowledge of the store may be out of date
                 error = str(reason)
             self._error = error
         return self.progress()
 
     def run_in_background(self, interval: float = 1.0) -> None:
-        """Forward every `interval` seconds, less often while the store is away, until `close`."""
+        """Forward every `interval` seconds, less often while the store is unreachable, until `close`."""
         self._thread = threading.Thread(target=self._run, args=(interval,), name="recorder", daemon=True)
         self._thread.start()
 
     def close(self, timeout: float = 30.0) -> Progress:
-        """Send what is left, for at most about `timeout` seconds. What still waits then is in the outbox."""
+        """Send the remaining events for at most about `timeout` seconds. Events not sent by then stay in the outbox."""
         if self._thread is None:
             return self.forward(timeout)
         self._until = time.monotonic() + timeout
@@ -168,7 +168,7 @@ class Recorder:
             self._error = f"{type(error).__name__}: {error}"
 
     def _waiting(self, offset: int) -> int:
-        """Lines from an offset on. What was counted before is not read again: a display asks often."""
+        """Count the lines from an offset on. Lines counted before are not read again, because a display asks often."""
         since, counted, end = self._tail
         if since != offset:
             counted, end = 0, offset
@@ -202,7 +202,7 @@ class Recorder:
                 self._batch = min(2 * self._batch, LARGEST_BATCH)
 
     def _ready_sender(self) -> Sender:
-        """A sender that knows the sweep as far as the cursor is, on a store that answers."""
+        """Return a sender that knows the sweep up to the cursor, on a store that answers."""
         if self._tracker is None:
             self._tracker = self._connect(self._uri)
         self._tracker.check()
@@ -215,7 +215,7 @@ class Recorder:
         return self._sender
 
     def _last_start(self) -> SweepStarted | None:
-        """The last start of the sweep that lies before the cursor."""
+        """Return the last start of the sweep before the cursor."""
         last = None
         for line, end in self._outbox.lines():
             if end > self._cursor.offset:
@@ -225,7 +225,7 @@ class Recorder:
         return last
 
     def _next_batch(self) -> tuple[list[Event], int, list[str]]:
-        """Events to send together, the offset behind them, and what was passed over on the way."""
+        """Return the events to send together, the offset behind them, and messages about skipped lines."""
         events: list[Event] = []
         skipped: list[str] = []
         offset = self._cursor.offset

@@ -1,4 +1,4 @@
-"""What MLflow holds of one sweep, as tidy frames: all that reports may know."""
+"""Results that MLflow holds of one sweep, as tidy frames: the only source of reports."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ STATUS_WORDS: dict[Status, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SweepResults:
-    """One sweep. Missing values are NaN or None, never zero."""
+    """Results of one sweep. Missing values are NaN or None, never zero."""
 
     sweep_id: str
     name: str
-    """Readable and unique: the parent run's name."""
+    """Name of the parent run, readable and unique."""
     experiment: str
     run_id: str
-    """The parent run's."""
+    """Id of the parent run."""
     status: str
-    """`running`, `finished`, `failed`, `stopped`."""
+    """Status of the sweep: `running`, `finished`, `failed` or `stopped`."""
     description: str
     workload_text: str
     plan: Mapping[str, Any]
     environment: Mapping[str, Any]
-    """Of the driver: versions, host, git commit and whether the tree was dirty."""
+    """Environment of the driver: versions, host, git commit and whether the tree was dirty."""
     started_ms: int
     ended_ms: int | None
     trials: pd.DataFrame
-    """One row for each trial of the sweep's list, also those that never ran, in the list's order.
+    """One row for each trial of the sweep's list, in the list's order, including trials that never ran.
 
     Columns: trial_id, cell_id, label, seed, run_id, outcome (an `Outcome` value, `running`, or `missing`), reason,
     attempt; every param (`model.depth`, `recipe.lr`, ...; numbers as numbers); every single metric of
@@ -66,18 +66,20 @@ class SweepResults:
     own (`device.name`, `version.torch`, ...).
     """
     curves: pd.DataFrame
-    """Every series, long: trial_id, key, epoch, value, ordered by trial, key and epoch; one row per epoch."""
+    """Every series in long form: trial_id, key, epoch, value, ordered by trial, key and epoch; one row per epoch."""
     activity: pd.DataFrame
-    """What devices and hosts did over time, of the longest trial of each depth, long: trial_id, node, source (`gpu_0`,
-    `host`), quantity (of `harness.schema.ACTIVITIES`), elapsed_s, value; at most 100 points a series.
+    """Activity of devices and hosts over time in long form, for the longest trial of each depth.
+
+    Columns: trial_id, node, source (`gpu_0`, `host`), quantity (of `harness.schema.ACTIVITIES`), elapsed_s, value; at
+    most 100 points per series.
     """
 
 
 def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
-    """One sweep by name, sweep id, run id or the unambiguous beginning of one; the newest of the store for None.
+    """Return one sweep by name, sweep id, run id or the unambiguous beginning of one; None is the newest of the store.
 
     Raises:
-        SweepNotFound: there is none, or several.
+        SweepNotFound: there is none, or several match.
         TrackingUnreachable: the store does not answer.
     """
     reader = _reader(tracking_uri)
@@ -107,7 +109,7 @@ def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
 
 
 def list_sweeps(tracking_uri: str) -> pd.DataFrame:
-    """Every sweep of the store, the newest first: name, sweep_id, experiment, status, started_ms, ended_ms, run_id."""
+    """List every sweep, newest first: name, sweep_id, experiment, status, started_ms, ended_ms, run_id."""
     rows = [
         {
             "name": found.run.name,
@@ -127,9 +129,9 @@ def list_sweeps(tracking_uri: str) -> pd.DataFrame:
 def finished_trials(
     tracking_uri: str, experiment: str, trial_ids: Collection[str], sweep_id: str | None = None
 ) -> dict[str, str]:
-    """Trial id -> run id of the newest run that has a result, for those of the trials that have one.
+    """Return trial id -> run id of the newest run with a result, for those of the trials that have one.
 
-    In the sweep of an id; anywhere in the experiment where none is given.
+    Runs are searched in the sweep of the given id, or in the whole experiment if no id is given.
     """
     from harness.tracking.mlflow_store import record
 
@@ -149,7 +151,7 @@ def finished_trials(
 
 
 def running_at(tracking_uri: str, experiment: str, sweep_id: str) -> str | None:
-    """Where the files are of a sweep that is recorded as running, `host:folder`; None where it is not, or says not."""
+    """Return the place of a running sweep's files, `host:folder`; None if it is not recorded as running or has none."""
     reader = _reader(tracking_uri)
     experiment_id = reader.experiment_id(experiment)
     if experiment_id is None:
@@ -163,9 +165,9 @@ def log_report(tracking_uri: str, run_id: str, folder: Path, note: str = "") -> 
     """Add a report's folder to the artifacts of its sweep's run, as `report`.
 
     Args:
-        tracking_uri: resolved.
-        run_id: the parent run's.
-        folder: with the report's files.
+        tracking_uri: the resolved URI.
+        run_id: id of the parent run.
+        folder: folder with the report's files.
         note: Markdown; with links to the report and the trials it becomes the run's description in MLflow's UI.
     """
     from harness.tracking import ui_links
@@ -183,7 +185,7 @@ def log_report(tracking_uri: str, run_id: str, folder: Path, note: str = "") -> 
 
 
 def _reader(tracking_uri: str) -> MlflowReader:
-    """MLflow, imported when it is first needed: that takes seconds."""
+    """Return a reader. MLflow is imported here, when it is first needed, because that takes seconds."""
     from harness.tracking.mlflow_reader import MlflowReader
 
     return MlflowReader(tracking_uri)
@@ -204,7 +206,7 @@ def _texts(reader: MlflowReader, found: sweeps.Found) -> dict[str, str]:
 
 
 def _runs(reader: MlflowReader, found: sweeps.Found, reused: Mapping[str, str]) -> dict[str, RunRecord]:
-    """The run of each trial: of this sweep where that has a result, else of the sweep whose result it uses."""
+    """Return the run of each trial: the run of this sweep if it has a result, else the reused run of another sweep."""
     own = by_trial(reader.runs_of_sweep(found.experiment_id, found.sweep_id))
     runs = {trial_id: records[0] for trial_id, records in own.items() if trial_id is not None}
     wanted = {trial: run_id for trial, run_id in reused.items() if trial not in runs or not _is_result(runs[trial])}
@@ -213,13 +215,13 @@ def _runs(reader: MlflowReader, found: sweeps.Found, reused: Mapping[str, str]) 
 
 
 def _points(reader: MlflowReader, runs: Sequence[RunRecord]) -> Iterator[tuple[str, Point]]:
-    """Every point of every series, with its run's id."""
+    """Yield every point of every series, with its run's id."""
     for key in (metric.key for metric in METRICS.values() if metric.series):
         yield from reader.history(sorted({run.run_id for run in runs if key in run.metrics}), key)
 
 
 def _activity(reader: MlflowReader, trials: pd.DataFrame, runs: Mapping[str, RunRecord]) -> pd.DataFrame:
-    """Read for the few trials that are shown: one question a series, however large the sweep."""
+    """Read the activity of the few trials that are shown: one request per series, however large the sweep is."""
     watched = {trial_id: run for trial_id, run in runs.items() if any(map(activity.series_of, run.metrics))}
     shown = [watched[trial_id] for trial_id in activity.shown_trials(trials[trials["trial_id"].isin(list(watched))])]
     keys = sorted({key for run in shown for key in run.metrics if activity.series_of(key)})

@@ -1,4 +1,4 @@
-"""Which run of the store holds which trial of a sweep."""
+"""Assignment of a store's runs to the trials of a sweep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.tracking.tracker import RunRecord, Status, Tracker
 
 @dataclass
 class KnownRun:
-    """What the recorder remembers of a run."""
+    """Facts about a run that the recorder remembers."""
 
     run_id: str
     status: Status
@@ -21,7 +21,7 @@ class KnownRun:
 
 
 class SweepRuns:
-    """The runs of one sweep: looked up once, then kept in step with what the recorder does."""
+    """Runs of one sweep: looked up once, then updated with every change that the recorder makes."""
 
     def __init__(self, tracker: Tracker, facts: SweepFacts) -> None:
         self._tracker = tracker
@@ -33,7 +33,7 @@ class SweepRuns:
         self.reload()
 
     def reload(self) -> None:
-        """Ask the store again, and delete runs that an unanswered request to create one left behind."""
+        """Ask the store again, and delete the duplicate runs that an unanswered request to create one left behind."""
         self._trials = {}
         self.parent = None
         for key, records in by_trial(self._tracker.runs_of_sweep(self.experiment_id, self._sweep_id)).items():
@@ -47,7 +47,7 @@ class SweepRuns:
                 self._tracker.delete_run(double.run_id)
 
     def require_parent(self) -> KnownRun:
-        """The parent run, created if it is missing."""
+        """Return the parent run, creating it if it is missing."""
         if self.parent is None:
             started = self._facts.started
             run_id = self._tracker.create_run(
@@ -57,7 +57,7 @@ class SweepRuns:
         return self.parent
 
     def require_trial(self, trial_id: str, start_ms: int) -> KnownRun:
-        """The trial's run, created if it is missing."""
+        """Return the trial's run, creating it if it is missing."""
         if trial_id not in self._trials:
             run_id = self._tracker.create_run(
                 self.experiment_id,
@@ -69,20 +69,20 @@ class SweepRuns:
         return self._trials[trial_id]
 
     def trials(self) -> Mapping[str, KnownRun]:
-        """Trial id -> run, in the order the runs started."""
+        """Return trial id -> run, in the order in which the runs started."""
         return self._trials
 
     def run_ids(self) -> set[str]:
-        """Of the parent and every trial."""
+        """Return the ids of the parent and of every trial."""
         parents = [] if self.parent is None else [self.parent]
         return {run.run_id for run in (*parents, *self._trials.values())}
 
 
 def by_trial(records: list[RunRecord]) -> dict[str | None, list[RunRecord]]:
-    """The runs of each trial, and of the sweep itself under None.
+    """Return the runs of each trial, with the runs of the sweep itself under None.
 
-    Where there are several, an unanswered request to create one left the others behind: the one that was written to
-    comes first.
+    If there are several, an unanswered request to create one left the others behind. The run with the most data comes
+    first.
     """
     children = Counter(record.tags.get(PARENT_TAG) for record in records)
 

@@ -1,4 +1,4 @@
-"""The events of an invented sweep, for tests and benchmarks of what lies behind the outbox. No network was trained."""
+"""Events of an invented sweep, for tests and benchmarks of the code behind the outbox. No network was trained."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ EPOCH_MS = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """How large the sweep is, and when it began. The same sample has the same events."""
+    """Size and start time of the sweep. The same sample has the same events."""
 
     trials: int = 4
     epochs: int = 3
     together: int = 2
-    """Trials that run side by side, in steps of one epoch; the next ones begin when all of them have ended."""
+    """Number of trials that run side by side, in steps of one epoch; the next begin when all of them have ended."""
     sweep_id: str = "5a3b1e00"
     name: str = "sample-1"
     experiment: str = "sample"
     start_ms: int = 1_700_000_000_000
     files: tuple[str, ...] = ()
-    """Artifacts that every trial says it has written."""
+    """Artifacts that every trial reports as written."""
 
     def events(self) -> Iterator[Event]:
-        """Every event, in the order of time."""
+        """Yield every event, in the order of time."""
         yield self.started()
         for first in range(0, self.trials, self.together):
             group = range(first, min(first + self.together, self.trials))
@@ -38,7 +38,7 @@ class Sample:
         yield SweepEnded(status="finished", time_ms=self._time_ms(self.trials, 0))
 
     def started(self) -> SweepStarted:
-        """The first event."""
+        """Return the first event."""
         return SweepStarted(
             sweep_id=self.sweep_id,
             name=self.name,
@@ -53,7 +53,7 @@ class Sample:
         )
 
     def epoch(self, index: int, epoch: int) -> EpochEnded:
-        """One epoch of one trial."""
+        """Return one epoch of one trial."""
         error = 90.0 / (epoch + 1) + index
         return EpochEnded(
             trial_id=trial_id(index),
@@ -92,12 +92,12 @@ class Sample:
 
 
 def trial_id(index: int) -> str:
-    """Of the n-th trial."""
+    """Return the id of the n-th trial."""
     return f"{index:016x}"
 
 
 def trial_record(index: int) -> Mapping[str, Any]:
-    """What the sweep's list says of the n-th trial: three seeds of each depth."""
+    """Return the n-th trial's entry in the sweep's list: three seeds of each depth."""
     cell, seed = divmod(index, 3)
     depth = 8 + 6 * cell
     settings = {"model.depth": depth, "model.shortcut": "A", "recipe.lr": 0.1, "recipe.nesterov": False, "seed": seed}

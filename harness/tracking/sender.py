@@ -1,4 +1,4 @@
-"""Writes events of one sweep to a tracking store. Writing them again changes nothing."""
+"""Sending of one sweep's events to a tracking store. Sending them again changes nothing."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from harness.tracking.tracker import Point, Refused, Tracker
 
 
 class Vanished(Refused):
-    """The store has lost what was sent before: all of it must be sent again."""
+    """The store has lost the events sent before: all of them must be sent again."""
 
 
 class Late(Exception):
-    """The time that was given is over. What was written of the batch is written again, which changes nothing."""
+    """The given time is over. The part of the batch already sent is sent again, which changes nothing."""
 
 
 class Sender:
-    """What one connection to a store knows of a sweep. Thrown away when the store stops answering.
+    """Writes one sweep's events through one connection to a store. It is discarded when the store stops answering.
 
-    Every method may raise `TrackingUnreachable`: nothing is lost then, the same call is made again later.
+    Every method may raise `TrackingUnreachable`: nothing is lost then, and the same call is made again later.
     """
 
     def __init__(self, tracker: Tracker, folder: SweepFolder) -> None:
@@ -36,7 +36,7 @@ class Sender:
         self._runs: SweepRuns | None = None
 
     def restore(self, started: SweepStarted) -> None:
-        """Go on with a sweep whose start was sent before.
+        """Continue a sweep whose start was sent before.
 
         Raises:
             Vanished: the store does not have it.
@@ -48,16 +48,16 @@ class Sender:
         """Write events; a `SweepStarted` or a `SweepEnded` comes alone.
 
         Args:
-            events: in the order they happened.
-            until: begin with no further trial after this moment of the monotonic clock.
+            events: the events in the order in which they happened.
+            until: moment of the monotonic clock after which no further trial is begun.
 
         Returns:
-            What the store will never take, one message each.
+            Messages about the items that the store will never accept, one each.
 
         Raises:
             Late: the time was not enough.
             Vanished: the store has lost the sweep.
-            Refused: the store does not take the sweep itself.
+            Refused: the store does not accept the sweep itself.
         """
         match events:
             case [SweepStarted() as started]:
@@ -109,7 +109,7 @@ class Sender:
     def _apply(self, change: RunChange) -> Iterator[str]:
         run = self._known_runs.require_trial(change.trial_id, change.start_ms)
         params = {} if run.has_params else self._known_facts.trial_params(change.trial_id)
-        if not run.has_params:  # so first: params say afterwards that it is there
+        if not run.has_params:  # logged first: the presence of params means that it is there
             yield from self._log_dataset(run.run_id, change.trial_id)
         yield from self._log(run.run_id, points=change.points, params=params, tags=change.tags)
         run.has_params = True
@@ -136,7 +136,7 @@ class Sender:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Iterator[str]:
-        """Log all at once; where the store refuses, one by one, so that one bad value costs no other."""
+        """Log everything at once; if the store refuses, log one by one, so that one bad value loses no other."""
         params, tags = params or {}, tags or {}
         try:
             self._tracker.log(run_id, points=points, params=params, tags=tags)

@@ -1,4 +1,4 @@
-"""Finding a sweep among those of a tracking store."""
+"""Search for a sweep among those of a tracking store."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from harness.tracking.mlflow_reader import MlflowReader
 
 SHOWN = 5
-"""Sweeps named in a message."""
+"""Most sweeps named in a message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A sweep's parent run and where it is."""
+    """A sweep's parent run and its experiment."""
 
     run: RunRecord
     experiment_id: str
@@ -28,17 +28,17 @@ class Found:
 
     @property
     def sweep_id(self) -> str:
-        """Of the sweep."""
+        """Sweep id of the parent run."""
         return self.run.tags.get(Tag.SWEEP_ID, "")
 
     @property
     def names(self) -> tuple[str, str, str]:
-        """All that it can be asked for by."""
+        """Name, sweep id and run id, by any of which the sweep can be requested."""
         return self.run.name, self.sweep_id, self.run.run_id
 
 
 def every(reader: MlflowReader) -> list[Found]:
-    """Every sweep of a store, the newest first; of two that began at once, the one whose run id sorts first."""
+    """Return every sweep of a store, the newest first. Sweeps that began at the same time are sorted by run id."""
     from harness.tracking.mlflow_store import record
 
     names = reader.experiments()
@@ -52,10 +52,10 @@ def every(reader: MlflowReader) -> list[Found]:
 
 
 def choose(sweeps: Sequence[Found], wanted: str | None) -> Found:
-    """The sweep that is meant: by a whole name or id, else by the only one that begins so; None is the newest.
+    """Return the requested sweep: by a whole name or id, else by a unique beginning of one; None is the newest.
 
     Raises:
-        SweepNotFound: there is none, or several.
+        SweepNotFound: there is none, or several match.
     """
     if not sweeps:
         raise SweepNotFound("the tracking store holds no sweep yet; make one with `harness run FILE`")

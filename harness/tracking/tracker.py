@@ -1,4 +1,4 @@
-"""What the recorder asks of a tracking store: an interface with two houses, MLflow and memory."""
+"""The recorder's interface to a tracking store, with two implementations: MLflow and memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Literal, Protocol
 from harness.errors import HarnessError
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
-"""MLflow's words."""
+"""MLflow's statuses."""
 
 
 class Refused(HarnessError):
-    """The store answered, and will never accept this request: sending it again is no use."""
+    """The store answered that it will never accept this request: sending it again is no use."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A run as the store has it."""
+    """A run as the store holds it."""
 
     run_id: str
     name: str
@@ -39,43 +39,43 @@ class RunRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """The last value of each."""
+    """Last value of each metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInput:
-    """A data set that a run was made with."""
+    """A data set that a run used."""
 
     name: str
     digest: str
     source_type: str
-    """MLflow's word for how the source is to be read: `local`, `s3`, `code`, ..."""
+    """MLflow's word for the way to read the source: `local`, `s3`, `code`, ..."""
     source: str
-    """JSON."""
+    """Source as JSON."""
     profile: str
-    """JSON."""
+    """Profile as JSON."""
 
 
 class Tracker(Protocol):
     """A tracking store.
 
-    Every method raises `TrackingUnreachable` when the store does not answer, and `Refused` when it says no.
+    Every method raises `TrackingUnreachable` if the store does not answer, and `Refused` if it rejects the request.
     """
 
     def check(self) -> None:
-        """Ask for a sign of life, for a few seconds at most."""
+        """Check that the store answers, within a few seconds."""
 
     def ensure_experiment(self, name: str) -> str:
-        """The experiment's id, creating it where it is missing."""
+        """Return the experiment's id, creating the experiment if it is missing."""
 
     def runs_of_sweep(self, experiment_id: str, sweep_id: str) -> list[RunRecord]:
-        """The parent and the children of a sweep, in the order they started."""
+        """Return the parent and the children of a sweep, in the order in which they started."""
 
     def create_run(self, experiment_id: str, *, name: str, start_ms: int, tags: Mapping[str, str]) -> str:
-        """A new run's id. The run is `RUNNING`."""
+        """Create a run and return its id. The run is `RUNNING`."""
 
     def log(self, run_id: str, *, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Add to a run. Adding the same again changes nothing."""
+        """Add points, params and tags to a run. Adding the same again changes nothing."""
 
     def log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
         """Add a data set to a run's inputs. Adding it again changes nothing."""
@@ -87,4 +87,4 @@ class Tracker(Protocol):
         """Add a file to a run's artifacts, replacing one of the same name."""
 
     def delete_run(self, run_id: str) -> None:
-        """Take a run out of sight."""
+        """Delete a run."""

@@ -1,4 +1,4 @@
-"""The keys of a workload file and the types of their values, as pydantic models; their refusals, in plain words."""
+"""The keys of a workload file and the types of their values, as pydantic models, with error messages in plain words."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from harness.trial import Measure
 from harness.workload.source import Mistakes, Place, show, suggest
 
 Axes = dict[str, tuple[Any, ...]]
-"""Setting -> its values: one, or several where the setting is an axis. In the order of the settings' dataclass."""
+"""Setting -> its values: one, or several if the setting is an axis. In the order of the settings' dataclass."""
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
-"""Names become paths."""
+"""Pattern of names, which become parts of paths."""
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION_S = (0.001, 366 * 86400)
-"""The least and the most of a duration, in seconds: a year is longer than any trial."""
+"""Smallest and largest duration, in seconds: a year is longer than any trial."""
 SEEDS = 10_000
-"""At most, of a sweep."""
+"""Maximum seeds of a sweep."""
 
 
 def _listed(value: Any) -> Any:
-    """One value, or several: a tuple either way."""
+    """Return a tuple, from one value or a list of several."""
     return tuple(value) if isinstance(value, list) else (value,)
 
 
 def _named(value: Any) -> Any:
-    """A name alone, or a mapping in which settings may stand beside it."""
+    """Return a name alone as a mapping; leave a mapping, which may have settings beside the name, as it is."""
     if not isinstance(value, str | dict):
         raise ValueError(f"is {show(value)}; it must be a name, or a mapping with settings beside the name")
     return {"name": value} if isinstance(value, str) else value
@@ -55,7 +55,7 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _seeds(value: Any) -> Any:
-    """A count n becomes the seeds 0 to n-1."""
+    """Turn a count n into the seeds 0 to n-1."""
     if isinstance(value, list) and len(value) > SEEDS:
         raise ValueError(f"is a list of {len(value):,}; at most {SEEDS:,} seeds are allowed")
     if isinstance(value, list):
@@ -68,7 +68,7 @@ def _seeds(value: Any) -> Any:
 
 
 def within(least: float, most: float, unit: str = "") -> AfterValidator:
-    """The check of a number, or of each in a tuple, against its bounds; -0.0 becomes 0.0, which is the same setting."""
+    """Return a check of a number, or of each in a tuple, against its bounds. It turns -0.0 into 0.0."""
 
     def check(value: Any) -> Any:
         if isinstance(value, tuple):
@@ -81,13 +81,13 @@ def within(least: float, most: float, unit: str = "") -> AfterValidator:
 
 
 def seconds(value: Any) -> Any:
-    """A duration such as `90`, `90s`, `15m` or `2h`, in seconds; anything else is left for the type check to refuse."""
+    """Return a duration such as `90`, `90s`, `15m` or `2h` in seconds. The type check refuses anything else later."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd]?)", value) if isinstance(value, str) else None
     return float(match[1]) * _SECONDS[match[2] or "s"] if match else value
 
 
 def as_block(value: Any, place: Place, mistakes: Mistakes) -> dict[str, Any]:
-    """A name alone, or a mapping with settings beside it, as the latter; empty with the mistake noted."""
+    """Return a name, alone or with settings, as a mapping. On a mistake, note it and return an empty one."""
     try:
         block: dict[str, Any] = _named(value)
     except ValueError as error:
@@ -101,7 +101,7 @@ class _Fields(BaseModel):
 
 
 class FileFields(_Fields):
-    """The top of a workload file."""
+    """The top-level fields of a workload file."""
 
     name: Annotated[str, Field(pattern=NAME)]
     description: str = ""
@@ -133,7 +133,7 @@ _FIELDS = TypeVar("_FIELDS", bound=BaseModel)
 def read(
     kind: type[_FIELDS], data: Any, place: Place, mistakes: Mistakes, *, beside: tuple[str, ...] = ()
 ) -> _FIELDS | None:
-    """The fields at a place of the file, or None with the mistakes noted."""
+    """Return the fields at a place of the file, or None with the mistakes noted."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
@@ -151,15 +151,15 @@ def axes_of(
     beside: tuple[str, ...] = (),
     optional: bool = False,
 ) -> Axes | None:
-    """The settings that `data` gives for a dataclass, or None with the mistakes noted.
+    """Return the settings that `data` gives for a dataclass, or None with the mistakes noted.
 
     Args:
         kind: the dataclass.
         data: setting -> value, or a list of values.
-        place: of `data` in the file.
-        mistakes: where they are noted.
-        beside: keys that may stand beside the settings, and are named where an unknown one is refused.
-        optional: nothing need be given, because there is a value for everything elsewhere.
+        place: place of `data` in the file.
+        mistakes: collects the mistakes.
+        beside: keys that are allowed beside the settings; the message on an unknown key lists them too.
+        optional: no setting is required, because every one has a value elsewhere.
     """
     fields = read(_axes_model(kind, optional), dict(data), place, mistakes, beside=beside)
     if fields is None:
@@ -169,7 +169,7 @@ def axes_of(
 
 @cache
 def _axes_model(kind: type, optional: bool) -> type[BaseModel]:
-    """A pydantic model with the fields of a dataclass, each one value or a list; numbers within their bounds."""
+    """Return a pydantic model with a dataclass's fields. Each takes one value or a list, with numbers within bounds."""
     hints = get_type_hints(kind, include_extras=True)
     fields: dict[str, Any] = {
         field.name: (_axis(hints[field.name]), () if optional or _has_default(field) else ...)
@@ -189,7 +189,7 @@ def _axis(hint: Any) -> Any:
 
 
 def _listed_tuples(value: Any) -> Any:
-    """As `_listed` where one value is itself a list: only a list of lists holds several."""
+    """Return a tuple of tuples, for a setting whose value is a list. Only a list of lists gives several values."""
     if isinstance(value, list) and any(isinstance(inner, list) for inner in value):
         return tuple(tuple(inner) if isinstance(inner, list) else inner for inner in value)
     return (tuple(value),) if isinstance(value, list) else (value,)

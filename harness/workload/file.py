@@ -1,4 +1,4 @@
-"""Finding and reading a workload file: the user's, or one that is shipped with the package."""
+"""Finding and reading a workload file: the user's own, or one that is shipped with the package."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from harness.errors import WorkloadError
 from harness.workload.source import show, suggest
 
 MAX_BYTES = 1 << 20
-"""Of a file. The longest that is shipped has some 1,000."""
+"""Maximum bytes of a workload file. The longest shipped one has about 1,000."""
 _OPEN_ALREADY = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
-"""Files that this process was started with, such as a shell's `<(...)`. They may be pipes."""
+"""Paths of files that this process inherited open, such as a shell's `<(...)`. They may be pipes."""
 _NAME_CHARS = 300
-"""Of a file's name in a message."""
+"""Maximum characters of a file's name in a message."""
 
 
 def read_text(path: Path) -> tuple[str, bool]:
-    """A workload file's text, and whether it is a shipped one. A file that is here goes before a shipped one.
+    """Return a workload file's text, and whether it is a shipped one. The user's file has priority over a shipped one.
 
     Raises:
-        WorkloadError: there is no such file, or it cannot be one.
+        WorkloadError: the file does not exist, or cannot be a workload file.
     """
     shipped = _shipped(path)
     if shipped is not None and not _is_file(path):
@@ -34,10 +34,10 @@ def read_text(path: Path) -> tuple[str, bool]:
 
 
 def text_of(path: Path, kind: str) -> str:
-    """The text of a file that a user named; `kind` says of what sort, in messages.
+    """Return the text of a file that a user named. Messages call it by its `kind`.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
         WorkloadError: it is a folder, a device, a pipe, too large, no text, or cannot be read.
     """
     try:
@@ -58,14 +58,14 @@ def text_of(path: Path, kind: str) -> str:
 
 
 def shipped_workloads() -> dict[str, str]:
-    """Name -> text of the workload files that come with the package."""
+    """Return the workload files that come with the package: name -> text."""
     entries = [entry for entry in resources.files("workloads").iterdir() if entry.name.endswith(".yaml")]
     entries.sort(key=lambda entry: entry.name)
     return {entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8") for entry in entries}
 
 
 def _check_what_it_is(path: Path, kind: str) -> None:
-    """Refuse a folder, and what may never end: a pipe by its name, a device."""
+    """Refuse a folder, a device, and a pipe with a name, because reading these may never end."""
     if path.is_dir():
         raise WorkloadError(f"{_spell(path)} is a folder; name a {kind} in it")
     if path.exists() and not path.is_file() and not str(path).startswith(_OPEN_ALREADY):
@@ -73,7 +73,7 @@ def _check_what_it_is(path: Path, kind: str) -> None:
 
 
 def _spell(path: Path) -> str:
-    """A name as the user wrote it, unless that is no line to show."""
+    """Return a name as the user wrote it, unless it does not fit a line of text."""
     name = str(path)
     return name if name.isprintable() and len(name) <= _NAME_CHARS else show(name)
 
@@ -86,7 +86,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _shipped(path: Path) -> str | None:
-    """The shipped file that `digits`, `digits.yaml` or `workloads/digits.yaml` means."""
+    """Return the shipped file that `digits`, `digits.yaml` or `workloads/digits.yaml` means."""
     if path.parent not in (Path(), Path("workloads")):
         return None
     return shipped_workloads().get(path.name.removesuffix(".yaml"))

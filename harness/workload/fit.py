@@ -1,4 +1,4 @@
-"""Whether the parts of a workload fit each other: what can be known before any file is read. Imports no torch."""
+"""The check whether the parts of a workload fit each other, before any data file is read. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workloads.schedule import Schedule
 
 
 class NetworkCell(NamedTuple):
-    """A network, what it is trained on, and how."""
+    """A network with its data set and recipe."""
 
     model: ModelSpec
     dataset: DatasetSpec
@@ -28,13 +28,13 @@ class NetworkCell(NamedTuple):
 def check_fit(
     cells: Sequence[NetworkCell], scales: Sequence[Scale], places: Mapping[Recipe, Place], mistakes: Mistakes
 ) -> None:
-    """Note what cannot be trained together: each once, at the recipe's setting that it is about.
+    """Note each combination that cannot be trained, once, at the setting of the recipe that causes it.
 
     Args:
-        cells: all of a workload.
-        scales: on which each of them is trained.
-        places: of each recipe in the file.
-        mistakes: where they are noted.
+        cells: all cells of a workload.
+        scales: scales on which each cell is trained.
+        places: place of each recipe in the file.
+        mistakes: collects the mistakes.
     """
     recipes = dict.fromkeys(cell.recipe for cell in cells)
     checks: tuple[tuple[Callable[[Any, Any], object], Iterable[tuple[Recipe, Any]]], ...] = (
@@ -52,16 +52,16 @@ def check_fit(
 
 
 FEWEST_TIMED, MOST_TIMED = 20, 10_000
-"""Steps of a timing trial: fewer leave no interval, and more are the length of a training by mistake."""
+"""Bounds of a timing trial's steps: fewer give no interval, and more are probably the length of a training."""
 
 
 def check_timed(cells: Sequence[NetworkCell], places: Mapping[Recipe, Place], mistakes: Mistakes) -> None:
-    """Note the recipes whose length is none that one would time. Arguments as of `check_fit`."""
+    """Note the recipes whose number of steps is unsuitable for timing. The arguments are those of `check_fit`."""
     for recipe, dataset in dict.fromkeys((cell.recipe, cell.dataset) for cell in cells):
         try:
             steps = Schedule.of(recipe, dataset.train_images).steps
         except (OSError, ValueError):
-            continue  # noted already, or its files are to be counted and are not there
+            continue  # noted already, or the files to count are missing
         if not FEWEST_TIMED <= steps <= MOST_TIMED:
             unit = "epochs" if recipe.iterations is None else "iterations"
             message = (
@@ -75,7 +75,7 @@ def _check_schedule(recipe: Recipe, dataset: DatasetSpec) -> None:
     try:
         train_images = dataset.train_images
     except (OSError, ValueError):
-        return  # its files are to be counted and are not there: `fingerprints` says so
+        return  # the files to count are missing: `fingerprints` reports it
     Schedule.of(recipe, train_images)
 
 
@@ -112,6 +112,6 @@ def _check_model(recipe: Recipe, model: ModelSpec) -> None:
 
 
 def _blamed(message: str) -> Place:
-    """The setting of the recipe that a message names first."""
+    """Return the setting of the recipe that a message names first."""
     names = {field.name for field in dataclasses.fields(Recipe)}
     return [word for word in re.findall(r"\w+", message) if word in names][:1]

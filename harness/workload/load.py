@@ -1,9 +1,9 @@
 """The workload file, read strictly into frozen values. Nothing here imports torch.
 
 A file gives four lists of alternatives (models, data sets, recipes, scales) and the seeds; the sweep is their product.
-Wherever a setting stands, a list of values makes it an axis. `matrix` may be a list of blocks: the union of their
-products. A block may have a data set and a recipe of its own, in place of the file's. Blocks may overlap, as sets do,
-and what is in two of them is trained once; a value twice in one list is a slip, and refused.
+A list of values in place of one makes a setting an axis. `matrix` may be a list of blocks: the union of their
+products. A block may have a data set and a recipe of its own, in place of the file's. Blocks may overlap, as sets do:
+a cell in two blocks is trained once. A value that occurs twice in one list is refused as a mistake.
 """
 
 from __future__ import annotations
@@ -29,50 +29,50 @@ from workloads.datasets.spec import DatasetSpec
 from workloads.recipes import RECIPES, Recipe
 
 MAX_TRIALS = 100_000
-"""More are taken for a slip."""
+"""Maximum trials of a sweep; more are taken for a mistake."""
 SCALE_BOUNDS = {"workers": (1, 10_000), "cpus_per_worker": (1, 1_024), "gpus_per_worker": (0.0001, 64)}
-"""The least and the most of each number of a `Scale`. Ray's shares of a GPU have four decimals."""
+"""Smallest and largest value of each number of a `Scale`. Ray's shares of a GPU have four decimals."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A workload file, resolved: every alternative is a finished value."""
+    """A resolved workload file: every alternative is a finished value."""
 
     name: str
     description: str
     cells: tuple[NetworkCell, ...]
-    """What is trained on what, and how: the union of the matrix's blocks, each once, in their order."""
+    """Networks with their data sets and recipes: the union of the matrix's blocks, each cell once, in their order."""
     scales: tuple[Scale, ...]
     seeds: tuple[int, ...]
     claims: tuple[str, ...]
-    """Ids of published statements to check; `check_claims` holds them against those that exist."""
+    """Ids of published statements to check; `check_claims` compares them with the known ones."""
     measure: Measure
-    """What every trial is for."""
+    """The purpose of every trial."""
     audit: Literal["strict", "warn"]
-    """What to do where a network's size differs from the published one."""
+    """Reaction to a network whose size differs from the published one."""
     isolation: Literal["group", "process"]
     """process: a fresh worker group for every trial."""
     keep: Literal["nothing", "weights"]
-    """What stays on the storage of a trial that has its result, beside what MLflow has."""
+    """Files to keep on the storage of a trial that has its result, besides MLflow's."""
     max_attempts: int
     trial_timeout_s: float | None
-    """Longest time of one attempt at a trial; the next attempt goes on from its checkpoint."""
+    """Seconds that one attempt at a trial may take; the next attempt continues from its checkpoint."""
     stall_timeout_s: float
-    """Longest time of a trial without a step: then its group is killed, and the trial tried again."""
+    """Seconds that a trial may pass without a step; then its group is killed, and the trial is tried again."""
     checkpoint_every_s: float
-    """Longest time of a trial without a checkpoint."""
+    """Longest time between two checkpoints of a trial, in seconds."""
     checkpoint_every_steps: int | None
-    """Beside that, after so many steps of an epoch."""
+    """Steps of an epoch between two checkpoints, in addition to the time."""
     file: str
-    """As the user named it."""
+    """The file's name as the user wrote it."""
     text: str
     """The file's content."""
     shipped: bool
-    """Whether the file came with the package, because there is none of that name here."""
+    """Whether the file came with the package, because the user has none of that name."""
     machines: Mapping[str, Machine] = field(default_factory=dict)
-    """Device -> what it is timed on; filled by `harness.launch.device` where the workload times."""
+    """Device -> the machine that is timed; filled by `harness.launch.device` if the workload times."""
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
@@ -94,14 +94,14 @@ def load_workload(path: str | Path) -> Workload:
     """Read a workload file, or one that is shipped with the package: `digits` or `workloads/digits.yaml`.
 
     Raises:
-        WorkloadError: the file is missing or unreadable, or something in it is wrong; all mistakes, each with its line.
+        WorkloadError: the file is missing or unreadable, or it has mistakes; the message lists all, each with its line.
     """
     text, shipped = read_text(Path(path))
     return parse_workload(str(path), text, shipped=shipped)
 
 
 def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
-    """As `load_workload`, from text. `file` names it in messages."""
+    """Parse a workload file's text, like `load_workload`. `file` is its name in messages."""
     source = parse(file, text)
     mistakes = Mistakes(source)
     fields = read(FileFields, source.data, (), mistakes)
@@ -145,10 +145,10 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
 
 
 def check_claims(workload: Workload, known: Sequence[str]) -> None:
-    """Hold the workload's claims against those that exist; apart from reading, because claims live in `reports`.
+    """Check that the workload's claims exist. This is separate from reading, because claims are defined in `reports`.
 
     Raises:
-        WorkloadError: a claim that does not exist, with its line.
+        WorkloadError: a claim does not exist; the message has its line.
     """
     mistakes = Mistakes(parse(workload.file, workload.text))
     for index, claim in enumerate(workload.claims):
@@ -158,7 +158,7 @@ def check_claims(workload: Workload, known: Sequence[str]) -> None:
 
 
 def fingerprints(workload: Workload) -> dict[DatasetSpec, str]:
-    """The digest of each data set's files and split.
+    """Return the digest of each data set's files and split.
 
     Raises:
         WorkloadError: files are missing or not the official ones.
@@ -187,18 +187,18 @@ class _Product(Generic[_T]):
 
     make: Callable[..., _T]
     axes: Axes | None
-    """None where mistakes are noted already."""
+    """The settings' values, None if mistakes are noted already."""
     place: Place
     mistakes: Mistakes
 
     @property
     def count(self) -> int:
-        """How many there are; one with mistakes counts as one."""
+        """Number of combinations; one with mistakes counts as one."""
         return 1 if self.axes is None else math.prod(map(len, self.axes.values()))
 
     @cached_property
     def made(self) -> list[_T]:
-        """All of them, the last axis fastest. What `make` refuses becomes a mistake."""
+        """All combinations, the last axis fastest. A refusal of `make` is noted as a mistake."""
         if self.axes is None:
             return []
         made = []
@@ -218,11 +218,11 @@ class _Block(NamedTuple):
     datasets: _Product[DatasetSpec]
     recipes: _Product[Recipe]
     place: Place
-    """Where its recipes stand."""
+    """The place of its recipes in the file."""
 
 
 def _blocks(fields: FileFields, mistakes: Mistakes) -> list[_Block]:
-    """The blocks of the matrix, each with the file's data sets and recipes where it has none of its own."""
+    """Return the blocks of the matrix. A block without data sets or recipes of its own gets the file's."""
     datasets = _datasets(fields.dataset, ("dataset",), mistakes)
     recipes = _recipes(fields.recipe, ("recipe",), mistakes)
     blocks = []
@@ -242,7 +242,7 @@ def _blocks(fields: FileFields, mistakes: Mistakes) -> list[_Block]:
 
 
 _BESIDE_MODEL = ("dataset", "recipe")
-"""What a block of the matrix may have of its own."""
+"""Keys that a block of the matrix may have beside its model."""
 
 
 def _count(block: _Block) -> int:
@@ -268,7 +268,7 @@ def _datasets(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> _Pr
 
 
 def _recipes(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> _Product[Recipe]:
-    """A recipe by name, with what is said beside it changed; without a name, all that a recipe needs."""
+    """Return a named recipe with the given settings changed; without a name, a recipe of the given settings alone."""
     if "name" not in block:
         return _settings_product(Recipe, Recipe, block, "name", place, mistakes)
     base = _named(block, "name", RECIPES, place, mistakes)
@@ -288,7 +288,7 @@ def _settings_product(
     optional: bool = False,
     also: Sequence[str] = (),
 ) -> _Product[_T]:
-    """Every combination of the settings that stand beside `key`, and beside what else is allowed, in a block."""
+    """Return every combination of a block's settings, which stand beside `key` and the keys in `also`."""
     settings = {name: value for name, value in block.items() if name != key}
     axes = axes_of(kind, settings, place, mistakes, beside=(key, *also), optional=optional)
     return _Product(make, axes, place, mistakes)
@@ -314,7 +314,7 @@ def _scale(**settings: Any) -> Scale:
 def _named(
     block: Mapping[str, Any], key: str, registry: Mapping[str, _T], place: Place, mistakes: Mistakes
 ) -> _T | None:
-    """What a block names, from a registry."""
+    """Return the entry of a registry that a block names."""
     if key not in block:
         mistakes.add(place, f"{mistakes.spell(place)} lacks {key!r}. Valid: {', '.join(registry)}")
         return None
@@ -330,13 +330,13 @@ def _named(
 
 
 def _blame(message: str, axes: Axes, settings: Mapping[str, Any], place: Place) -> Place:
-    """The place of the value that a message is about: of the first axis that it names, else of the whole block."""
+    """Return the place of the value that a message is about: on the first axis that it names, else the block."""
     named = next((axis for axis in axes if re.search(rf"\b{re.escape(axis)}\b", message)), None)
     return place if named is None else (*place, named, axes[named].index(settings[named]))
 
 
 def _check_count(count: int, mistakes: Mistakes) -> None:
-    """Raise the mistakes at once where there are more combinations than could be made in good time."""
+    """Raise the mistakes at once if there are too many combinations to make them in reasonable time."""
     if count > MAX_TRIALS:
         mistakes.add((), f"the file asks for {count:,} combinations; at most {MAX_TRIALS:,} are allowed")
         mistakes.check()

@@ -1,7 +1,7 @@
-"""From a workload to its trials: the product of its alternatives, each with a label that tells it from the others.
+"""From a workload to its trials: the product of its alternatives, each with a label that distinguishes it.
 
-Pure: nothing is read, nothing heavy is imported. The order is the workload's own: models as written, then data sets,
-recipes and scales, seeds innermost.
+Pure: nothing is read and no large package is imported. The order is the workload's own: models as written, then data
+sets, recipes and scales, seeds innermost.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from workloads.recipes import RECIPES, Recipe
 
 
 def expand(workload: Workload, fingerprints: Mapping[DatasetSpec, str]) -> tuple[Trial, ...]:
-    """Every trial of a workload.
+    """Return every trial of a workload.
 
     Args:
-        workload: what to expand.
+        workload: the workload to expand.
         fingerprints: each data set's digest, as `harness.workload.load.fingerprints` reads it.
 
     Raises:
-        WorkloadError: two cells differ only in a setting that decides no result.
+        WorkloadError: two cells differ only in a setting that does not affect the result.
     """
     labels = _labels(workload)
     scale_labels = _differences(workload.scales)
@@ -56,24 +56,24 @@ def expand(workload: Workload, fingerprints: Mapping[DatasetSpec, str]) -> tuple
 
 
 def sweep_id(name: str, trials: Iterable[Trial], nonce: str = "") -> str:
-    """16 hexadecimal digits: the same workload name with the same trials is the same sweep.
+    """Return 16 hexadecimal digits: the same workload name with the same trials is the same sweep.
 
     Args:
-        name: the workload's.
-        trials: all of the sweep, in any order.
-        nonce: something that never came before makes a fresh sweep of the same trials.
+        name: the workload's name.
+        trials: all trials of the sweep, in any order.
+        nonce: a new text makes a fresh sweep of the same trials.
     """
     text = json.dumps([name, sorted(trial.id for trial in trials), nonce])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def sweep_name(name: str, identity: str) -> str:
-    """The sweep's readable, unique name: names its folder and its MLflow run. `identity` is its `sweep_id`."""
+    """Return the sweep's readable, unique name, for its folder and its MLflow run. `identity` is its `sweep_id`."""
     return f"{name[:119]}-{identity[:8]}"
 
 
 def _labels(workload: Workload) -> dict[NetworkCell, str]:
-    """What tells each cell from the others: of its data set and its recipe nothing where there is no other."""
+    """Return short labels for cells. Data set and recipe are named only if the sweep has more than one."""
     models, datasets = _model_labels(workload.models), _dataset_labels(workload.datasets)
     recipes_of: dict[tuple[ModelSpec, DatasetSpec], tuple[Recipe, ...]] = {}
     for cell in workload.cells:
@@ -97,7 +97,7 @@ def _dataset_labels(datasets: Sequence[DatasetSpec]) -> dict[DatasetSpec, str]:
 
 
 def _recipe_labels(recipes: Sequence[Recipe]) -> dict[Recipe, str]:
-    """The names of the alternatives for one network, where all have one, or else what they differ in."""
+    """Return the names of one network's recipes if all have one, or else the settings in which they differ."""
     names = {recipe: name for name, recipe in RECIPES.items()}
     if len(recipes) > 1 and all(recipe in names for recipe in recipes):
         return {recipe: names[recipe] for recipe in recipes}
@@ -105,7 +105,7 @@ def _recipe_labels(recipes: Sequence[Recipe]) -> dict[Recipe, str]:
 
 
 def _model_labels(models: Sequence[ModelSpec]) -> dict[ModelSpec, str]:
-    """The models' own labels; where two share one, with what tells them apart."""
+    """Return the models' own labels; models that share one also get the settings in which they differ."""
     labels = {}
     for label, group in itertools.groupby(sorted(models, key=_label), key=_label):
         labels.update({spec: f"{label} {text}".strip() for spec, text in _differences(list(group)).items()})
@@ -117,7 +117,7 @@ def _label(spec: ModelSpec) -> str:
 
 
 def _differences(specs: Sequence[Any]) -> dict[Any, str]:
-    """For each of some settings, the fields in which they are not all alike: `lr=0.1 epochs=12`."""
+    """Return for each specification the fields in which they are not all alike: `lr=0.1 epochs=12`."""
     fields = {spec: {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)} for spec in specs}
     names = dict.fromkeys(name for values in fields.values() for name in values)
     varying = [name for name in names if len({repr(values.get(name)) for values in fields.values()}) > 1]

@@ -1,4 +1,4 @@
-"""A YAML file whose every value knows its line, so that a mistake is shown where it was made."""
+"""A YAML file in which every value knows its line, so that a mistake is shown at its place."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Place = Sequence[str | int]
 """Keys and indices from the top of the file: `("matrix", 0, "depth", 2)`."""
 
 MAX_NODES = 20_000
-"""Keys and values of a file, counted again wherever an alias repeats them. A list of 10,000 seeds fits."""
+"""Maximum keys and values of a file, counted again at each repetition by an alias. A list of 10,000 seeds fits."""
 MAX_CHARS = 1_000
-"""Of a key, and of a number. Python refuses to write whole numbers of more than 4,300 digits."""
+"""Maximum characters of a key, and of a number. Python refuses to write whole numbers of more than 4,300 digits."""
 
 _SHOWN = 12
-"""Mistakes shown at once."""
+"""Maximum mistakes in the message."""
 _COLLECTED = 100
-"""Mistakes after which reading ends."""
+"""Number of mistakes at which reading ends."""
 _YAML_MESSAGE_CHARS, _MESSAGE_CHARS = 200, 1_000
-"""Of a message from the YAML library, and of one of ours: either may hold something long from the file."""
+"""Maximum characters of a YAML library's message, and of one of ours. Either may contain a long text from the file."""
 
 _BRIEFLY = reprlib.Repr()
 _BRIEFLY.maxlevel = 2
 _BRIEFLY.maxstring = 60
 
 _UNFIT = re.compile("[^\t\n\x20-\x7e\xa0-\u2029\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Control characters, lone surrogates and noncharacters, which MLflow, JSON or HTML cannot carry; and the marks that
-turn the direction of text (U+202A to U+202E, U+2066 to U+2069), which let a text look like another one."""
+"""Characters that are refused: control characters, lone surrogates and noncharacters, which MLflow, JSON or HTML cannot
+carry; and marks that turn the direction of text (U+202A to U+202E, U+2066 to U+2069) and can disguise it."""
 _LINE_END = re.compile("\r\n|[\r\n\u2028\u2029]")
-"""What ends a line for PyYAML, as far as it may be in a file."""
+"""Line ends of PyYAML, as far as they may be in a file."""
 
 _YAML = "tag:yaml.org,2002:"
 _SCALARS = (
@@ -50,7 +50,7 @@ _SCALARS = (
     ),
     ("merge", r"<<", ["<"]),
 )
-"""Tag, pattern and first characters of each kind of value that is no plain text."""
+"""Tag, pattern and first characters of each kind of value that is not plain text."""
 _PATTERNS = {_YAML + tag: re.compile(f"(?:{pattern})$") for tag, pattern, _ in _SCALARS}
 _TEXT = f"{_YAML}str"
 _TAGS = {
@@ -58,28 +58,28 @@ _TAGS = {
     yaml.SequenceNode: {f"{_YAML}seq"},
     yaml.MappingNode: {f"{_YAML}map"},
 }
-"""The tags that each kind of node may have."""
+"""Kind of node -> its allowed tags."""
 
 
 class _Refusal(yaml.MarkedYAMLError):
-    """Valid YAML that no workload file needs, such as a tag of Python's."""
+    """Valid YAML that no workload file needs, such as a Python tag."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Scalars as YAML 1.2 reads them: `1e-4` is a number, `010` is ten, `no` and `12:30` and a date are text.
+    """Reads scalars like YAML 1.2: `1e-4` is a number, `010` is ten, `no` and `12:30` and a date are text.
 
-    Aliases may repeat nodes, but neither without end nor to more than `MAX_NODES`.
+    Aliases may repeat nodes, but not endlessly, and not to more than `MAX_NODES`.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._count = 0
         self._counts: dict[int, int] = {}
-        """Identity of each finished node -> nodes in it."""
+        """Identity of each finished node -> number of nodes in it."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """The next node, counted."""
-        peek: Any = self.peek_event  # without types, as is the event
+        """Return the next node, and count it."""
+        peek: Any = self.peek_event  # has no type, and neither has the event
         event: Any = peek()
         before = self._count
         node = super().compose_node(parent, index)
@@ -99,7 +99,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge, and keep of each key the value that counts, so that a mistake in it is shown at its line."""
+        """Apply the merges. Of each key keep the value that counts, so that a mistake is shown at its line."""
         super().flatten_mapping(node)
         node.value = list({key.value: (key, value) for key, value in node.value}.values())
 
@@ -114,7 +114,7 @@ def _construct_int(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 for _tag, _, _first in _SCALARS:
     _Loader.add_implicit_resolver(_YAML + _tag, _PATTERNS[_YAML + _tag], _first)
 _Loader.add_constructor(f"{_YAML}int", _construct_int)
-_Loader.add_constructor(f"{_YAML}merge", lambda _, node: node.value)  # as a key it is gone by now; elsewhere it is text
+_Loader.add_constructor(f"{_YAML}merge", lambda _, node: node.value)  # merge keys are gone by now; elsewhere it is text
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,12 @@ class Source:
     """A parsed workload file."""
 
     file: str
-    """As the user named it."""
+    """The file's name as the user wrote it."""
     root: yaml.MappingNode
     data: dict[str, Any]
 
     def line(self, place: Place, *, key: bool = False) -> int:
-        """The line, from 1, of the value at a place, or of its key.
+        """Return the line, from 1, of the value at a place, or of its key.
 
         Steps that the file does not have are skipped: a default, or one value where a list would be allowed too.
         """
@@ -135,7 +135,7 @@ class Source:
         return _line(nodes[-1][0 if key else 1]) if nodes else _line(self.root)
 
     def spell(self, place: Place) -> str:
-        """A place as people write it, as far as the file has it: `matrix[0].depth`."""
+        """Return a place in the notation of messages, as far as the file has it: `matrix[0].depth`."""
         steps = [step for step, *_ in self._walk(place)]
         text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
         return text.removeprefix(".") or "the file"
@@ -150,28 +150,28 @@ class Source:
 
 
 class Mistakes:
-    """What is wrong with a file: collected, so that one reading shows all of it."""
+    """The mistakes in a file, collected so that one reading shows all of them."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self._found: dict[tuple[int, str], None] = {}
 
     def add(self, place: Place, message: str, *, key: bool = False) -> None:
-        """Note a mistake at a place; the same one twice is noted once.
+        """Note a mistake at a place; a repeated one is noted once.
 
         Raises:
-            WorkloadError: there are so many that no more are wanted.
+            WorkloadError: the maximum number of mistakes is reached.
         """
         self._found[self.source.line(place, key=key), _cut(message, _MESSAGE_CHARS)] = None
         if len(self._found) == _COLLECTED:
             self.check()
 
     def spell(self, place: Place) -> str:
-        """As `Source.spell`."""
+        """Return a place in the notation of messages; see `Source.spell`."""
         return self.source.spell(place)
 
     def check(self) -> None:
-        """Raise WorkloadError if there are any."""
+        """Raise WorkloadError if there are mistakes."""
         if not self._found:
             return
         lines = [f"{self.source.file}:{line}: {message}" for line, message in sorted(self._found)]
@@ -212,19 +212,19 @@ def parse(file: str, text: str) -> Source:
 
 
 def show(value: object) -> str:
-    """A value from a file, short whatever it is."""
+    """Return a value from a file as text of limited length."""
     return "empty" if value is None else _BRIEFLY.repr(value)
 
 
 def suggest(wrong: object, valid: Sequence[str]) -> str:
-    """`; did you mean 'depth'? Valid: depth, shortcut`, the first part only where something is near."""
+    """Return `; did you mean 'depth'? Valid: depth, shortcut`; the first part only if a valid name is similar."""
     text = str(wrong) if isinstance(wrong, str | int) else ""
     near = get_close_matches(text[:MAX_CHARS], valid, n=1)
     return (f"; did you mean {near[0]!r}?" if near else ".") + f" Valid: {', '.join(valid) or 'none'}"
 
 
 def _cut(text: str, limit: int) -> str:
-    """A message, as much of it as fits."""
+    """Return a message, cut off at the limit."""
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
@@ -305,7 +305,7 @@ def _kind(node: yaml.Node) -> str:
 
 
 def _nodes(root: yaml.Node) -> Iterator[yaml.Node]:
-    """Every node, each once, however many aliases repeat it."""
+    """Yield every node once, even if several aliases repeat it."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:
@@ -321,7 +321,7 @@ def _nodes(root: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _step(node: yaml.Node, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The key node and the value node one step down."""
+    """Return the key node and the value node one step down."""
     if isinstance(node, yaml.MappingNode):
         return next(((key, value) for key, value in node.value if key.value == step), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):

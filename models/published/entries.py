@@ -1,4 +1,4 @@
-"""Reference figures with their sources, as pure data. `PUBLISHED` lists them, `published` looks one up."""
+"""Reference figures with their sources, as pure data. `PUBLISHED` lists them, and `published` looks one up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.published.figures import CountFigure, ErrorFigure, Published, top1_t
 from models.spec import ModelSpec
 
 INPUTS = {"cifar10": (3, 10, 32), "cifar100": (3, 100, 32), "imagenet": (3, 1000, 224)}
-"""Data set -> channels, classes and pixels that figures are for. A model with a crop of its own is taken at that."""
+"""Data set -> channels, classes and pixels of its figures. A model with a crop of its own is counted at that crop."""
 
 
 def _zfnet() -> Published:
@@ -24,7 +24,7 @@ def _zfnet() -> Published:
 
 
 def _merge(entries: Iterable[Published]) -> tuple[Published, ...]:
-    """One entry for each cell, with the figures of all sources, in their order."""
+    """Return one entry for each cell, with the figures of all sources, in their order."""
     cells: dict[tuple[ModelSpec, str], Published] = {}
     for entry in entries:
         key = (entry.spec, entry.dataset)
@@ -49,7 +49,7 @@ _BY_CELL = {(entry.spec, entry.dataset): entry for entry in PUBLISHED}
 
 
 def published(spec: ModelSpec, dataset: str) -> Published | None:
-    """What was published about this network on this data set (cifar10, cifar100, imagenet), or None."""
+    """Return the published figures of this network on this data set (cifar10, cifar100, imagenet), or None."""
     return _BY_CELL.get((spec, dataset))
 
 

@@ -1,4 +1,4 @@
-"""What a paper prints about a network: counts with their printed precision, errors with their protocol."""
+"""Printed figures of a network: counts with their precision, errors with their protocol."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class CountFigure:
     quantity: Quantity
     value: float
     step: float
-    """The worth of the last digit printed: 1e4 for "0.27M", 1 for an exact count."""
+    """Value of one unit in the last printed digit: 1e4 for "0.27M", 1 for an exact count."""
     source: str
     without_norm: bool = False
-    """The source leaves the scales and shifts of normalization layers out of its parameters."""
+    """Whether the source leaves the scales and shifts of normalization layers out of its parameters."""
 
     @property
     def convention(self) -> str:
-        """What is counted, in words."""
+        """The way of counting, in words."""
         if self.quantity == "macs":
             return "multiply-accumulates of convolutions, linear layers and attention"
         return "parameters without normalization's scale and shift" if self.without_norm else "all parameters"
 
     def covers(self, ours: float) -> bool:
-        """Whether `ours` prints as the published number, rounded or (papers do both) cut off at its last digit."""
+        """Return whether `ours` prints as the published number, rounded or cut off at its last digit: both occur."""
         slack = 1e-9 * self.step
         return self.value - self.step / 2 - slack <= ours < self.value + self.step - slack
 
@@ -42,20 +42,20 @@ class ErrorFigure:
 
     metric: Metric
     value_pct: float | None
-    """None where the paper prints no number."""
+    """The error in percent, None if the paper prints no number."""
     printed: str
-    """As it stands in the paper: `6.61`, `>60`, `fail`."""
+    """The error as the paper prints it: `6.61`, `>60`, `fail`."""
     statistic: str
-    """What the number is over the paper's runs: `single run`, `best of 5`, `mean of 5`, `median of 5`."""
+    """Statistic over the paper's runs: `single run`, `best of 5`, `mean of 5`, `median of 5`."""
     protocol: str
-    """How it was evaluated: `single view`, `10-crop`, ..."""
+    """Protocol of the evaluation: `single view`, `10-crop`, ..."""
     source: str
     std_pct: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
-    """All that was published about one network on one data set."""
+    """All published figures of one network on one data set."""
 
     spec: ModelSpec
     dataset: str
@@ -71,7 +71,7 @@ class Published:
 
     @property
     def params_step(self) -> float | None:
-        """The worth of the last printed digit of `params`."""
+        """Value of one unit in the last printed digit of `params`."""
         figure = self._first("params")
         return figure.step if figure else None
 
@@ -83,7 +83,7 @@ class Published:
 
     @property
     def macs_step(self) -> float | None:
-        """The worth of the last printed digit of `macs`."""
+        """Value of one unit in the last printed digit of `macs`."""
         figure = self._first("macs")
         return figure.step if figure else None
 
@@ -92,14 +92,14 @@ class Published:
 
 
 def exact_params(value: int, source: str) -> CountFigure:
-    """A parameter count known to the last unit."""
+    """Return an exact parameter count."""
     return CountFigure(quantity="params", value=value, step=1, source=source)
 
 
 def printed_count(
     quantity: Quantity, printed: str, unit: float, source: str, *, without_norm: bool = False
 ) -> CountFigure:
-    """A count as printed, such as `0.27` in millions: its precision is its number of decimals."""
+    """Return a count as printed, such as `0.27` in millions. Its number of decimals gives its precision."""
     decimals = len(printed.partition(".")[2])
     value = round(float(printed) * unit)
     return CountFigure(
@@ -110,7 +110,7 @@ def printed_count(
 def error(
     metric: Metric, printed: str, *, source: str, statistic: str, protocol: str, std_pct: float | None = None
 ) -> ErrorFigure:
-    """An error as printed. A text that is no number, such as `fail` or `>60`, has no value."""
+    """Return an error as printed. A text that is not a number, such as `fail` or `>60`, has no value."""
     value = float(printed) if printed.replace(".", "", 1).isdigit() else None
     return ErrorFigure(
         metric=metric,
@@ -124,7 +124,7 @@ def error(
 
 
 def top1_top5(top1: str | None, top5: str | None, *, source: str, protocol: str) -> tuple[ErrorFigure, ...]:
-    """ImageNet's two errors of one run, either of which may be missing."""
+    """Return ImageNet's two errors of one run, either of which may be missing."""
     printed: tuple[tuple[Metric, str | None], ...] = (("top1_error_pct", top1), ("top5_error_pct", top5))
     return tuple(
         error(metric, text, source=source, statistic="single run", protocol=protocol)

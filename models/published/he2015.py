@@ -1,6 +1,6 @@
 """Figures of He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385.
 
-Its Table 5 is of ensembles, which are no cell here. Its tables print multiply-adds as "FLOPs".
+Its Table 5 lists ensembles, which are not cells here. Its tables print multiply-adds as "FLOPs".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLOSED_FORM = "closed-form layer arithmetic (3x32x32 images, 10 classes)"
 _TABLE_6_PARAMS_M = {20: "0.27", 32: "0.46", 44: "0.66", 56: "0.85", 110: "1.7", 1202: "19.4"}
 _TABLE_6_ERROR_PCT = {20: "8.75", 32: "7.51", 44: "7.17", 56: "6.97", 1202: "7.93"}
 
-# (depth, shortcut) -> parameters, MACs in millions where known.
+# (depth, shortcut) -> parameters, MACs in millions if known.
 _EXACT = {
     (20, "A"): (269_722, "40.55"),
     (20, "B"): (272_474, "40.81"),
@@ -50,7 +50,7 @@ _EXACT = {
     (1202, "A"): (19_421_274, None),
 }
 
-# Name -> giga-MACs of Table 1 (of VGG-19: section 3.3).
+# Name -> giga-MACs of Table 1 (for VGG-19: section 3.3).
 _TABLE_1_GMACS = {
     "plain18": "1.8",
     "resnet18_A": "1.8",
@@ -91,7 +91,7 @@ _1_CROP = {
 
 
 def cifar() -> list[Published]:
-    """CIFAR-10: Table 6, the plain nets of Figure 6, and exact counts of options A, B and C."""
+    """Return CIFAR-10's figures: Table 6, the plain nets of Figure 6, and exact counts of options A, B and C."""
     residual = [
         Published(
             spec=ResNetCifar(depth=depth, shortcut=shortcut),
@@ -114,7 +114,7 @@ def cifar() -> list[Published]:
 
 
 def imagenet() -> list[Published]:
-    """ImageNet: Tables 1 to 4, and one crop of the models that the authors released."""
+    """Return ImageNet's figures: Tables 1 to 4, and one crop of the models that the authors released."""
     names = dict.fromkeys([*_TABLE_1_GMACS, *_10_CROP])
     return [
         Published(spec=_spec(name), dataset="imagenet", counts=_gmacs(name), errors=_imagenet_errors(name))
@@ -130,13 +130,13 @@ def _cifar_counts(depth: int, shortcut: str) -> tuple[CountFigure, ...]:
 
 
 def _plain_counts(depth: int) -> tuple[CountFigure, ...]:
-    """The counts of option A's net, whose shortcuts cost nothing: the paper compares nets with equally many."""
+    """Return the counts of option A's net: its shortcuts cost nothing, so the plain net has equally many."""
     printed, *others = _cifar_counts(depth, "A")
     return (dataclasses.replace(printed, source=f"{TABLE_6}, of equally many as section 4.2 says"), *others)
 
 
 def exact_counts(depth: int, shortcut: str) -> tuple[CountFigure, ...]:
-    """The closed-form counts of a basic-block CIFAR net, with 16 channels in its first stage."""
+    """Return the closed-form counts of a basic-block CIFAR net, with 16 channels in its first stage."""
     return tuple(figure for figure in _cifar_counts(depth, shortcut) if figure.source == CLOSED_FORM)
 
 
@@ -160,7 +160,7 @@ def _cifar_error(
 
 
 def _spec(name: str) -> ModelSpec:
-    """`plain18`, `resnet34_A`, or the name of a comparator."""
+    """Return the specification of `plain18`, `resnet34_A`, or the name of a comparator."""
     if name in COMPARATORS:
         return COMPARATORS[name]()
     net, _, shortcut = name.partition("_")

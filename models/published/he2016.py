@@ -42,7 +42,7 @@ _TABLE_2 = {
     "full_preact": ("6.37", "5.46"),
 }
 
-# (data set, depth, block) -> original, pre-activation; what Table 2 has is left out.
+# (data set, depth, block) -> original, pre-activation; without those of Table 2.
 _TABLE_3 = {
     ("cifar10", 110, "single"): ("9.90", "8.91"),
     ("cifar10", 1001, "bottleneck"): ("7.61", "4.92"),
@@ -70,7 +70,7 @@ _TABLE_5 = {
 
 
 def cifar() -> Iterator[Published]:
-    """CIFAR-10 and CIFAR-100: Tables 1 to 4."""
+    """Yield the figures of CIFAR-10 and CIFAR-100: Tables 1 to 4."""
     yield from _table_1()
     yield from _table_2()
     yield from _table_3()
@@ -78,7 +78,7 @@ def cifar() -> Iterator[Published]:
 
 
 def imagenet() -> Iterator[Published]:
-    """ImageNet: Table 5."""
+    """Yield ImageNet's figures: Table 5."""
     for (depth, activation, augmentation), (top1, top5) in _TABLE_5.items():
         protocol = f"single 320 px crop, trained with {augmentation} augmentation"
         errors = top1_top5(top1, top5, source=TABLE_5, protocol=protocol)
@@ -100,7 +100,7 @@ def _table_2() -> Iterator[Published]:
             (_net(110, "basic", activation), error_110),
             (_net(164, "bottleneck", activation), error_164),
         ):
-            if (spec.depth, activation) != (110, "original"):  # which is in Table 1 already
+            if (spec.depth, activation) != (110, "original"):  # this one is in Table 1 already
                 yield Published(spec=spec, dataset="cifar10", errors=(_median(printed, TABLE_2),))
 
 
@@ -117,14 +117,14 @@ def _table_4() -> Iterator[Published]:
         )
         yield Published(spec=_net(1001, "bottleneck", "full_preact"), dataset=dataset, errors=(figure,))
     for depth, params_m in _TABLE_4_PARAMS_M.items():
-        # 10.2M is what the 1001-layer net has without batch norm's scale and shift; with them it has 10.3M.
+        # The 1001-layer net has 10.2M parameters without batch norm's scale and shift, and 10.3M with them.
         counts = (printed_count("params", params_m, 1e6, TABLE_4, without_norm=True),)
         for dataset in ("cifar10", "cifar100"):
             yield Published(spec=_net(depth, "bottleneck", "full_preact"), dataset=dataset, counts=counts)
 
 
 def _net(depth: int, block: str, activation: str) -> ResNetCifar:
-    """With the shortcuts of the paper's appendix: projections for bottlenecks, option A for the others."""
+    """Return a net with the shortcuts of the paper's appendix: projections for bottlenecks, option A for the others."""
     shortcut = "B" if block == "bottleneck" else "A"
     return ResNetCifar(depth=depth, block=block, shortcut=shortcut, activation=activation)
 

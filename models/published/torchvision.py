@@ -1,7 +1,7 @@
 """Figures of torchvision's published weights (torchvision 0.29.2, `torchvision.models.<weights>.meta`).
 
 Parameters are exact. Its `_ops` are giga-multiply-accumulates, printed with three decimals. Accuracies, on the
-validation images of ImageNet-1K, are turned into errors.
+validation images of ImageNet-1K, are converted to errors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Weights(NamedTuple):
     crop_px: int
 
 
-# torchvision's name for a net that is one of ours.
+# torchvision's name -> our net.
 _OURS: dict[str, ModelSpec] = {
     "resnet18": ResNetImageNet(depth=18),
     "resnet34": ResNetImageNet(depth=34),
@@ -90,12 +90,12 @@ _WEIGHTS = {
 
 
 def spec_of(name: str) -> ModelSpec:
-    """The specification that is torchvision's net of this name."""
+    """Return the specification of torchvision's net of this name."""
     return _OURS[name] if name in _OURS else COMPARATORS[name]()
 
 
 def imagenet() -> list[Published]:
-    """ImageNet: every set of weights, those of one net side by side."""
+    """Return ImageNet's figures: every set of weights, those of one net side by side."""
     return [
         Published(
             spec=spec_of(name),
@@ -108,7 +108,7 @@ def imagenet() -> list[Published]:
 
 
 def _counts(name: str, weights_name: str, weights: Weights) -> tuple[CountFigure, ...]:
-    """Once for each net, at its own crop: other weights have the same counts, or are for another crop."""
+    """Return a net's counts once, at its own crop: other weights have the same counts, or are for another crop."""
     first = next(key for key in _WEIGHTS if key[0] == name)
     if (name, weights_name) != first:
         return ()

@@ -1,1 +1,1 @@
-"""Published claims: which cells each compares, how, and the verdict."""
+"""Published claims: the cells that each compares, the tests, and the verdict."""

@@ -1,9 +1,9 @@
 """How often a verdict on means is wrong, by the number of seeds and the shape of their errors.
 
-Welch's test assumes that errors are normal over seeds. With few seeds none of the tests that were tried keeps its level
-for skewed errors whose spreads differ (docs/decisions.md), so the reader of a verdict is told what holds instead. The
-figures are from tests/perf/verdict_rates.py (10,000 sweeps each): the largest of spreads alike, 1 : 5 and 1 : 20, at
-the upper end of its 95 % interval.
+Welch's test assumes that errors are normal over seeds. If errors are skewed and their spreads differ, none of the tests
+that were tried keeps its level with few seeds (docs/decisions.md). Reports therefore print the actual rates of wrong
+verdicts. The figures are from tests/perf/verdict_rates.py (10,000 sweeps each): each is the largest over spreads of
+ratio 1 : 1, 1 : 5 and 1 : 20, at the upper end of its 95 % interval.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 Rates = Mapping[int, Mapping[str, float]]
-"""Seeds a cell -> shape of the errors -> percent of sweeps with a wrong verdict."""
+"""Seeds per cell -> shape of the errors -> percent of sweeps with a wrong verdict."""
 
 
 class Design(StrEnum):
-    """What a verdict compares: the more there is, the likelier is one comparison that skewed errors mislead."""
+    """The comparisons behind a verdict. With more comparisons, skewed errors are more likely to mislead one of them."""
 
     TWO_MEANS = "two means"
     FOUR_MEANS = "a gap between gaps"
@@ -57,22 +57,23 @@ WRONG_PCT: Mapping[Design, Rates] = {
         10: {"normal": 4.0, "exponential": 37.4, "lognormal": 63.9},
     },
 }
-"""Where no mean differs from another, or a published one is missed by just the margin."""
+"""Percent of sweeps with a wrong verdict, if no mean differs from another, or if the mean misses the published one by
+exactly the margin."""
 
 
 def wrong_pct(design: Design, seeds: int) -> Mapping[str, float]:
-    """The figures for the next smaller number of seeds that was simulated; `seeds` is 2 or more."""
+    """Return the rates for the largest simulated number of seeds that is not above `seeds`, which is 2 or more."""
     rates = WRONG_PCT[design]
     return rates[max(n for n in rates if n <= seeds)]
 
 
 def design_of(comparisons: int, means: int, *, published: bool) -> Design | None:
-    """The simulated design that a verdict is like; None where it has more comparisons than any.
+    """Return the simulated design that matches a verdict; None if it has more comparisons than any design.
 
     Args:
-        comparisons: behind the verdict.
-        means: in the one that decides.
-        published: one of these means is a published one.
+        comparisons: number of comparisons behind the verdict.
+        means: number of means in the comparison that decides.
+        published: whether one of these means is a published one.
     """
     if comparisons > 15:
         return None

@@ -1,13 +1,13 @@
-"""What a contrast is: which cells of a sweep a claim compares, and why it compares none.
+"""Contrasts: the cells of a sweep that a claim compares, and the reason if there are none.
 
-`Between` compares cells with each other. It says which settings it is about; in every other one that decides a result
-(`Cell.settings`) the cells must be equal, also in those that a later version adds. An `Exemption` names what may differ
-besides, where the paper itself trained its networks differently.
+`Between` compares cells with each other. It names the settings that the claim is about. The cells must agree in every
+other setting that decides a result (`Cell.settings`), including settings that a later version adds. An `Exemption`
+names further settings that may differ, where the paper itself trained its networks differently.
 
-`Against` holds each cell on its own against a published figure. Network, data set, split and evaluation must be those
-of the figure: else something else is measured. For a published error the training must be the published one too: one
-epoch that ends above the figure does not contradict the paper. For a published cost the training is free. The settings
-in `FREE` are never asked for, nor is the place where a network was trained.
+`Against` compares each single cell with a published figure. Network, data set, split and evaluation must be those of
+the figure, because otherwise another quantity is measured. For a published error the training must be the published one
+too: an error above the figure after one epoch does not contradict the paper. For a published cost the training does not
+matter. The settings in `FREE` and the machine never matter.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any, Protocol
 from reports.stats.cells import Cell, as_text
 
 Conditions = Mapping[str, tuple[Any, ...]]
-"""Setting -> the values that it may have; None stands for a missing one."""
+"""Setting -> its allowed values; None stands for a missing value."""
 Alike = Callable[[Cell, Cell], bool]
 Fits = Callable[[Cell, Cell], bool]
-"""Whether two cells may be compared at all, if they are alike: one of them must be deeper, for instance."""
+"""A test whether two alike cells may be compared: for instance, one of them must be deeper."""
 
 FREE = (
     "dataset.fingerprint",
@@ -39,71 +39,73 @@ FREE = (
     "recipe.fused_optimizer",
 )
 """Settings in which a cell may differ from any published network: the digest of its data, which follows from the other
-settings; how pixels are normalized; what means nothing without a warm-up or a plateau; and how a step is computed. A
-figure whose training has a warm-up asks for its shape nevertheless."""
+settings; the normalization of pixels; settings that have no meaning without a warm-up or a plateau; and the way a step
+is computed. If the published training has a warm-up, its shape is checked nevertheless."""
 
 MOST_NAMED = 3
-"""Settings that a message names; it counts the others."""
+"""Maximum settings that a message names; it counts the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two cells; the difference is the second's mean less the first's."""
+    """Two cells; the difference is the second's mean minus the first's."""
 
     label: str
     first: Cell | None
-    """None where the second is held against a published figure or a threshold."""
+    """The first cell; None if the second is compared with a published figure or a threshold."""
     second: Cell
     path: tuple[Cell, ...] = ()
-    """The cells from first to second, both included, where a trend is read along them."""
+    """The cells from first to second, both included, if a trend is read along them."""
     less: tuple[Cell, Cell] | None = None
-    """Another pair, whose difference is taken from this one's."""
+    """Another pair, whose difference is subtracted from this one's."""
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """All that take part."""
+        """All cells of the pair, including those of `less`."""
         return tuple(cell for cell in (*(self.less or ()), self.first, self.second) if cell is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pick:
-    """Which cells a contrast compares."""
+    """The rule by which a contrast chooses cells."""
 
     pairs: Callable[[Sequence[Cell], Alike], list[Pair]]
-    """From a sweep's cells, and the test whether two of them are alike, to what is compared."""
+    """Function that takes a sweep's cells and the test whether two of them are alike, and returns the pairs to
+    compare."""
     roles: tuple[Callable[[Sequence[Cell]], Sequence[Cell]], ...]
-    """For each cell that one comparison needs: those of a sweep that may be it, the preferred ones first."""
+    """One function for each cell of a comparison: the cells of a sweep that can take this role, preferred ones
+    first."""
     links: Mapping[tuple[int, int], Fits]
-    """Two roles, the earlier one first -> what their cells must fulfil. These cells must also be alike."""
+    """Two roles, the earlier one first -> condition on their two cells, which must also be alike."""
 
 
 class Contrast(Protocol):
-    """Which cells a claim compares, and why it compares none."""
+    """The cells that a claim compares, and the reason if it compares none."""
 
     def __call__(self, cells: Sequence[Cell]) -> list[Pair]:
-        """Everything that is compared."""
+        """Return all pairs to compare."""
         ...
 
     def obstacle(self, cells: Sequence[Cell]) -> str | None:
-        """The settings that keep the nearest cells from being compared; None where other cells are needed."""
+        """Describe the settings that prevent a comparison of the nearest cells; None if other cells are needed."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exemption:
-    """Settings that may differ between two cells although a claim is not about them."""
+    """Settings that may differ between two cells although the claim is not about them."""
 
     settings: tuple[str, ...]
     between: Callable[[Cell, Cell], bool]
-    """Whether it holds for these two."""
+    """Condition on the two cells under which the exemption applies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Between:
-    """Compares cells with each other."""
+    """Comparison of cells with each other."""
 
     about: tuple[str, ...]
-    """The settings that the claim is about. In all others, cells that are compared are equal."""
+    """The settings that the claim is about. Compared cells must agree in all others."""
     pick: Pick
     exempt: tuple[Exemption, ...] = ()
 
@@ -111,7 +113,7 @@ class Between:
         return self.pick.pairs(cells, self._alike(cells))
 
     def apart(self, one: Cell, two: Cell) -> set[str]:
-        """The settings that keep two cells from being alike."""
+        """Return the settings that make two cells unlike."""
         apart = {key for key, _ in one.settings.items() ^ two.settings.items()}.difference(self.about)
         for exemption in self.exempt:
             if not apart.isdisjoint(exemption.settings) and exemption.between(one, two):
@@ -119,7 +121,7 @@ class Between:
         return apart
 
     def obstacle(self, cells: Sequence[Cell]) -> str | None:
-        """`plain-8 and plain-14 differ in recipe.epochs (6, 1)`, of the cells that differ in the fewest settings."""
+        """Describe the smallest differences: `plain-8 and plain-14 differ in recipe.epochs (6, 1)`."""
         nearest = self.pick.pairs(self._nearest(cells), lambda *_: True)
         for one, two in (both for pair in nearest for both in combinations(pair.cells, 2)):
             if apart := self.apart(one, two):
@@ -128,7 +130,7 @@ class Between:
         return None
 
     def _alike(self, cells: Sequence[Cell]) -> Alike:
-        """Compare the settings of each cell as one number; look at single ones only if an exemption may hold."""
+        """Compare the settings of each cell as one number; look at single settings only if an exemption may apply."""
         exempt = {key for exemption in self.exempt for key in exemption.settings}
         whole, fixed = _numbered(cells, {*self.about}), _numbered(cells, {*self.about, *exempt})
 
@@ -141,7 +143,7 @@ class Between:
         return alike
 
     def _nearest(self, cells: Sequence[Cell]) -> list[Cell]:
-        """One cell for each role, with as few differences between linked ones as can be; none if a role is open."""
+        """Return one cell per role, with the fewest differences between linked cells; none if a role is empty."""
         roles = [role(cells) for role in self.pick.roles]
         known: dict[frozenset[int], int] = {}
 
@@ -168,28 +170,29 @@ class Between:
 
 @dataclass(frozen=True, kw_only=True)
 class Against:
-    """Holds each cell of a network on its own against a published figure."""
+    """Comparison of each single cell of a network with a published figure."""
 
     network: Conditions
-    """The cells that a message calls by this network's name."""
+    """Conditions that identify the network; a message calls these cells by its name."""
     published: Conditions
-    """What they must have besides."""
+    """Further conditions that the cells must meet."""
     held: tuple[str, ...] = ("model.", "dataset.")
-    """Groups of settings. One that is named neither here nor in `FREE` must be off: none, 0, false or empty."""
+    """Groups of settings. A setting of a group that is named neither here nor in `FREE` must be off: none, 0, false or
+    empty."""
 
     def __call__(self, cells: Sequence[Cell]) -> list[Pair]:
         fitting = [cell for cell in where(cells, self.network) if not self.differences(cell)]
         return [Pair(label=cell.label, first=None, second=cell) for cell in fitting]
 
     def differences(self, cell: Cell) -> list[str]:
-        """The settings that keep a cell of the network from being held against the figure."""
+        """Return the settings that prevent a comparison of a cell of the network with the figure."""
         named = [key for key, allowed in self.published.items() if cell.settings.get(key) not in allowed]
         known = {*self.network, *self.published, *FREE}
         on = [key for key, value in cell.settings.items() if key.startswith(self.held) and value]
         return named + [key for key in on if key not in known]
 
     def obstacle(self, cells: Sequence[Cell]) -> str | None:
-        """`resnet-110-A and the published network differ in dataset.split (train45k, all)`."""
+        """Return the text `resnet-110-A and the published network differ in dataset.split (train45k, all)`."""
         candidates = where(cells, self.network)
         if not candidates:
             return None
@@ -200,18 +203,18 @@ class Against:
 
 
 def _numbered(cells: Sequence[Cell], without: set[str]) -> dict[int, int]:
-    """A number for each cell, by `id`: the same where all settings are equal, leaving some out."""
+    """Number the cells, by `id`: cells with equal settings, some left out, get the same number."""
     numbers: dict[frozenset[tuple[str, Any]], int] = {}
     settings = {id(cell): frozenset(one for one in cell.settings.items() if one[0] not in without) for cell in cells}
     return {cell: numbers.setdefault(kept, len(numbers)) for cell, kept in settings.items()}
 
 
 Links = Mapping[tuple[int, int], Sequence[int]]
-"""Two roles -> for each cell of the first a number whose bits are the cells of the second that go with it."""
+"""Two roles -> for each cell of the first role a number; its set bits are the matching cells of the second role."""
 
 
 def _within(counts: Mapping[tuple[int, int], Sequence[Sequence[int | None]]], most: int) -> Links:
-    """The cells that go together because they differ in so many settings at most; None never does."""
+    """Return the cells that match because they differ in at most `most` settings. A count of None never matches."""
     return {
         roles: [sum(1 << place for place, one in enumerate(row) if one is not None and one <= most) for row in rows]
         for roles, rows in counts.items()
@@ -219,7 +222,7 @@ def _within(counts: Mapping[tuple[int, int], Sequence[Sequence[int | None]]], mo
 
 
 def _fill(sizes: Sequence[int], links: Links, chosen: tuple[int, ...] = ()) -> tuple[int, ...] | None:
-    """The first choice of one cell for each role in which all linked ones go together; None if there is none."""
+    """Return the first choice of one cell per role in which all linked cells match; None if there is none."""
     role = len(chosen)
     if role == len(sizes):
         return chosen
@@ -231,7 +234,7 @@ def _fill(sizes: Sequence[int], links: Links, chosen: tuple[int, ...] = ()) -> t
 
 
 def _bits(number: int) -> Iterator[int]:
-    """The places of the bits that are set, lowest first."""
+    """Yield the positions of the set bits, lowest first."""
     while number:
         lowest = number & -number
         yield lowest.bit_length() - 1
@@ -239,7 +242,7 @@ def _bits(number: int) -> Iterator[int]:
 
 
 def where(cells: Sequence[Cell], conditions: Conditions) -> list[Cell]:
-    """The cells that meet all conditions."""
+    """Return the cells that meet all conditions."""
     return [cell for cell in cells if meets(cell, conditions)]
 
 

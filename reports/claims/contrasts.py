@@ -1,4 +1,4 @@
-"""Published claims compare these cells: `CONTRASTS`, by name. `contrast` says when cells are alike enough for it."""
+"""The cells that published claims compare: `CONTRASTS`, by name. `contrast` defines when cells are alike enough."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ HE_2015_CIFAR: Conditions = {
     "recipe.weight_decay_norm": (True,),
     "recipe.augmentation": ("crop-flip",),
 }
-"""The training of the first paper's section 4.2. Reports may not import recipes; a test holds each training here equal
-to its recipe. A setting that is not named must be off."""
+"""The training of the first paper's section 4.2. Reports may not import recipes; a test checks that each training here
+equals its recipe. A setting that is not named must be off."""
 _HELD_AT_A_TENTH: Conditions = {"recipe.warmup_lr": (0.01,), "recipe.warmup_shape": ("hold",)}
 _UNTIL_80_PCT: Conditions = {"recipe.warmup_until_error_pct": (80,), **_HELD_AT_A_TENTH}
 HE_2015_CIFAR_110: Conditions = {**HE_2015_CIFAR, **_UNTIL_80_PCT}
-"""The same section's training of the residual network of 110 layers."""
+"""The training of the residual network of 110 layers in the same section."""
 HE_2016_CIFAR: Conditions = {**HE_2015_CIFAR, "recipe.warmup_iterations": (400,), **_HELD_AT_A_TENTH}
 """The training of the second paper's appendix."""
 HE_2016_CIFAR_64: Conditions = {
@@ -86,27 +86,28 @@ _WARMED_110: Conditions = {
 
 
 def _warmed_110(one: Cell, two: Cell) -> bool:
-    """Whether one is the residual network of 110 layers, warmed up as published, and the other has no warm-up."""
+    """Whether one is the residual network of 110 layers with its published warm-up, and the other has no warm-up."""
     return any(meets(warm, _WARMED_110) and meets(other, NO_WARMUP) for warm, other in ((one, two), (two, one)))
 
 
 def _basic_and_bottleneck(one: Cell, two: Cell) -> bool:
-    """Whether one of two ImageNet networks has basic blocks (below 50 layers), and the other has bottlenecks."""
+    """Whether one of two ImageNet networks has basic blocks (below 50 layers) and the other has bottlenecks."""
     shallow, deep = sorted((_depth(one), _depth(two)))
     return one.settings.get("model.name") == "resnet_imagenet" and shallow < 50 <= deep
 
 
 WARMUP_OF_110 = Exemption(settings=tuple(NO_WARMUP), between=_warmed_110)
-"""The first paper warms up its residual network of 110 layers on CIFAR-10 and no other, because this one is slow to
-start converging at the full rate: it holds a tenth of it until the training error is below 80 % (He et al. 2015,
-section 4.2). Any other warm-up is held fixed."""
+"""The warm-up that the first paper uses for its residual network of 110 layers on CIFAR-10 only, because this network
+starts to converge slowly at the full rate: a tenth of the rate until the training error is below 80 % (He et al. 2015,
+section 4.2). Cells must agree in any other warm-up."""
 STRIDE = Exemption(settings=("model.stride_in",), between=_basic_and_bottleneck)
-"""The first paper's ImageNet networks have bottlenecks from 50 layers on (He et al. 2015, Table 1). Those halve the
-resolution in their 1x1 convolution; basic blocks have none, and halve it in their first 3x3."""
+"""The stride of basic blocks and bottlenecks. The first paper's ImageNet networks have bottlenecks from 50 layers on
+(He et al. 2015, Table 1). A bottleneck halves the resolution in its 1x1 convolution; a basic block has none, and halves
+it in its first 3x3."""
 
 
 def ends(conditions: Conditions, *, up_to: int | None = None) -> Pick:
-    """In each set of alike cells, the deepest against the shallowest."""
+    """Compare the deepest with the shallowest cell in each set of alike cells."""
 
     def reached(cells: Sequence[Cell]) -> list[Cell]:
         return [cell for cell in where(cells, conditions) if up_to is None or _depth(cell) <= up_to]
@@ -124,7 +125,7 @@ def ends(conditions: Conditions, *, up_to: int | None = None) -> Pick:
 
 
 def matched(first: Conditions, second: Conditions) -> Pick:
-    """Each cell of the first kind against each of the second that is like it."""
+    """Compare each cell of the first kind with each alike cell of the second."""
 
     def pairs(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
         both = product(where(cells, first), where(cells, second))
@@ -140,7 +141,7 @@ def _deepest_against_plain(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
 
 
 def options_in_order(*steps: tuple[str, str]) -> Pick:
-    """Shortcut options of ImageNet's networks beside each other, in each set of alike cells that has A, B and C."""
+    """Compare shortcut options of ImageNet networks in each set of alike cells that has A, B and C."""
     on_imagenet: Conditions = {**RESIDUAL, "model.name": ("resnet_imagenet",)}
     roles = _listed(*({**on_imagenet, "model.shortcut": (name,)} for name in RESIDUAL["model.shortcut"]))
 
@@ -166,7 +167,7 @@ def _growing_gains(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
 
 
 def _deepest_first(cells: Sequence[Cell]) -> list[Cell]:
-    """Shortcut by shortcut."""
+    """Sort cells by shortcut, then by depth, deepest first."""
     return sorted(cells, key=lambda cell: (shortcut_rank(str(cell.shortcut)), -_depth(cell)))
 
 
@@ -191,13 +192,13 @@ DEEPEST_RESIDUAL_AGAINST_PLAIN = Pick(
     roles=(lambda cells: _deepest_first(where(cells, RESIDUAL)), *_listed(PLAIN)),
     links={(0, 1): _as_deep},
 )
-"""For each shortcut, in each set of alike cells, the deepest residual one that has a plain one of its depth."""
+"""For each shortcut, in each set of alike cells, the deepest residual network that has a plain one of its depth."""
 GAIN_WITH_DEPTH = Pick(
     pairs=_growing_gains,
     roles=_listed(PREACTIVATED, ORIGINAL, PREACTIVATED, ORIGINAL),
     links={(0, 1): _as_deep, (2, 3): _as_deep, (0, 2): _shallower, (1, 3): _shallower},
 )
-"""What pre-activation takes off the error at the greatest depth, less what it takes off at the least."""
+"""The error reduction by pre-activation at the greatest depth, minus that at the least depth."""
 
 
 def _at_equal_depth(
@@ -208,7 +209,7 @@ def _at_equal_depth(
 
 
 def _is_deeper(other: tuple[Cell, Cell], pair: tuple[Cell, Cell], alike: Alike) -> bool:
-    """Whether another residual cell and its plain one are like these, with the same shortcut, but deeper."""
+    """Whether the other residual and plain cells are like this pair, with the same shortcut, but deeper."""
     deeper = _depth(other[0]) > _depth(pair[0]) and other[0].shortcut == pair[0].shortcut
     return deeper and all(map(alike, other, pair))
 
@@ -225,9 +226,9 @@ def _beside(one: Cell, two: Cell) -> Pair:
 def _paths(
     items: Sequence[_T], depth: Callable[[_T], int], alike: Callable[[_T, _T], bool]
 ) -> Iterator[tuple[_T, ...]]:
-    """In each set of alike items, all of them from the shallowest to the deepest, one of each depth.
+    """Yield the path through each set of alike items: from the shallowest to the deepest, one item of each depth.
 
-    An item can be in several sets: a network without a warm-up may be like two whose warm-ups differ.
+    An item can be in several sets: a network without a warm-up may be alike to two networks whose warm-ups differ.
     """
     rising = sorted((item for item in items if depth(item)), key=depth)
     like = [
@@ -248,7 +249,7 @@ def _depth(cell: Cell) -> int:
 
 
 def _labelled(pairs: Sequence[Pair]) -> list[Pair]:
-    """Shortcut by shortcut, each pair named by its shortcut and by what tells it from others of that shortcut."""
+    """Label pairs, shortcut by shortcut, with the shortcut and the settings that tell its pairs apart."""
     named = []
     for shortcut in sorted({str(pair.second.shortcut) for pair in pairs}, key=shortcut_rank):
         group = [pair for pair in pairs if pair.second.shortcut == shortcut]
@@ -257,7 +258,7 @@ def _labelled(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _told_apart(pairs: Sequence[Pair]) -> list[str]:
-    """For each pair the settings that tell it from the others, as few as will do: `, width 16`."""
+    """Return for each pair the fewest settings that distinguish it from the others: `, width 16`."""
     texts = [""] * len(pairs)
     keys = dict.fromkeys(key for pair in pairs for cell in pair.cells for key in cell.settings if key != "model.depth")
     for key in (*keys, "model.depth"):
@@ -277,7 +278,7 @@ _CIFAR: Conditions = {
     "dataset.split": ("all",),
     "recipe.evaluation": ("single-crop",),
 }
-"""What the papers' networks on CIFAR-10 have in common."""
+"""Settings that the papers' networks on CIFAR-10 share."""
 _CIFAR_BOTTLENECK: Conditions = {**_CIFAR, "model.block": ("bottleneck",), "model.stride_in": ("1x1",)}
 _ON_IMAGENET: Conditions = {"dataset.name": ("imagenet",), "dataset.subset": ("", None)}
 _IMAGENET: Conditions = {
@@ -287,7 +288,7 @@ _IMAGENET: Conditions = {
     "model.se": (0, None),
 }
 _BOTTLENECK: Conditions = {**_IMAGENET, "model.stride_in": ("1x1",)}
-"""Where the first paper's bottlenecks have their stride. In the 3x3 convolution it costs more."""
+"""Settings of the first paper's bottlenecks, with the stride in the 1x1 convolution. A stride in the 3x3 costs more."""
 
 _PLAIN_110 = _network("resnet_cifar", 110, PLAIN)
 _RESNET_110 = _network("resnet_cifar", 110, IDENTITY)
@@ -297,7 +298,7 @@ _RESNET_152 = _network("resnet_imagenet", 152, RESIDUAL)
 
 
 def _trained(network: Conditions, published: Conditions, training: Conditions) -> Against:
-    """Against a published error: the training must be the published one."""
+    """Compare with a published error: the training must be the published one."""
     return Against(network=network, published={**published, **training}, held=("model.", "dataset.", "recipe."))
 
 

@@ -1,4 +1,4 @@
-"""What must hold of each difference that a claim compares: `KINDS`, each a way to measure and two p values."""
+"""Conditions on the differences that claims compare: `KINDS`, each a measurement and two p values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PValue = Callable[["Difference", float], float]
 
 
 class Basis(StrEnum):
-    """What a difference is taken between, and where its uncertainty comes from."""
+    """The two sides of a difference and the source of its uncertainty."""
 
     SEEDS = "seeds of two cells"
     PUBLISHED = "seeds of a cell and a published mean"
@@ -24,16 +24,16 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A test of one difference against a margin: p value for the claim, p value against it."""
+    """A test of one difference against a margin, with a p value for the claim and one against it."""
 
     basis: Basis
     p_for: PValue
     p_against: PValue
     distances: Callable[[Any, float], tuple[Any, ...]]
-    """From a difference and a margin: how far it lies within each bound of the claim. Below zero: beyond. An array of
-    differences gives arrays."""
+    """Function that takes a difference and a margin, and returns how far the difference lies inside each bound of the
+    claim; negative outside the bound. An array of differences gives arrays."""
     above: bool = True
-    """Whether each seed should be above the threshold; of no meaning elsewhere."""
+    """Whether each seed should be above the threshold; only used with `Basis.EACH_SEED`."""
 
 
 def _higher(basis: Basis) -> Kind:
@@ -56,7 +56,7 @@ def _lower(basis: Basis) -> Kind:
 
 
 def _within(basis: Basis) -> Kind:
-    """Two one-sided tests (Schuirmann 1987): the difference is below the margin, and above minus the margin."""
+    """Return two one-sided tests (Schuirmann 1987): the difference is below the margin and above minus the margin."""
     return Kind(
         basis=basis,
         p_for=lambda difference, margin: max(difference.p_below(margin), difference.p_above(-margin)),

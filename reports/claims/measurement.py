@@ -1,4 +1,4 @@
-"""One comparison of a claim, measured and tested as far as the data goes."""
+"""One comparison of a claim, measured, and tested if the data allows it."""
 
 from __future__ import annotations
 
@@ -29,79 +29,80 @@ from reports.stats.summaries import error_of
 ONE_SEED = "one seed says nothing about the next"
 NO_IMAGES = "the number of images is not recorded"
 UNSEEN = "bound for unseen seeds"
-"""The method where all seeds of a side agree."""
+"""The method if all seeds of a side agree."""
 MOST_SEEDS = 1000
-"""The largest number of seeds that is looked at for a verdict."""
+"""The largest number of seeds that is tried when looking for a verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One cell's part in a comparison, or a figure's that it is held against."""
+    """One side of a comparison: a cell or a published figure."""
 
     label: str
     depth: int | None
     values: tuple[float, ...]
-    """The metric of each seed that has a result."""
+    """The metric's value for each seed that has a result."""
     estimate: Estimate
     planned: int
-    """Seeds in the sweep's list."""
+    """Number of seeds in the sweep's list."""
     diverged: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One pair, measured."""
+    """The measured difference of one pair."""
 
     label: str
     test: ClaimTest
     first: Side
     second: Side
     less: tuple[Side, ...] = ()
-    """Another pair, first and second, whose difference is taken from this one's."""
+    """Another pair, first and second, whose difference is subtracted from this one's."""
     unit: str = "points"
     effect: float | None = None
     low: float | None = None
     high: float | None = None
     method: str = ""
-    """`Welch`, `bound for unseen seeds`, ...; empty where nothing could be tested."""
+    """`Welch`, `bound for unseen seeds`, ...; empty if nothing could be tested."""
     p_for: float | None = None
     p_against: float | None = None
     trend: tuple[Side, ...] = ()
-    """Every cell from the first to the second, by depth, where the comparison is one along depth."""
+    """Every cell from the first to the second, by depth, if the comparison runs along depth; empty otherwise."""
     clear: bool = False
-    """It supports the claim on its own, at the level that the claims of the report share."""
+    """Whether it supports the claim on its own, at the level that the claims of the report share."""
     p_known: float | None = None
-    """The p value for the claim, were the means of seeds that all agree known for certain; else as `p_for`."""
+    """The p value for the claim if the means of seeds that all agree were known for certain; otherwise equal to
+    `p_for`."""
     unanimous: bool | None = None
-    """True where each seed of one side against each of the other agrees with the claim, False where each disagrees."""
+    """True if every combination of one seed per side agrees with the claim, False if every one disagrees, else None."""
     seeds_needed: int | None = None
     note: str = ""
-    """Why it could not be tested, or what a reader must know of it."""
+    """The reason why it could not be tested, or a remark for the reader."""
 
     @property
     def sides(self) -> tuple[Side, ...]:
-        """All that take part, in the order in which their sizes are shown."""
+        """All sides, in the order in which their sizes are shown."""
         return (*self.less, self.first, self.second)
 
     @property
     def alike(self) -> tuple[Side, ...]:
-        """Sides of which all seeds gave the same value, where the bound for unseen seeds is the method."""
+        """Sides whose seeds all gave the same value, if the bound for unseen seeds is the method."""
         return tuple(side for side in self.sides if side.estimate.alike) if self.method == UNSEEN else ()
 
     @property
     def exact(self) -> bool:
-        """Whether counts decide it, which know no chance."""
+        """Whether exact counts decide the comparison, without chance."""
         return KINDS[self.test.kind].basis is Basis.COUNTS
 
 
 def compare(pair: Pair, test: ClaimTest, *, alpha: float, look_ahead: bool = True) -> Comparison:
-    """The difference between two cells, tested as far as the data goes.
+    """Measure the difference between two cells, and test it if the data allows it.
 
     Args:
-        pair: what is compared.
-        test: what must hold of it.
+        pair: the cells to compare.
+        test: the condition that the difference must meet.
         alpha: two-sided level, after Holm's first step.
-        look_ahead: find out how many seeds would decide it, too.
+        look_ahead: also compute how many seeds would decide it.
     """
     blank = Comparison(
         label=pair.label,
@@ -174,7 +175,10 @@ MEASURES: dict[Basis, Callable[[Pair, ClaimTest], tuple[Difference | None, str]]
 
 
 def _counted(blank: Comparison, pair: Pair, test: ClaimTest) -> Comparison:
-    """Percent by which the second costs more than the first, or than the published figure, in thousand millions."""
+    """Compute by how many percent the second costs more than the first, or than the published figure.
+
+    The figure is in thousand millions.
+    """
     base = _figure(test).value * 1e9 if pair.first is None else pair.first.macs
     if not base or not pair.second.macs:
         return replace(blank, unit="%", note="the multiply-accumulates are not recorded")
@@ -196,7 +200,10 @@ def _tested(blank: Comparison, difference: Difference, method: str) -> Compariso
 
 
 def _unanimous(ends: Sequence[Sequence[float]]) -> bool | None:
-    """From the distances to each bound at both extremes: within all bounds at both, beyond the same bound at both."""
+    """Return True if both extremes lie inside all bounds, False if both lie outside the same bound, else None.
+
+    Each entry of `ends` holds the distances of one extreme to the bounds.
+    """
     low, high = ends
     if min(*low, *high) > 0:
         return True
@@ -212,7 +219,7 @@ def _p_known(tested: Comparison, difference: Difference) -> float | None:
 
 
 def _extremes(comparison: Comparison) -> tuple[float, float]:
-    """The smallest and the largest difference that one seed of each side would give."""
+    """Return the smallest and the largest difference that one seed of each side would give."""
     low = high = 0.0
     for weight, side in zip((1, -1, -1, 1)[-len(comparison.sides) :], comparison.sides, strict=True):
         known = () if side.estimate.mean is None else (side.estimate.mean,)
@@ -222,7 +229,7 @@ def _extremes(comparison: Comparison) -> tuple[float, float]:
 
 
 def _seeds_needed(blank: Comparison, difference: Difference, alpha: float) -> int | None:
-    """Seeds a cell for a verdict if more seeds go on like these: for the claim, or against it beyond a bound."""
+    """Return the seeds per cell that give a verdict for or against the claim, if further seeds are like these."""
     kind = KINDS[blank.test.kind]
     if isinstance(difference, UnseenSeedsDifference):
         return _seeds_like_these(difference, blank.test, alpha)
@@ -240,7 +247,7 @@ def _seeds_needed(blank: Comparison, difference: Difference, alpha: float) -> in
 
 
 def _seeds_like_these(difference: UnseenSeedsDifference, test: ClaimTest, alpha: float) -> int | None:
-    """The first number of seeds with which the bound for unseen seeds decides, means and spreads left as they are."""
+    """Return the number of seeds at which the bound for unseen seeds decides, if means and spreads stay."""
     kind = KINDS[test.kind]
     published = kind.basis is Basis.PUBLISHED
 
@@ -255,7 +262,7 @@ def _seeds_like_these(difference: UnseenSeedsDifference, test: ClaimTest, alpha:
 
 
 def _effect(comparison: Comparison) -> float | None:
-    """The difference of the means, tested or not."""
+    """Return the difference of the means, even if it was not tested."""
     means = [side.estimate.mean for side in comparison.sides]
     if any(mean is None for mean in means):
         return None

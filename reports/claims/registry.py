@@ -1,8 +1,8 @@
 """Published claims as data.
 
-A new claim is one entry here. `contrasts.CONTRASTS` holds the ways to pick cells and compare them, `kinds.KINDS` what
-must hold of the difference; a new kind of test is one entry there. `verdicts` decides them. Nothing heavy is imported
-here, so that a workload's claims can be checked by name at once.
+A new claim is one entry here. `contrasts.CONTRASTS` holds the ways to choose cells and compare them, `kinds.KINDS` the
+conditions on the difference; a new kind of test is one entry there. `verdicts` decides the claims. This module imports
+nothing heavy, so that the names of a workload's claims are checked quickly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _imagenet(network: str, printed: str, where: str) -> Figure:
 
 
 def _reaches(contrast: str, figure: Figure) -> tuple[ClaimTest, ...]:
-    """Three quarters of a point is what five seeds beside the paper's five runs can tell, Holm's share allowed for."""
+    """Return the test, with the margin that five seeds and the paper's five runs can show after Holm: 0.75 points."""
     rule = "the mean differs from the published one by less than {margin}"
     return (ClaimTest(contrast=contrast, kind="absolute", rule=rule, margin=0.75, published=(figure,)),)
 
@@ -140,7 +140,7 @@ CLAIMS = _register(
         id="residual-beats-plain",
         statement="A residual network beats the plain one of the same depth, at the greatest depth that both have.",
         brief="residual beats plain at equal depth",
-        source=f"{HE_2015}, section 4.1, Table 2",  # which finds no difference at 18 layers
+        source=f"{HE_2015}, section 4.1, Table 2",  # the table shows no difference at 18 layers
         needs="a residual and a plain network of the same depth",
         tests=(
             ClaimTest(
@@ -197,7 +197,7 @@ CLAIMS = _register(
                 rule="the training error of 1202 layers is not above that of 110 by more than {margin}",
                 metric=TRAIN_ERROR,
                 margin=0.1,
-                spread=0.05,  # errors below 0.1 % have no larger one
+                spread=0.05,  # errors below 0.1 % have no larger spread
             ),
             ClaimTest(
                 contrast="1202 layers against 110",

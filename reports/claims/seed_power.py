@@ -1,9 +1,9 @@
-"""Which claims a number of seeds can decide, before anything runs.
+"""The claims that a number of seeds can decide, computed before anything runs.
 
-The truth is taken to be what the paper prints: for each pair its own gap or the smallest that the paper prints, and for
-an absolute claim its own mean. Where a claim says that something is not worse and the paper prints no gap, the gap is
-taken to be 0. The spread between seeds is taken to be the same in every cell. The power is that of all pairs of a claim
-together.
+The true values are assumed to be those that the paper prints: for each pair its own gap or else the smallest that the
+paper prints, and for an absolute claim the paper's mean. If a claim says that a network is not worse and the paper
+prints no gap, the gap is assumed to be 0. The spread between seeds is assumed to be the same in every cell. The power
+is the chance that all pairs of a claim support it together.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from reports.stats.cells import TRAIN_ERROR, Cell
 from reports.stats.power import POWER, Planned, Spreads, detectable, first_enough, power_of_all
 
 SPREAD_POINTS = 0.2
-"""Standard deviation between seeds where nothing else is said. The papers print 0.14 to 0.22 points beside
-their means of five runs (He et al. 2015, Table 6; He et al. 2016, Table 4)."""
+"""Default standard deviation between seeds, in points. The papers print 0.14 to 0.22 points beside their means of five
+runs (He et al. 2015, Table 6; He et al. 2016, Table 4)."""
 
 
 ALIKE = "seeds that agree to the image, as training errors near 0 do, leave it at held so far"
@@ -30,35 +30,36 @@ ALIKE = "seeds that agree to the image, as training errors near 0 do, leave it a
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimPower:
-    """What the seeds of a workload can do for one claim."""
+    """The chance that the seeds of a workload decide one claim."""
 
     claim: str
     decidable: bool | None
-    """Whether the chance of a verdict is at least `POWER`; None where it cannot be reckoned."""
+    """Whether the chance of a verdict is at least `POWER`; None if it cannot be computed."""
     reason: str
-    """How the claim is decided where seeds are not the question, or why it cannot be."""
+    """How the claim is decided if the number of seeds does not matter, or why it cannot be decided."""
     seeds: int | None = None
-    """Of the cell that has fewest."""
+    """Seeds of the cell with the fewest seeds."""
     gap: float | None = None
-    """What the paper prints, in points: the test's that is hardest to decide."""
+    """The published gap, in points, of the test that is hardest to decide."""
     margin: float = 0.0
     power: float | None = None
-    """Chance of a verdict if the truth is as printed."""
+    """Chance of a verdict if the true values are as published."""
     detectable: float | None = None
-    """The smallest distance from the bound, in points, that these seeds tell with a chance of `POWER`."""
+    """The smallest distance from the bound, in points, that these seeds detect with a chance of `POWER`."""
     seeds_needed: int | None = None
-    """For a chance of `POWER`; None where no number would do, or it cannot be reckoned."""
+    """Seeds for a chance of `POWER`; None if no number suffices or it cannot be computed."""
     caveat: str = ""
-    """What the chance leaves out."""
+    """A remark on what the chance does not include."""
 
 
 def seed_power(claims: Sequence[Claim], cells: Sequence[Cell], spread: float = SPREAD_POINTS) -> list[ClaimPower]:
-    """One entry for each claim, in order. They share the chance of a wrong verdict as in Holm's first step, at worst.
+    """Return one entry for each claim, in order. In the worst case they share the chance of a wrong verdict as in
+    Holm's first step.
 
     Args:
-        claims: those of the report.
-        cells: those of the workload.
-        spread: standard deviation between seeds, in points, but for tests that have their own.
+        claims: the claims of the report.
+        cells: the cells of the workload.
+        spread: standard deviation between seeds, in points, for tests that have none of their own.
     """
     shared_by = claims_by_chance(claims)
     return [_claim(claim, cells, claim.alpha / shared_by, spread) for claim in claims]
@@ -103,7 +104,7 @@ def _reckoned(told: ClaimPower, parts: Sequence[_Part], n: int) -> ClaimPower:
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """One test of a claim, with the pairs that it compares."""
+    """One test of a claim, with its pairs."""
 
     test: ClaimTest
     pairs: Sequence[Pair]
@@ -112,18 +113,18 @@ class _Part:
 
     @property
     def seeds(self) -> int:
-        """Seeds of the cell that has fewest."""
+        """Seeds of the cell with the fewest seeds."""
         return min(len(cell.trials) for pair in self.pairs for cell in pair.cells)
 
     @property
     def gap(self) -> float | None:
-        """The smallest gap that the paper prints; 0 where the claim is that there is none."""
+        """The smallest gap that the paper prints; 0 if the claim states that there is none."""
         if KINDS[self.test.kind].basis is Basis.PUBLISHED:
             return 0.0
         return 0.0 if self.test.published_gap is None and self.test.kind == "not worse" else self.test.published_gap
 
     def power(self, n: int) -> float:
-        """Chance that all pairs support the claim; pairs that share a cell share its seeds."""
+        """Return the chance that all pairs support the claim; pairs that share a cell share its seeds."""
         cells = list(dict.fromkeys(cell.cell_id for pair in self.pairs for cell in pair.cells))
         return power_of_all([self._planned(pair, cells) for pair in self.pairs], n=n, alpha=self.alpha)
 
@@ -139,7 +140,7 @@ class _Part:
         )
 
     def _gap_of(self, pair: Pair) -> float:
-        """The pair's own gap where the paper prints both of its errors, else the smallest that it prints."""
+        """Return the pair's own gap if the paper prints both of its errors, else the smallest gap that it prints."""
         printed = {figure.network: figure.value for figure in (*self.test.published, *self.test.others)}
         ends = [printed.get(cell.label.split()[0]) for cell in pair.cells]
         if self.test.others and len(ends) == 2 and None not in ends:
@@ -149,7 +150,7 @@ class _Part:
         return self.gap
 
     def spreads(self, pair: Pair) -> Spreads:
-        """The assumed spread of each cell, and that of the published mean where cells are held against one."""
+        """Return the assumed spread of each cell, and that of the published mean if cells are compared with one."""
         sds = (self.spread if self.test.spread is None else self.test.spread,) * len(pair.cells)
         figure = self.test.reference
         if figure is None or figure.sd is None:

@@ -1,20 +1,20 @@
-"""What a sweep says of each claim.
+"""The verdict of a sweep on each claim.
 
-1. A contrast turns the sweep's cells into comparisons, such as "A: depth 44 against depth 8". What is compared is the
-   mean over seeds. A diverged trial counts with the error that it ended with; a failed one is no result and does not
-   count. A diverged trial without an error could be any: where there is one, nothing is tested.
-2. The difference gets Welch's interval, also that from a published mean with its spread. Where all seeds of a side gave
-   the same error, their spread is unknown, and the interval allows for the seeds that nobody saw
-   (`statistics.UnseenSeedsDifference`). With one seed on a side there is no verdict: one seed says nothing about the
-   next. Where a claim is about every seed, each gets the exact binomial test of its images. Costs are counts: what they
-   say is certain, and takes no part in 4.
+1. A contrast turns the sweep's cells into comparisons, such as "A: depth 44 against depth 8". They compare means over
+   seeds. A diverged trial counts with its last error; a failed trial has no result and does not count. A diverged trial
+   without an error could have any error, so nothing is tested if there is one.
+2. The difference gets Welch's interval, also the difference from a published mean with its spread. If all seeds of a
+   side gave the same error, their spread is unknown, and the interval allows for seeds that did not run
+   (`inference.UnseenSeedsDifference`). With one seed on a side there is no verdict, because one seed says nothing about
+   the next. If a claim is about every seed, each seed gets the exact binomial test of its images. Costs are counts:
+   their results are certain and take no part in step 4.
 3. Each comparison has two one-sided p values: for the claim and against it. A claim holds if every comparison does, so
-   the largest p value speaks for it (an intersection-union test); it falls if one comparison falls, so the smallest
-   one, times the number of comparisons (Bonferroni), speaks against it.
-4. Twice the smaller of those two is the claim's p value. Holm's procedure adjusts the p values of one report's claims.
-   Below alpha, the verdict is supported or contradicted. Above it, a claim that every seed agrees with and that is open
-   only because seeds show no spread "held so far". Else it is inconclusive. Both say how many seeds would decide it.
-   Intervals are shown as they are, at 95 %.
+   the p value for it is the largest one (an intersection-union test). It fails if one comparison fails, so the p value
+   against it is the smallest one, times the number of comparisons (Bonferroni).
+4. The claim's p value is twice the smaller of those two. Holm's procedure adjusts the p values of one report's claims.
+   Below alpha, the verdict is supported or contradicted. Above alpha, the verdict is "held so far" if every seed agrees
+   with the claim and it is open only because seeds show no spread; otherwise it is inconclusive. Both state how many
+   seeds would decide the claim. Intervals are not adjusted; they are at 95 %.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
 
 
 class Ruling(StrEnum):
-    """What the data says of a claim."""
+    """The possible verdicts on a claim."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
     HELD = "held so far"
-    """The seeds that ran agree with the claim, but cannot bound the others: some show no spread, or the claim is about
-    every seed."""
+    """The seeds that ran agree with the claim, but say too little about other seeds: some show no spread, or the claim
+    is about every seed."""
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not run"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A claim and what this sweep says of it."""
+    """A claim and this sweep's verdict on it."""
 
     claim: Claim
     ruling: Ruling
     reason: str
-    """Half a sentence behind the ruling."""
+    """A short reason for the ruling."""
     comparisons: tuple[Comparison, ...] = ()
     p_value: float | None = None
     p_holm: float | None = None
@@ -63,25 +63,25 @@ class Verdict:
 
 
 def judge(results: SweepResults) -> tuple[Verdict, ...]:
-    """The verdict on each claim that the workload names; where it names none, on each that its cells can decide."""
+    """Judge each claim that the workload names; if it names none, each claim that its cells can decide."""
     cells = cells_of(results)
     return judge_claims(claims_for(cells, results.plan.get("claims") or ()), cells)
 
 
 def claims_for(cells: Sequence[Cell], names: Sequence[str]) -> list[Claim]:
-    """The named claims that this version knows; without names, those that have all the cells they need."""
+    """Return the named claims that this version knows; without names, those that have all the cells they need."""
     if names:
         return [CLAIMS[name] for name in names if name in CLAIMS]
     return [claim for claim in CLAIMS.values() if all(pairs_for(test, cells) for test in claim.tests)]
 
 
 def pairs_for(test: ClaimTest, cells: Sequence[Cell]) -> list[Pair]:
-    """What a test compares. Timed networks are not trained: they have costs and no errors."""
+    """Return the pairs that a test compares. Networks that were only timed have costs but no errors."""
     return CONTRASTS[test.contrast](_measured_by(test, cells))
 
 
 def lacking(claim: Claim, cells: Sequence[Cell]) -> str:
-    """Why these cells cannot decide a claim: what keeps the nearest from being compared, or which it needs."""
+    """Explain why these cells cannot decide a claim: differences of the nearest cells, or the cells that it needs."""
     unmet = [test for test in claim.tests if not pairs_for(test, cells)]
     obstacles = [CONTRASTS[test.contrast].obstacle(_measured_by(test, cells)) for test in unmet]
     return next(filter(None, obstacles), f"needs {claim.needs}")
@@ -93,12 +93,12 @@ def _measured_by(test: ClaimTest, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def judge_claims(claims: Sequence[Claim], cells: Sequence[Cell], *, look_ahead: bool = True) -> tuple[Verdict, ...]:
-    """The verdicts, adjusted by Holm over those claims that could be tested.
+    """Judge the claims, with Holm's adjustment over those that could be tested.
 
     Args:
-        claims: those of the report.
-        cells: those of the sweep.
-        look_ahead: find out how many seeds would decide what is open, too.
+        claims: the claims of the report.
+        cells: the cells of the sweep.
+        look_ahead: also compute how many seeds would decide the open claims.
     """
     shared_by = claims_by_chance(claims)
     measured = [_measure(claim, cells, shared_by, look_ahead=look_ahead) for claim in claims]
@@ -108,13 +108,13 @@ def judge_claims(claims: Sequence[Claim], cells: Sequence[Cell], *, look_ahead: 
 
 
 def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    """By Holm over those that are known."""
+    """Adjust the known p values by Holm's procedure."""
     adjusted = iter(holm([p_value for p_value in p_values if p_value is not None]))
     return [None if p_value is None else next(adjusted) for p_value in p_values]
 
 
 def _p_known(verdict: Verdict) -> float | None:
-    """The claim's p value, were the means of seeds that all agree known for certain."""
+    """Return the claim's p value if the means of seeds that all agree were known for certain."""
     if verdict.p_value is None:
         return None
     for_it = [comparison.p_known for comparison in verdict.comparisons if comparison.p_known is not None]
@@ -122,12 +122,12 @@ def _p_known(verdict: Verdict) -> float | None:
 
 
 def claims_by_chance(claims: Sequence[Claim]) -> int:
-    """Claims that are not decided by counts alone: those that share the chance of a wrong verdict; one at least."""
+    """Count the claims that share the chance of a wrong verdict: those not decided by counts alone; at least 1."""
     return max(1, sum(any(KINDS[test.kind].basis is not Basis.COUNTS for test in claim.tests) for claim in claims))
 
 
 def _measure(claim: Claim, cells: Sequence[Cell], shared_by: int, *, look_ahead: bool) -> Verdict:
-    """The verdict before Holm: its comparisons and its own p value; the ruling stands for "not decided yet"."""
+    """Return the verdict before Holm: its comparisons and its own p value; the ruling means "not decided yet" here."""
     pairs = [(test, pairs_for(test, cells)) for test in claim.tests]
     if not all(found for _, found in pairs):
         return Verdict(claim=claim, ruling=Ruling.NOT_RUN, reason=lacking(claim, cells))
@@ -145,7 +145,7 @@ def _measure(claim: Claim, cells: Sequence[Cell], shared_by: int, *, look_ahead:
 
 
 def _p_values(comparisons: Sequence[Comparison]) -> tuple[float | None, float | None]:
-    """For the claim and against it. Nothing speaks for a claim of which a part was not tested."""
+    """Return the p values for the claim and against it. The first is None if any part of the claim was not tested."""
     for_it = [comparison.p_for for comparison in comparisons if comparison.p_for is not None]
     against = [comparison.p_against for comparison in comparisons if comparison.p_against is not None]
     return (
@@ -165,21 +165,21 @@ def _rule(verdict: Verdict, p_holm: float | None, p_known: float | None) -> Verd
         if holds and any(KINDS[one.test.kind].basis is Basis.EACH_SEED for one in verdict.comparisons):
             return replace(verdict, ruling=Ruling.HELD, reason=_of_these_alone(verdict.comparisons))
         return replace(verdict, ruling=Ruling.SUPPORTED if holds else Ruling.CONTRADICTED, reason="")
-    # Open only because seeds show no spread: what varies would support it, and the seeds that do not vary agree.
+    # The claim is open only because seeds show no spread: seeds that vary would support it, and all others agree.
     alike = [comparison for comparison in verdict.comparisons if comparison.alike]
     held = p_known is not None and p_known < verdict.claim.alpha and all(one.unanimous for one in alike)
     return _explained(replace(verdict, ruling=Ruling.HELD) if held and alike else verdict)
 
 
 def _of_these_alone(comparisons: Sequence[Comparison]) -> str:
-    """The limit of a claim about every seed: the seeds that ran say nothing certain of others."""
+    """State the limit of a claim about every seed: the seeds that ran give no certainty about others."""
     n = min(comparison.second.estimate.n for comparison in comparisons)
     networks = "this network" if n == 1 else f"these {n} networks"
     return f"said of {networks} alone; up to {100 * unseen_share(n):.0f} % of other seeds could differ"
 
 
 def _explained(verdict: Verdict) -> Verdict:
-    """The verdict with the reason why it is open."""
+    """Return the verdict with the reason why it is open."""
     untested: dict[str, list[str]] = {}
     for comparison in verdict.comparisons:
         if not comparison.method:
@@ -198,7 +198,7 @@ def _explained(verdict: Verdict) -> Verdict:
 
 
 def _against(comparisons: Sequence[Comparison]) -> list[str]:
-    """Names the comparisons in which every seed disagrees with the claim, left open by the bound for unseen seeds."""
+    """Name the comparisons that the bound for unseen seeds leaves open although every seed disagrees."""
     labels = [comparison.label for comparison in comparisons if comparison.alike and comparison.unanimous is False]
     return [f"in {_listed(labels)}, every seed disagrees"] if labels else []
 
@@ -208,7 +208,7 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 def _unseen(comparisons: Sequence[Comparison]) -> list[str]:
-    """What is not known of the seeds that nobody ran, where those that ran show no spread; empty where all do."""
+    """State what is unknown about seeds that did not run, if those that ran show no spread; empty otherwise."""
     alike = {side.label: side.estimate for comparison in comparisons for side in comparison.alike}
     if not alike:
         return []

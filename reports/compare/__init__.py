@@ -1,1 +1,1 @@
-"""Two sweeps against each other."""
+"""Comparison of two sweeps."""

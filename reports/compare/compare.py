@@ -1,7 +1,7 @@
-"""Two sweeps against each other: did the second get better, worse, or is nothing to be seen?
+"""Compare two sweeps: is the second better, worse, or not detectably different?
 
-Cells are paired by id, else by label. What was measured on different hardware or software is not compared unless that
-is asked for, and then every line says so. Where a side has several sweeps, they repeat each other.
+Cells are paired by id, or else by label. Results from different hardware or software are compared only on request, and
+then every line says so. If a side has several sweeps, they count as repeats of each other.
 """
 
 from __future__ import annotations
@@ -50,17 +50,18 @@ if TYPE_CHECKING:
 COMPARED = (TEST_ERROR, TRAIN_ERROR, SPEED)
 ALL_CELLS = "all cells"
 BETWEEN_PCT = 3.0
-"""Allowance for speed where nothing better is known: the standard deviation between repeats of a whole sweep.
+"""Default allowance for speed, in percent: the standard deviation between repeats of a whole sweep.
 
-Measured on two quiet virtual cores; docs/statistics.md says how. Other machines need their own.
+It was measured on two quiet virtual cores; docs/statistics.md explains how. Other machines need their own value.
 """
 SHOWN = 4
 MOST_VISIBLE_PCT, MOST_VISIBLE_POINTS = 900.0, 100.0
-"""Of speed, and of an error: a smallest visible difference beyond it says that nothing can be seen."""
+"""Largest visible differences that are shown, in percent of speed and in points of error. Above them, no difference
+counts as detectable."""
 
 
 class Finding(StrEnum):
-    """What a line says of the second sweep."""
+    """The finding of a line about the second sweep."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -74,18 +75,18 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One quantity of one cell on both sides. Differences of errors are points, of speeds per cent of the first's."""
+    """One quantity of one cell on both sides. Errors differ in points, speeds in percent of the first side's."""
 
     cell: str
     metric: str
     first: float | None
-    """The mean; of speeds the geometric mean."""
+    """The mean; for speeds the geometric mean."""
     second: float | None
     difference: float | None
     low: float | None
     high: float | None
     visible: float | None
-    """The smallest difference that would have been seen, at 80 % power."""
+    """The smallest difference that would have been detected, at 80 % power."""
     p_holm: float | None
     finding: Finding
     method: str
@@ -94,37 +95,37 @@ class Line:
 
     @property
     def unit(self) -> str:
-        """Of the difference."""
+        """Unit of the difference."""
         return "%" if self.metric == SPEED else "points"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All lines, and what could not be compared."""
+    """All lines, and the cells that could not be compared."""
 
     first: str
-    """The sweep's name; of several, their names with commas between."""
+    """Name of the sweep; for several sweeps, their names separated by commas."""
     second: str
     sweeps: tuple[int, int]
-    """How many sweeps the first and the second side have."""
+    """Number of sweeps of the first and the second side."""
     margin: float
     between: Between
     across: tuple[str, ...]
-    """What differs of hardware and software; empty where nothing does."""
+    """Differences in hardware and software; empty if there are none."""
     settings: tuple[str, ...]
-    """What differs in how cells of one name were trained; empty where nothing does."""
+    """Differences in training between cells of the same name; empty if there are none."""
     lines: tuple[Line, ...]
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
 
     @property
     def regressions(self) -> tuple[Line, ...]:
-        """Where the second is worse by more than the margin."""
+        """Lines in which the second side is worse by more than the margin."""
         return tuple(line for line in self.lines if line.finding is Finding.REGRESSION)
 
     @property
     def lost(self) -> tuple[Line, ...]:
-        """Where the first has values and the second none: its trials failed, or never ended."""
+        """Lines in which only the first side has values: the second side's trials failed or never ended."""
         return tuple(line for line in self.lines if line.finding is Finding.LOST)
 
 
@@ -136,19 +137,19 @@ def compare(
     between_pct: float | None = None,
     across: bool = False,
 ) -> Comparison:
-    """Hold the second side against the first.
+    """Compare the second side with the first.
 
     Args:
-        first: what was before: a sweep, or several that repeat each other.
-        second: what is now.
-        margin: points of error, or per cent of speed, that the second may be worse by.
-        between_pct: allowance for speed, the standard deviation between repeats of a whole sweep. None: what several
-            sweeps show, or `BETWEEN_PCT` where each side is one.
-        across: compare what ran on different hardware or software too.
+        first: the earlier sweep, or several that repeat each other.
+        second: the later sweep or sweeps.
+        margin: points of error, or percent of speed, by which the second may be worse.
+        between_pct: allowance for speed, the standard deviation between repeats of a whole sweep. None: estimate it
+            from several sweeps, or use `BETWEEN_PCT` if each side is one sweep.
+        across: also compare results from different hardware or software.
 
     Raises:
-        UsageError: they have no cell in common, or ran on different hardware or software and `across` is not given, or
-            two sweeps of a side share results.
+        UsageError: the sides have no cell in common, or ran on different hardware or software and `across` is not
+            given, or two sweeps of a side share results.
     """
     for side in (first, second):
         _refuse_copies(side)
@@ -179,7 +180,7 @@ def compare(
 
 
 def _refuse_copies(side: Sequence[SweepResults]) -> None:
-    """A sweep that took over results of another, or is the same one, does not show how much repeats differ."""
+    """Refuse sweeps of one side that share results, because they do not show how much repeats differ."""
     for one, two in combinations(side, 2):
         if shared := _runs(one) & _runs(two):
             raise UsageError(
@@ -229,7 +230,7 @@ def _lines(matched: Matched, margin: float, between: Between) -> list[Line]:
 
 
 def _measured(one: Repeats, two: Repeats, metric: str, between: Between) -> Measured | None:
-    """None where neither side has a value."""
+    """Measure one metric of a pair of cells; None if neither side has a value."""
     if not one.seeds(metric) and not two.seeds(metric):
         return None
     if metric != SPEED:
@@ -242,7 +243,7 @@ def _measured(one: Repeats, two: Repeats, metric: str, between: Between) -> Meas
 
 
 def _of_all(matched: Matched, metric: str, found: Sequence[Measured], between: Between) -> Measured | None:
-    """The mean over cells; None where fewer than two can be tested."""
+    """Return the mean effect over cells; None if fewer than two can be tested."""
     if metric == SPEED and between.source is Source.ESTIMATED:
         whole = complete(matched)
         every = measure_sweeps(*levels_of_sweeps(whole))
@@ -293,7 +294,7 @@ def _mean(side: Repeats, metric: str, seeds: Collection[int]) -> float | None:
 
 
 def _lacking(first: Collection[int], second: Collection[int], two: Repeats) -> list[str]:
-    """The seeds that only the first has a value of; nothing where the second was run with seeds of its own."""
+    """Name the seeds that have a value on the first side only; empty if the second side ran with other seeds."""
     lacking = sorted(set(first) - set(second))
     run = {trial.seed or 0 for cell in two.cells for trial in cell.trials}
     if not lacking or not set(first) & {*second, *run}:
@@ -323,15 +324,15 @@ def _line(*, cell: str, metric: str, means: tuple[float | None, float | None], m
 
 
 def _shown(value: float, metric: str) -> float:
-    """Points as they are; a logarithm of a ratio as per cent."""
+    """Convert a difference for display: errors stay in points, a logarithm of a ratio of speeds becomes percent."""
     return 100 * math.expm1(value) if metric == SPEED else value
 
 
 def decided(drafts: Sequence[tuple[Line, Effect | None]], margin: float) -> list[Line]:
-    """Each line with its finding: Holm over all lines that are tested, once for a difference, once for a regression.
+    """Return each line with its finding, after Holm over all tested lines: once for differences, once for regressions.
 
-    A regression is a one-sided test at half the level. So it is always a difference of the two-sided family too, and no
-    true difference at all gives any finding with at most `ALPHA`, both families together.
+    A regression is a one-sided test at half the level. Therefore it is always a difference of the two-sided family too.
+    If nothing truly differs, the chance of any finding is at most `ALPHA`, for both families together.
     """
     tested = [index for index, (_, effect) in enumerate(drafts) if effect is not None]
     effects = {index: effect for index in tested if (effect := drafts[index][1]) is not None}
@@ -347,7 +348,7 @@ def decided(drafts: Sequence[tuple[Line, Effect | None]], margin: float) -> list
 
 
 def _p_worse(effect: Effect, metric: str, margin: float) -> float:
-    """One-sided, against "the second is worse by no more than the margin"."""
+    """Return the one-sided p value against "the second is worse by no more than the margin"."""
     if METRICS[metric].better == "lower":
         return effect.p_above(margin)
     mirrored = replace(effect, value=-effect.value)
@@ -355,7 +356,7 @@ def _p_worse(effect: Effect, metric: str, margin: float) -> float:
 
 
 def _visible(effect: Effect, metric: str, alpha: float) -> float | None:
-    """Infinite where the values are too few to show anything."""
+    """Return the smallest visible difference; infinite if there are too few values to show any."""
     visible = effect.visible(alpha)
     if visible is None:
         return None

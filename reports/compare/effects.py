@@ -1,8 +1,8 @@
-"""How much two samples differ, with an interval, a test and the smallest effect that the test could have seen.
+"""Difference of two samples, with an interval, a test and the smallest effect that the test could have detected.
 
-Differences are second less first. Errors differ in points, and a seed decides them: the same seeds make pairs. Speeds
-differ by a ratio, so that their logarithms are compared. No seed decides them, but all trials of a sweep share the
-state of the machine and the placement, so that a whole sweep can be faster or slower than its repeat.
+Differences are the second minus the first. Errors differ in points and depend on the seed: equal seeds make pairs.
+Speeds differ by a ratio, so their logarithms are compared. They do not depend on the seed, but all trials of a sweep
+share the state of the machine and the placement, so a whole sweep can be faster or slower than its repeat.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reports.stats.inference import LEVEL, clopper_pearson_pct, t_quantile, vari
 
 ALPHA = 1 - LEVEL
 POWER = 0.8
-"""Chance of seeing the smallest effect that is said to be visible."""
+"""Chance of detecting the smallest effect that is called visible."""
 PAIRED, WELCH, SWEEP_MEANS = "paired", "Welch", "means of sweeps"
 FEW = "one value a side has no spread to test with"
 ONCE = "one sweep a side has no spread between sweeps to test with"
@@ -27,13 +27,14 @@ ABSENT = "one side has no value"
 UNCOUNTED = "no seed varies, and the number of images is not known"
 THESE_ALONE = "no seed varies, so this speaks of these networks alone"
 ROUNDING = 1e-9
-"""Difference of two errors, in points, that is none: far below an image's, above that of means of the same numbers."""
+"""Largest difference of two errors, in points, that counts as none: far below one image, above the rounding of means of
+the same numbers."""
 Sweeps = Sequence[Mapping[int, float]]
-"""Logarithms of the speeds of one cell by seed, a mapping for each sweep of a side."""
+"""Logarithms of the speeds of one cell by seed, one mapping for each sweep of a side."""
 
 
 class Source(StrEnum):
-    """Where the spread between repeats of a whole sweep comes from."""
+    """Source of the spread between repeats of a whole sweep."""
 
     DEFAULT = "default"
     GIVEN = "given"
@@ -42,53 +43,53 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Between:
-    """How much the speeds of a whole sweep and of its repeat differ."""
+    """The spread between the speeds of a whole sweep and of its repeat."""
 
     pct: float | None
-    """Standard deviation of the logarithm of speed, times 100; None where no cell has values in every sweep."""
+    """Standard deviation of the logarithm of speed, times 100; None if no cell has values in every sweep."""
     source: Source
     df: float
-    """Degrees of freedom of an estimate; infinite for an allowance, which is taken as known."""
+    """Degrees of freedom of an estimate; infinite for an allowance, which is assumed to be known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """A difference that is distributed around the true one as Student's t, its standard error known."""
+    """A difference that follows Student's t around the true one, with its standard error."""
 
     value: float
     standard_error: float
     df: float
     level: float = 0.0
-    """The part of the squared standard error that all cells of the sweeps share. It is taken as known."""
+    """The part of the squared standard error that all cells of the sweeps share. It is assumed to be known."""
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %, two-sided."""
+        """Two-sided 95 % interval."""
         half = t_quantile(self.df, LEVEL) * self.standard_error
         return self.value - half, self.value + half
 
     def p_above(self, threshold: float) -> float:
-        """One-sided p value against "the true difference is at most `threshold`"."""
+        """Return the one-sided p value against "the true difference is at most `threshold`"."""
         if self.standard_error == 0:
             return 0.0 if self.value > threshold else 1.0
         return float(special.stdtr(self.df, (threshold - self.value) / self.standard_error))
 
     @property
     def p_value(self) -> float:
-        """Two-sided, against no difference."""
+        """Two-sided p value against no difference."""
         if self.standard_error == 0:
             return 0.0 if self.value else 1.0
         return 2 * float(special.stdtr(self.df, -abs(self.value) / self.standard_error))
 
     def visible(self, alpha: float = ALPHA, power: float = POWER) -> float | None:
-        """The smallest difference that a two-sided test at `alpha` sees with `power`; None without any spread."""
+        """Return the smallest difference that a two-sided test at `alpha` detects with `power`; None if no spread."""
         if self.standard_error == 0:
             return None
         return self.standard_error * _noncentrality(self.df, t_quantile(self.df, 1 - alpha), power)
 
 
 def _noncentrality(df: float, critical: float, power: float) -> float:
-    """Where the noncentral t's upper tail beyond the critical value is the power, by bisection."""
+    """Return, by bisection, the noncentrality at which the noncentral t exceeds the critical value with this power."""
     low, high = 0.0, 1.0
     while 1 - float(special.nctdtr(df, high, critical)) < power:
         low, high = high, 2 * high
@@ -103,27 +104,27 @@ def _noncentrality(df: float, critical: float, power: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """An effect, how it was found and from how many values; without an effect, why there is none."""
+    """An effect, its method and its number of values; without an effect, the reason."""
 
     effect: Effect | None
     method: str
     n: str
     same: bool = False
-    """Both sides have the same seeds, and of each the same value."""
+    """Whether both sides have the same seeds with the same values."""
     note: str = ""
-    """A limit of what the effect says."""
+    """A limit on what the effect shows."""
 
 
 def measure(
     first: Mapping[int, float], second: Mapping[int, float], *, images: tuple[int, int] | None = None
 ) -> Measured:
-    """Compare the errors of two cells, given as seed -> value: paired over the seeds they share, else as two samples.
+    """Compare the errors of two cells, given as seed -> value: paired over shared seeds, else as two samples.
 
     Args:
-        first: in percent.
-        second: the same, of the other cell.
-        images: behind each error of both sides. Where neither side varies, the exact interval of one network's count is
-            all that is known.
+        first: errors of the first cell, in percent.
+        second: errors of the second cell, in percent.
+        images: images behind each error of the first and the second side. If neither side varies, only the exact
+            interval of one network's count is known.
     """
     shared = sorted(set(first) & set(second))
     pairs = [second[seed] - first[seed] for seed in shared]
@@ -157,7 +158,7 @@ def _paired(differences: Sequence[float]) -> Effect:
 
 
 def _counted(first_pct: float, second_pct: float, images: tuple[int, int]) -> Effect:
-    """From the exact intervals of two counts of images, joined after Newcombe (1998); a normal with its wider half."""
+    """Join the exact intervals of two counts of images after Newcombe (1998); as a normal with the wider half."""
     (low_1, high_1), (low_2, high_2) = (
         clopper_pearson_pct(round(pct * count / 100), count, LEVEL)
         for pct, count in zip((first_pct, second_pct), images, strict=True)
@@ -173,14 +174,14 @@ def _counted(first_pct: float, second_pct: float, images: tuple[int, int]) -> Ef
 def measure_speed(first: Sweeps, second: Sweeps, *, between: float) -> Measured:
     """Compare the speeds of one cell as two samples, with an allowance for the difference between whole sweeps.
 
-    The same seeds are no pairs: a seed does not decide a speed. Only trials of both sides that ran in turn would be
-    pairs, and no launcher runs them so. Each sweep's mean has the spread of its own seeds, as in Welch's test, and the
-    allowance.
+    Equal seeds do not make pairs, because speed does not depend on the seed. Only trials of both sides that ran in turn
+    would be pairs, and no launcher runs them so. Each sweep's mean has the spread of its own seeds, as in Welch's test,
+    and the allowance.
 
     Args:
-        first: at least two seeds in every sweep, else there is nothing to test with.
-        second: the same, of the other side.
-        between: standard deviation of the logarithm between repeats of a whole sweep, taken as known.
+        first: speeds of the first side; a test needs at least two seeds in every sweep.
+        second: speeds of the second side, likewise.
+        between: standard deviation of the logarithm between repeats of a whole sweep, assumed to be known.
     """
     n = "+".join(str(sum(map(len, side))) for side in (first, second))
     if min(map(len, (*first, *second)), default=0) < 2 or not (first and second):
@@ -192,7 +193,7 @@ def measure_speed(first: Sweeps, second: Sweeps, *, between: float) -> Measured:
 
 
 def _within(first: Sweeps, second: Sweeps) -> Effect:
-    """The difference of the sides' means of sweeps, as far as the seeds of one sweep differ."""
+    """Return the difference between the sides' means of sweeps, with the spread between seeds of one sweep only."""
     one, two = (together([_mean_of(list(seeds.values())) for seeds in side]) for side in (first, second))
     variances = one.standard_error**2, two.standard_error**2
     return Effect(
@@ -207,7 +208,7 @@ def _mean_of(values: Sequence[float]) -> Effect:
 
 
 def _satterthwaite(variances: Sequence[float], dfs: Sequence[float]) -> float:
-    """Degrees of freedom of a sum of independent estimates of variance; one that is known has infinitely many."""
+    """Return the degrees of freedom of a sum of independent variance estimates; a known one has infinitely many."""
     shares = sum(variance**2 / df for variance, df in zip(variances, dfs, strict=True))
     return sum(variances) ** 2 / shares if shares else math.inf
 
@@ -215,7 +216,7 @@ def _satterthwaite(variances: Sequence[float], dfs: Sequence[float]) -> float:
 def measure_sweeps(first: Sequence[float], second: Sequence[float]) -> Measured:
     """Compare the means of whole sweeps, each one value: Student's t test.
 
-    Their spread is of the machine and not of a side, so that both sides together show it.
+    Their spread belongs to the machine and not to a side, so both sides are pooled.
     """
     n = f"{len(first)}+{len(second)} sweeps"
     if not (first and second):
@@ -229,14 +230,14 @@ def measure_sweeps(first: Sequence[float], second: Sequence[float]) -> Measured:
 
 
 def estimated(first: Sequence[float], second: Sequence[float]) -> Between:
-    """The spread of the means of sweeps around the mean of their side, both sides pooled."""
+    """Estimate the spread of the means of sweeps around the mean of their side, with both sides pooled."""
     df = sum(max(len(side) - 1, 0) for side in (first, second))
     squares = math.fsum((value - fmean(side)) ** 2 for side in (first, second) for value in side)
     return Between(pct=100 * math.sqrt(squares / df) if df else None, source=Source.ESTIMATED, df=df)
 
 
 def widened(effect: Effect, level: float) -> Effect:
-    """With a variance on top that all cells share and that is taken as known."""
+    """Add a variance that all cells share and that is assumed to be known."""
     variances = effect.standard_error**2, level
     return Effect(
         value=effect.value,
@@ -247,13 +248,13 @@ def widened(effect: Effect, level: float) -> Effect:
 
 
 def together(effects: Sequence[Effect]) -> Effect:
-    """The mean of independent effects, each weighing the same.
+    """Return the mean of independent effects with equal weights.
 
-    What seeds add to the variance averages out over cells. What a whole sweep shares does not: it counts in full, as in
-    the cell that has most of it.
+    The variance from seeds averages out over cells. The variance that a whole sweep shares does not: it counts in full,
+    with the value of the cell that has the largest one.
     """
     level, count = max(effect.level for effect in effects), len(effects)
-    # The degrees of freedom of an effect with a known level are such that these shares are those of its seeds alone.
+    # With a known level, the degrees of freedom of an effect make these shares those of its seeds alone.
     shares = sum(effect.standard_error**4 / effect.df for effect in effects) / count**4
     variance = sum(effect.standard_error**2 - effect.level for effect in effects) / count**2 + level
     return Effect(

@@ -1,4 +1,4 @@
-"""The cells of two sides, paired, with what their sweeps measured, and what else than the code differs between them.
+"""The paired cells of two sides, their measurements, and the differences between them other than the code.
 
 A side is one sweep, or several that repeat each other.
 """
@@ -16,7 +16,7 @@ from reports.stats.cells import Cell, as_text
 from reports.stats.summaries import SPEED
 
 CONDITIONS = ("device.name", "device.count", "device.threads_per_worker")
-"""With every `version.*`: what must be the same for numbers to be of one kind."""
+"""Conditions that, with every `version.*`, must be equal for results to be comparable."""
 SETTINGS = ("recipe.", "model.", "dataset.", "scale.", "protocol")
 
 
@@ -25,21 +25,21 @@ class Repeats:
     """One cell in the sweeps of one side."""
 
     by_sweep: tuple[Cell | None, ...]
-    """In the order of the sweeps; None for a sweep without the cell. At least one has it."""
+    """The cell in each sweep, in order; None for a sweep without it. At least one sweep has it."""
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Of the sweeps that have it."""
+        """The cell in each sweep that has it."""
         return tuple(cell for cell in self.by_sweep if cell is not None)
 
     @property
     def cell_id(self) -> str:
-        """Of the first sweep that has it."""
+        """Its id in the first sweep that has it."""
         return self.cells[0].cell_id
 
     @property
     def label(self) -> str:
-        """Of the first sweep that has it."""
+        """Its label in the first sweep that has it."""
         return self.cells[0].label
 
     @property
@@ -48,29 +48,29 @@ class Repeats:
         return {as_text(trial.row.get("run_id")) for cell in self.cells for trial in cell.results}
 
     def unknown(self, metric: str) -> int:
-        """Results that lack the metric."""
+        """Count the results that lack the metric."""
         return sum(cell.unknown(metric) for cell in self.cells)
 
     def constant(self, key: str) -> float | None:
-        """A value that all trials share; None where they disagree or have none."""
+        """Return the value that all trials share; None if they disagree or have none."""
         found = {cell.constant(key) for cell in self.cells}
         return found.pop() if len(found) == 1 else None
 
     def seeds(self, metric: str) -> set[int]:
-        """The seeds that have a value."""
+        """Return the seeds that have a value."""
         return {seed for cell in self.cells for seed in _values(cell, metric)}
 
     def speeds(self) -> list[dict[int, float]]:
-        """Seed -> logarithm of speed, for each sweep that has any."""
+        """Return seed -> logarithm of speed, for each sweep that has any."""
         found = (_values(cell, SPEED) for cell in self.cells)
         return [{seed: math.log(speed) for seed, speed in speeds.items()} for speeds in found if speeds]
 
     def levels(self) -> list[float]:
-        """The mean logarithm of speed of each sweep that has any."""
+        """Return the mean logarithm of speed of each sweep that has any."""
         return [fmean(speeds.values()) for speeds in self.speeds()]
 
     def errors(self, metric: str) -> dict[int, float]:
-        """Seed -> mean of its repeats: to train with the same seed again gives no further sample of seeds."""
+        """Return seed -> mean over its repeats. Training again with the same seed adds no new sample."""
         by_seed: dict[int, list[float]] = {}
         for cell in self.cells:
             for seed, error in _values(cell, metric).items():
@@ -79,7 +79,7 @@ class Repeats:
 
 
 def _values(cell: Cell, metric: str) -> dict[int, float]:
-    """Seed -> value of the trials that count: results for errors, finished trials for speed."""
+    """Return seed -> value of the trials that count: results for errors, finished trials for speed."""
     if metric == SPEED:
         finished = [trial for trial in cell.trials if trial.outcome == Outcome.FINISHED]
         speeds = {trial.seed or 0: trial.number(metric) for trial in finished}
@@ -93,7 +93,7 @@ Matched = Sequence[tuple[Repeats, Repeats]]
 
 
 def repeats_of(sweeps: Sequence[Sequence[Cell]]) -> tuple[Repeats, ...]:
-    """Every cell of a side's sweeps, joined as `match` pairs them."""
+    """Join the cells of a side's sweeps, paired by `match`."""
     first: dict[str, Cell] = {}
     rows: dict[str, list[Cell | None]] = {}
     for place, cells in enumerate(sweeps):
@@ -106,7 +106,7 @@ def repeats_of(sweeps: Sequence[Sequence[Cell]]) -> tuple[Repeats, ...]:
 
 
 def match(first: Sequence[Named], second: Sequence[Named]) -> list[tuple[Named, Named]]:
-    """Cells of the same id, else of the same label where it is the only one of its sweep; in the first's order."""
+    """Pair cells of the same id, or else of the same label if it is unique in its sweep; in the first's order."""
     ids = {cell.cell_id: cell for cell in second}
     free_1 = [cell for cell in first if cell.cell_id not in ids]
     taken = {cell.cell_id for cell in first}
@@ -123,18 +123,18 @@ def _is_only(cell: Named, cells: Sequence[Named]) -> bool:
 
 
 def left(matched: Sequence[Repeats], cells: Sequence[Repeats]) -> tuple[str, ...]:
-    """The labels of the cells that have no partner."""
+    """Return the labels of the cells that have no partner."""
     ids = {cell.cell_id for cell in matched}
     return tuple(cell.label for cell in cells if cell.cell_id not in ids)
 
 
 def complete(matched: Matched) -> list[tuple[Repeats, Repeats]]:
-    """The pairs with a speed in every sweep of both sides."""
+    """Return the pairs with a speed in every sweep of both sides."""
     return [pair for pair in matched if all(len(side.speeds()) == len(side.by_sweep) for side in pair)]
 
 
 def levels_of_sweeps(matched: Matched) -> tuple[list[float], list[float]]:
-    """The mean logarithm of speed of each sweep of both sides, over cells that every sweep has."""
+    """Return the mean logarithm of speed of each sweep of both sides, over cells that every sweep has."""
     first, second = (
         [fmean(sweep) for sweep in zip(*(pair[i].levels() for pair in matched), strict=True)] for i in (0, 1)
     )
@@ -142,18 +142,18 @@ def levels_of_sweeps(matched: Matched) -> tuple[list[float], list[float]]:
 
 
 def differing(matched: Matched) -> tuple[str, ...]:
-    """The conditions that are not one and the same over both sides of every cell, with their values."""
+    """Return the conditions that differ within or between the sides of a cell, with their values."""
     return _unlike(matched, lambda key: key in CONDITIONS or key.startswith("version."))
 
 
 def settings(matched: Matched) -> tuple[str, ...]:
-    """How cells of one name were trained differently. Those of one id were not."""
+    """Return the training settings that differ between cells of the same name. Cells of the same id cannot differ."""
     alike_by_name = [pair for pair in matched if len({cell.cell_id for side in pair for cell in side.cells}) > 1]
     return _unlike(alike_by_name, lambda key: key.startswith(SETTINGS))
 
 
 def _unlike(matched: Iterable[tuple[Repeats, Repeats]], counts: Callable[[str], bool]) -> tuple[str, ...]:
-    """What is not one and the same over both sides of a cell, with its values: the first side's, then the second's."""
+    """Return the keys whose values differ within a pair of cells, with the values, the first side's first."""
     found: dict[str, dict[str, None]] = {}
     for pair in matched:
         trials = [trial for side in pair for cell in side.cells for trial in cell.results]

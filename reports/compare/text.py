@@ -1,4 +1,4 @@
-"""A comparison for people, a table whose every line stands on its own, and for programs."""
+"""Text and JSON of a comparison. In the table for people, each line is complete by itself."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from reports.output import wording
 from reports.stats.summaries import SPEED
 
 VERSION = 1
-"""Of the layout of the JSON."""
+"""Version of the JSON layout."""
 ACROSS = "across hardware or software"
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
-    """All of it, as JSON takes it."""
+    """Return the whole comparison as a record for JSON."""
     lines = [{**asdict(line), "unit": line.unit, "across": bool(comparison.across)} for line in comparison.lines]
     return {
         "version": VERSION,
@@ -42,7 +42,7 @@ def _finite(value: Any) -> Any:
 
 
 def as_lines(comparison: Comparison) -> list[str]:
-    """`B` against `A`, metric by metric, then what could not be compared and how to read it."""
+    """Compare `B` with `A`, metric by metric; then list the cells that could not be compared and explain the table."""
     lines = [f"A: {comparison.first}", f"B: {comparison.second}"]
     if comparison.across:
         lines += [f"Different conditions: {'; '.join(comparison.across)}"]
@@ -89,7 +89,7 @@ def _left_over(comparison: Comparison) -> list[str]:
 
 
 def _between(comparison: Comparison) -> list[str]:
-    """How much repeats of a whole sweep differ in speed, and how that is known."""
+    """State how much repeats of a whole sweep differ in speed, and the source of that value."""
     if not any(line.metric == SPEED for line in comparison.lines):
         return []
     pct, source = comparison.between.pct, comparison.between.source

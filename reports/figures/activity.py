@@ -1,4 +1,4 @@
-"""What devices and hosts did while a few trials ran: utilization, memory and power over time."""
+"""Activity of devices and hosts during a few trials: utilization, memory and power over time."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ LINE_STYLES = ("-", "--", ":", "-.")
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """One trial's lines."""
+    """The lines of one trial."""
 
     name: str
-    """Of its series: its depth, or its label where it has none."""
+    """Name of its series: its depth, or its label if it has no depth."""
     colour: str
     style: str
     series: pd.DataFrame
-    """Its rows of `SweepResults.activity`."""
+    """The trial's rows of `SweepResults.activity`."""
 
 
 def draw(cells: Sequence[Cell], activity: pd.DataFrame) -> tuple[Figure, ...]:
-    """The figure, or none where nobody watched.
+    """Draw the figure; none if no activity was recorded.
 
     Args:
-        cells: all of the sweep.
+        cells: all cells of the sweep.
         activity: see `SweepResults.activity`.
     """
     owners = {trial.trial_id: (cell, trial) for cell in cells for trial in cell.trials}
@@ -62,7 +62,7 @@ def draw(cells: Sequence[Cell], activity: pd.DataFrame) -> tuple[Figure, ...]:
 
 
 def _shown(cells: Sequence[Cell], members: Sequence[tuple[Cell, Trial]], activity: pd.DataFrame) -> list[Shown]:
-    """A depth has the colour that it has in the training curves."""
+    """Return the lines of each trial. A depth has the same colour as in the training curves."""
     colours = depth_colours([cell.depth for cell in cells if cell.depth is not None])
     return [
         Shown(
@@ -90,7 +90,7 @@ def _caption(members: Sequence[tuple[Cell, Trial]], quantities: Sequence[str], a
 
 
 def _time_unit(longest_s: float) -> tuple[str, float]:
-    """A unit and its seconds, so that an axis has small numbers."""
+    """Return a unit and its seconds, chosen so that the axis has small numbers."""
     if longest_s <= 600:
         return "s", 1.0
     return ("min", 60.0) if longest_s <= 3 * 3600 else ("h", 3600.0)
@@ -116,7 +116,7 @@ def _panel(quantity: str, shown: Sequence[Shown], unit: str, seconds: float) -> 
 
 
 def _span(series: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """Mean, least and most over devices at each moment: columns elapsed_s, mean, low, high."""
+    """Return mean, minimum and maximum over devices at each moment: columns elapsed_s, mean, low, high."""
     mine = series[series["quantity"] == quantity].groupby("elapsed_s", sort=True)["value"]
     return mine.agg(mean="mean", low="min", high="max").reset_index()
 

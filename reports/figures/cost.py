@@ -1,4 +1,4 @@
-"""What accuracy costs, how fast it goes with depth, and how it scales. A figure without data is left out."""
+"""Figures of accuracy against cost, speed against depth, and scaling. A figure without data is left out."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 BY_DEPTH = (SPEED, "speed/mfu_pct", MEMORY)
 LOG_FROM = 8.0
-"""Costs that span more than this factor are drawn on a logarithmic axis."""
+"""Ratio of largest to smallest cost above which the axis is logarithmic."""
 
 
 def draw(series: Sequence[Series], prices: Prices) -> tuple[Figure, ...]:
-    """Those figures that have data."""
+    """Draw the figures that have data."""
     found = (_error_by_cost(series, prices), _by_depth(series), _scaling(series))
     return tuple(figure for figure in found if figure is not None)
 
 
 Point = tuple[Series, Cell, float, float]
-"""A series' cell, its cost and its mean test error."""
+"""A series, its cell, the cell's cost and its mean test error."""
 
 
 def _points(series: Sequence[Series], cost: Cost) -> list[Point]:
@@ -66,7 +66,7 @@ def _error_by_cost(series: Sequence[Series], prices: Prices) -> Figure | None:
 
 
 def _front(points: Sequence[Point]) -> list[tuple[float, float]]:
-    """Cost and error of the points that none beats in both, cheapest first."""
+    """Return cost and error of the points that no other point beats in both, cheapest first."""
     front: list[tuple[float, float]] = []
     for spent, error in sorted((spent, error) for *_, spent, error in points):
         if not front or error < front[-1][1]:
@@ -96,7 +96,7 @@ def _cost_panel(series: Sequence[Series], cost: Cost, points: Sequence[Point]) -
 
 
 def _log_axis(axes: Axes) -> None:
-    """Ticks at 1, 2 and 5 of each power of ten, in plain letters: a label's markup is not read (see `STYLE`)."""
+    """Put ticks at 1, 2 and 5 of each power of ten, in plain text: markup in labels is not parsed (see `STYLE`)."""
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")

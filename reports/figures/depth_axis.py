@@ -1,4 +1,4 @@
-"""A quantity against depth, one line a shortcut, with intervals."""
+"""A quantity against depth, one line per shortcut, with intervals."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_POINTS = 12
-"""Seeds of a cell that are drawn one by one."""
+"""Maximum seeds per cell that are drawn as single points."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DepthPanel:
-    """Which quantity, and how it is called."""
+    """The quantity of a panel, and its texts."""
 
     title: str
     label: str
-    """Of the axis, with its unit."""
+    """Label of the axis, with its unit."""
     unit: str
     estimate: Callable[[Cell], Estimate]
     values: Callable[[Cell], Sequence[float]]
     top: float | None = None
-    """Upper end of the axis; None leaves it to the data."""
+    """Upper end of the axis; None to fit the data."""
 
 
 def depth_panel(series: Sequence[Series], shown: DepthPanel) -> Panel:
-    """One pair of axes."""
+    """Build one pair of axes."""
     described = "; ".join(
         f"{one.name}: " + ", ".join(f"depth {cell.depth} {_mean_text(cell, shown)}" for cell in one.cells)
         for one in series
@@ -55,7 +55,7 @@ def depth_panel(series: Sequence[Series], shown: DepthPanel) -> Panel:
 
 
 def other_shortcuts(series: Sequence[Series]) -> list[str]:
-    """Shortcuts without a colour of their own."""
+    """Return the shortcuts without a colour of their own."""
     return sorted({one.shortcut for one in series} - set(SHORTCUT_COLOURS))
 
 
@@ -96,12 +96,12 @@ def _ends(estimates: Sequence[Estimate], low: bool) -> list[tuple[Estimate, floa
 
 
 def _reach(mean: float | None, end: float | None) -> float:
-    """Length of an error bar; none where the interval is not known."""
+    """Return the length of an error bar; zero if the interval is not known."""
     return 0.0 if mean is None or end is None else abs(end - mean)
 
 
 def _dodge(series: Sequence[Series]) -> float:
-    """A hundredth of the depths' range between series, so that intervals stand side by side."""
+    """Return the shift between series, about a hundredth of the depths' range, so that intervals stand side by side."""
     depths = [cell.depth or 0 for one in series for cell in one.cells]
     return 0.012 * (max(depths) - min(depths)) if depths else 0.0
 

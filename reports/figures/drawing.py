@@ -1,8 +1,8 @@
-"""How a figure is drawn: axes in matplotlib, made fit for a page. It comes three times: whole, as a file of its
-own on white paper; panel by panel without a background, so that a page can lay the panels out on a phone and recolour
-them in the dark; and as a table of what it shows.
+"""Drawing of figures: axes in matplotlib, adapted to a page. A figure comes in three forms: a complete file on white
+paper; separate panels without a background, so that a page can arrange them on a phone and recolour them in dark mode;
+and a table of its values.
 
-What belongs to a series is marked with `belongs`, so that a page can hide it and read its values.
+`belongs` marks the parts of a series, so that a page can hide it and read its values.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 4.3, 3.2
 PLACE = (0.144, 0.156, 0.828, 0.731)
-"""Of the axes in their panel: left, bottom, width and height, in shares."""
+"""Position of the axes in their panel: left, bottom, width and height, as shares."""
 COLUMNS = 3
-"""Panels side by side in a figure's file."""
+"""Panels per row in a figure's file."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: text is laid out alike everywhere
@@ -42,7 +42,7 @@ STYLE: dict[Any, Any] = {
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "text.color": INK,
-    "text.parse_math": False,  # a label is a stranger's text
+    "text.parse_math": False,  # a label may hold any text
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -50,13 +50,13 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "svg.fonttype": "none",
-    "path.simplify": False,  # a page reads values off the vertices
+    "path.simplify": False,  # a page reads values from the vertices
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What a figure shows, as numbers."""
+    """The values of a figure."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -67,11 +67,11 @@ class Figure:
     """One figure: its file, its panels and its numbers."""
 
     name: str
-    """Of its files, without the ending."""
+    """Name of its files, without the ending."""
     title: str
     caption: str
     file: str
-    """A whole SVG document."""
+    """A complete SVG document."""
     panels: tuple[str, ...]
     """`<svg>` elements for a page."""
     data: Data
@@ -88,7 +88,7 @@ class Panel:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib as the figures want it, whatever a user's matplotlibrc says."""
+    """Set matplotlib's style for the figures, independent of a user's matplotlibrc."""
     import matplotlib as mpl
 
     with mpl.rc_context():
@@ -101,10 +101,10 @@ def belongs(artists: Artist | Iterable[Any], series: str, *, values: str = "", l
     """Mark artists as parts of a series.
 
     Args:
-        artists: one, or several.
-        series: its name in the legend.
-        values: what the vertices are, such as `test`: a page then reads them out.
-        labels: of the vertices, one each, where each is a thing of its own.
+        artists: one artist, or several.
+        series: the name of the series in the legend.
+        values: kind of the vertices' values, such as `test`; a page then shows these values.
+        labels: one label per vertex, if each vertex stands for a separate item.
     """
     role = f"@{'|'.join(labels)}" if labels else values
     for artist in artists if isinstance(artists, Iterable) else [artists]:
@@ -112,7 +112,7 @@ def belongs(artists: Artist | Iterable[Any], series: str, *, values: str = "", l
 
 
 def legend(axes: Axes, title: str, **settings: Any) -> None:
-    """A legend whose entries belong to their series; a word where there is nothing to show."""
+    """Draw a legend whose entries belong to their series, or a note if there is nothing to show."""
     if not axes.get_legend_handles_labels()[0]:
         empty(axes)
         return
@@ -123,7 +123,7 @@ def legend(axes: Axes, title: str, **settings: Any) -> None:
 
 
 def empty(axes: Axes) -> None:
-    """Say so where there is nothing to show."""
+    """Write a note that there is nothing to show."""
     axes.text(0.5, 0.5, "no data yet", transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
@@ -152,7 +152,7 @@ def _drawn(panel: Panel, name: str, title: str) -> str:
 
 
 def _axes_in_svg(axes: Axes) -> dict[str, str]:
-    """How a page gets from a place in the drawing back to values: corners in points, limits, scales and labels."""
+    """Return attributes with which a page converts positions to values: corners in points, limits, scales, labels."""
     left, bottom, width, height = PLACE
     corners = (left, left + width, 1 - bottom, 1 - bottom - height)
     sizes = (PANEL_WIDTH_IN, PANEL_WIDTH_IN, PANEL_HEIGHT_IN, PANEL_HEIGHT_IN)

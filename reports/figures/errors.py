@@ -1,4 +1,4 @@
-"""Errors against depth and over the epochs, as in He et al. 2015, Figures 4 and 6, and the list of all figures."""
+"""Figures of errors against depth and epochs, as in He et al. 2015, Figures 4 and 6, and the list of all figures."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CURVES = ("train/error_pct", "val/error_pct")
-"""Drawn thin and bold, as in He et al. 2015, Figure 6."""
+"""The curves, drawn thin and bold, as in He et al. 2015, Figure 6."""
 
 MOST_DEPTHS = 8
-"""Curves in a panel that eyes can tell apart."""
+"""Maximum curves in a panel that a reader can distinguish."""
 
 
 def draw_figures(series: Sequence[Series], curves: pd.DataFrame, prices: Prices = NO_PRICES) -> tuple[Figure, ...]:
-    """Figures of errors and costs. The first two say so where they have no data; the others are left out.
+    """Draw figures of errors and costs. The first two show a note if they have no data; the others are left out.
 
-    Of cells that were only timed the first two are left out too: nothing of theirs is to come.
+    If all cells were only timed, the first two are left out too, because they will never have data.
 
     Args:
-        series: what is drawn.
+        series: the series to draw.
         curves: see `SweepResults.curves`.
-        prices: what devices cost.
+        prices: prices of devices.
     """
     with drawing.style():
         costs = cost_figures.draw(series, prices)
@@ -113,7 +113,7 @@ def _curves_data(series: Sequence[Series], spans: Mapping[tuple[str, str], pd.Da
 
 
 def _told_apart(one: Series) -> Series:
-    """The series with no more depths than a panel can show, first and last among them."""
+    """Return the series with no more depths than a panel can show, including the first and the last."""
     last = len(one.cells) - 1
     if last < MOST_DEPTHS:
         return one
@@ -122,7 +122,7 @@ def _told_apart(one: Series) -> Series:
 
 
 def _spans(series: Sequence[Series], curves: pd.DataFrame) -> Mapping[tuple[str, str], pd.DataFrame]:
-    """For each cell and curve: mean, low and high over seeds at each epoch, of trials that have a result."""
+    """Return, for each cell and curve, mean, low and high over seeds at each epoch, for trials that have a result."""
     members = {trial.trial_id: cell.cell_id for one in series for cell in one.cells for trial in cell.results}
     wanted = curves["key"].isin(CURVES) & curves["trial_id"].isin(members) & (curves["value"].abs() < math.inf)
     shown = curves[wanted]
@@ -166,7 +166,7 @@ def _curves_panel(
 
 
 def _divergences(one: Series, curves: pd.DataFrame) -> list[tuple[Cell, int, float]]:
-    """Where the bold curve of each diverged seed ends."""
+    """Return the end of the bold curve of each diverged seed."""
     diverged = {
         trial.trial_id: cell for cell in one.cells for trial in cell.trials if trial.outcome == Outcome.DIVERGED
     }

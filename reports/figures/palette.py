@@ -1,7 +1,7 @@
-"""Colours: one meaning each through all figures, told apart by readers with any colour vision, on light and dark paper.
+"""Colours: each has one meaning in all figures and is distinct for any colour vision, on light and dark paper.
 
 Shortcuts are hues (Okabe and Ito 2008); depths are steps of lightness in one other hue, strongest for the deepest.
-Figures are drawn in the light colours; `DARK` and `dark_depths` say what a page shows instead on a dark background.
+Figures are drawn in the light colours; `DARK` and `dark_colours` give the colours for a page with a dark background.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PART_COLOURS = {
     "input": "#c0392b",
     "communication": "#6f4fb3",
 }
-"""Of a step: what computes is slate, what waits is not."""
+"""Colours of the parts of a step: slate for computation, other hues for waiting."""
 
 DARK = {
     INK: "#e6edf3",
@@ -46,31 +46,31 @@ DARK = {
 }
 
 LIGHT_DEPTHS = ((221, 98, 168), (165, 30, 125), (60, 8, 84))
-"""Shallowest, middle, deepest."""
+"""Colours of the shallowest, middle and deepest network."""
 DARK_DEPTHS = ((178, 84, 154), (224, 118, 194), (255, 214, 244))
 
 
 def shortcut_colour(shortcut: str, others: Sequence[str]) -> str:
-    """The colour of a shortcut; `others` are this sweep's shortcuts without a fixed one."""
+    """Return the colour of a shortcut; `others` are this sweep's shortcuts without a fixed colour."""
     if shortcut in SHORTCUT_COLOURS:
         return SHORTCUT_COLOURS[shortcut]
     return FURTHER_COLOURS[list(others).index(shortcut) % len(FURTHER_COLOURS)]
 
 
 def shortcut_marker(shortcut: str, others: Sequence[str]) -> str:
-    """The marker of a shortcut, so that colour is never alone in telling."""
+    """Return the marker of a shortcut, so that colour is never the only difference."""
     if shortcut in MARKERS:
         return MARKERS[shortcut]
     return FURTHER_MARKERS[list(others).index(shortcut) % len(FURTHER_MARKERS)]
 
 
 def depth_colours(depths: Sequence[int]) -> dict[int, str]:
-    """A light-paper colour for each depth of a sweep."""
+    """Return a light-paper colour for each depth of a sweep."""
     return _ramp(depths, LIGHT_DEPTHS)
 
 
 def dark_colours(depths: Sequence[int]) -> dict[str, str]:
-    """Every light-paper colour of a report and what takes its place on a dark page."""
+    """Return every light-paper colour of a report with its replacement on a dark page."""
     light, dark = _ramp(depths, LIGHT_DEPTHS), _ramp(depths, DARK_DEPTHS)
     return DARK | {light[depth]: dark[depth] for depth in light}
 

@@ -1,4 +1,4 @@
-"""Where a step's time goes, as stacked bars: one for each cell that was timed."""
+"""The time of a step, as stacked bars: one bar for each cell with a step taken apart."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_BARS = 12
-"""In a panel."""
+"""Maximum bars in a panel."""
 
 Bar = tuple[int, Cell, Mapping[str, float]]
-"""Its number, which the table has too; its cell; milliseconds of each part."""
+"""Number of the bar, as in the table; its cell; milliseconds of each part."""
 
 
 def draw(cells: Sequence[Cell]) -> tuple[Figure, ...]:
-    """The figure, or none where no step was taken apart."""
+    """Draw the figure; none if no step was taken apart."""
     bars = [(number, cell, parts_of(cell)) for number, cell in enumerate(taken_apart(cells), 1)]
     bars = [bar for bar in bars if bar[2]]
     if not bars:
@@ -56,8 +56,8 @@ def _panel(bars: Sequence[Bar], top: float) -> Panel:
                 _stack(axes, bars, heights, name, label)
         axes.set_xticks(range(len(bars)), labels=[str(number) for number, *_ in bars])
         axes.grid(visible=False, axis="x")
-        axes.set_xlim(-0.6, max(len(bars), 4) - 0.4)  # two bars are not as wide as the panel
-        axes.set_ylim(0, 1.45 * top)  # the legend's room
+        axes.set_xlim(-0.6, max(len(bars), 4) - 0.4)  # so that two bars do not fill the panel
+        axes.set_ylim(0, 1.45 * top)  # space for the legend
         axes.set_xlabel("bar, as in the table")
         axes.set_ylabel("ms")
         drawing.legend(axes, "part of the step", loc="upper left", ncols=2, fontsize=7.5)

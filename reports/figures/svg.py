@@ -1,5 +1,7 @@
-"""Matplotlib's SVG made fit for a page: no inline style (a strict content security policy forbids it), no metadata, no
-identifiers that two figures could share, a title and a description for screen readers.
+"""Adapt matplotlib's SVG to a page.
+
+The result has no inline style (a strict content security policy forbids it), no metadata, no identifiers that two
+figures could share, and a title and a description for screen readers.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ NUMBER = re.compile(r"-?\d+\.\d{3,}")
 MEASURES = ("d", "x", "y", "width", "height", "transform", "points")
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 SERIES = "series:"
-"""Identifiers that begin so, `series:NAME:ROLE`, say to which series an element belongs."""
+"""Start of the identifiers `series:NAME:ROLE`, which name the series of an element."""
 
 
 def tidy(text: str, *, name: str, title: str, description: str, attributes: Mapping[str, str] | None = None) -> str:
-    """One `<svg>` element, without the XML declaration; its identifiers begin with `name`."""
+    """Return one `<svg>` element, without the XML declaration; its identifiers begin with `name`."""
     ET.register_namespace("", SVG)
     root = ET.fromstring(text)  # noqa: S314 - matplotlib wrote it a moment ago
     _drop(root, f"{{{SVG}}}metadata", f"{{{SVG}}}style")
@@ -36,7 +38,7 @@ def tidy(text: str, *, name: str, title: str, description: str, attributes: Mapp
 
 
 def side_by_side(panels: Sequence[str], *, columns: int, paper: str, name: str, title: str, description: str) -> str:
-    """A file of its own: tidy panels of one size, row by row, on paper."""
+    """Return a complete SVG file: tidy panels of one size, row by row, on paper."""
     across = min(columns, len(panels))
     width, height = map(float, ET.fromstring(panels[0]).attrib["viewBox"].split()[2:])  # noqa: S314 - ours
     full_width, full_height = f"{across * width:g}", f"{-(-len(panels) // across) * height:g}"
@@ -61,7 +63,7 @@ def _drop(root: ET.Element, *tags: str) -> None:
 
 
 def _style_to_attributes(element: ET.Element) -> None:
-    """Every property that matplotlib writes has an attribute of the same name, the font shorthand excepted."""
+    """Turn the style into attributes. All properties but the font have an attribute of the same name."""
     for declaration in filter(None, element.attrib.pop("style", "").split(";")):
         key, _, value = declaration.strip().partition(":")
         if key == "font":
@@ -71,7 +73,7 @@ def _style_to_attributes(element: ET.Element) -> None:
 
 
 def _font_to_attributes(element: ET.Element, shorthand: str) -> None:
-    """`bold 9px 'DejaVu Sans'` to its parts; the page's own font takes over."""
+    """Split `bold 9px 'DejaVu Sans'` into attributes without the family; the page's font replaces it."""
     before, size, _ = re.split(r"\b([\d.]+px)\b", shorthand, maxsplit=1)
     element.set("font-size", size)
     if before.strip():
@@ -85,7 +87,7 @@ def _plain_links(element: ET.Element) -> None:
 
 
 def _shorten(element: ET.Element) -> None:
-    """A hundredth of a point is finer than any screen or printer."""
+    """Round to a hundredth of a point, which is finer than any screen or printer."""
     for key in MEASURES:
         if key in element.attrib:
             rounded = NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), element.attrib[key])
@@ -93,7 +95,7 @@ def _shorten(element: ET.Element) -> None:
 
 
 def _close_up(element: ET.Element) -> None:
-    """One line an element: indents are a fifth of what matplotlib writes."""
+    """Put each element on one line: indents are a fifth of matplotlib's output."""
     if element.text and not element.text.strip():
         element.text = None
     if element.tail and not element.tail.strip():
@@ -101,7 +103,7 @@ def _close_up(element: ET.Element) -> None:
 
 
 def _prefix_identifiers(root: ET.Element, name: str) -> None:
-    """Keeps the identifiers that something refers to, under the figure's name."""
+    """Keep the identifiers that are referred to, with the figure's name as a prefix."""
     used = {match for element in root.iter() for value in element.attrib.values() for match in REFERENCE.findall(value)}
     used |= {value[1:] for element in root.iter() if (value := element.get("href", "")).startswith("#")}
     for element in root.iter():

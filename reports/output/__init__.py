@@ -1,1 +1,1 @@
-"""The files of a report, its short form on the terminal, and its words."""
+"""The files of a report, its short form on the terminal, and its texts."""

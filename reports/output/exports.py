@@ -1,4 +1,4 @@
-"""The report's data for other programs: CSV and JSON, whole numbers and full precision, the same bytes everywhere."""
+"""The report's data for other programs: CSV and JSON with full precision and the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from reports.figures.drawing import Figure
 
 CLAIMS_VERSION = 2
-"""Of the layout of `claims.json`."""
+"""Version of the layout of `claims.json`."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}")
 LEADING = ("trial_id", "cell_id", "label", "seed", "outcome", "reason", "attempt", "run_id")
 
 
 def trials_csv(trials: pd.DataFrame) -> str:
-    """One line a trial, every column that MLflow has: identity first, then params, metrics and tags by name."""
+    """Return one line per trial with every column of MLflow: identity first, then params, metrics and tags by name."""
     names = [str(column) for column in trials.columns]
     columns = [name for name in LEADING if name in names] + sorted(name for name in names if name not in LEADING)
     rows = trials.to_dict("records")
@@ -38,7 +38,7 @@ def trials_csv(trials: pd.DataFrame) -> str:
 
 
 def cells_csv(cells: Sequence[Cell]) -> str:
-    """One line a cell: n, mean, standard deviation and 95 % interval of errors and speed."""
+    """Return one line per cell: n, mean, standard deviation and 95 % interval of errors and hardware measurements."""
     measured: dict[str, Callable[[Cell], Estimate]] = {
         "train_error_pct": lambda cell: error_of(cell, TRAIN_ERROR),
         "test_error_pct": lambda cell: error_of(cell, TEST_ERROR),
@@ -57,7 +57,7 @@ def cells_csv(cells: Sequence[Cell]) -> str:
 
 
 def figure_csv(figure: Figure) -> str:
-    """The numbers that a figure shows."""
+    """Return the values of a figure."""
     return _csv(figure.data.columns, figure.data.rows)
 
 
@@ -77,7 +77,7 @@ def _identity(cell: Cell) -> list[Any]:
 
 
 def claims_json(results: SweepResults, verdicts: Sequence[Verdict]) -> str:
-    """Every verdict with all that it rests on."""
+    """Return every verdict with all its evidence."""
     document = {
         "version": CLAIMS_VERSION,
         "sweep": {
@@ -154,9 +154,9 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def cell_text(value: object) -> str:
-    """A number in full, nothing for what is missing, and text that no spreadsheet takes for a formula.
+    """Return a number in full, nothing for a missing value, and text that no spreadsheet treats as a formula.
 
-    A text that begins like a formula gets an apostrophe before it, as spreadsheets themselves mark text.
+    Text that begins like a formula gets an apostrophe before it, as spreadsheets themselves mark text.
     """
     if is_missing(value):
         return ""

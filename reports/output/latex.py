@@ -1,4 +1,4 @@
-r"""A report's tables for papers: LaTeX with booktabs, to be taken in with `\input`. Every value is escaped."""
+r"""A report's tables for papers: LaTeX with booktabs, for use with `\input`. Every value is escaped."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ANY_SPECIAL = re.compile("|".join(map(re.escape, SPECIAL)))
 
 
 def escape(text: str) -> str:
-    """Text as itself, in one line."""
+    """Escape text, on one line."""
     return ANY_SPECIAL.sub(lambda found: SPECIAL[found[0]], " ".join(text.split(" ")).replace("\n", " "))
 
 
 def table(value: Table) -> str:
-    """A floating table with caption and label; needs the package booktabs."""
+    """Return a floating table with caption and label; it needs the package booktabs."""
     alignment = "".join("r" if column.numeric else "l" for column in value.columns)
     lines = [
         r"\begin{table}",
@@ -57,7 +57,7 @@ def table(value: Table) -> str:
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:
-    """Braces keep a bracket at a row's start from being read as the argument of the line break before it."""
+    """Return a row. Braces keep LaTeX from reading a bracket at its start as an argument of the last line break."""
     return " & ".join(f"{{{escape(cell)}}}" if cell.startswith("[") else escape(cell) for cell in cells) + r" \\"
 
 

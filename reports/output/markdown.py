@@ -1,4 +1,4 @@
-"""The report as Markdown that GitHub renders. Every value is escaped on its way into the template."""
+"""The report as Markdown for GitHub. Every value is escaped when it enters the template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import jinja2
 from reports.tables.report_tables import Table
 
 SPECIAL = re.compile(r"[<>&@|`*\\$~#]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
-"""What could begin markup, HTML, a mention or a table's next cell; not `_` in a word, nor a bracket without a link."""
+"""Characters that could begin markup, HTML, a mention or the next cell of a table. A `_` inside a word and a bracket
+without a link are left."""
 LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
 
 
@@ -23,7 +24,7 @@ class Ready(str):
 
 
 def render(context: Mapping[str, Any]) -> str:
-    """The whole document."""
+    """Render the whole document."""
     environment = jinja2.Environment(  # noqa: S701 - HTML's escapes are not Markdown's: `finalize` escapes instead
         loader=jinja2.PackageLoader("reports.output"),
         finalize=finalize,
@@ -37,17 +38,17 @@ def render(context: Mapping[str, Any]) -> str:
 
 
 def finalize(value: object) -> str:
-    """What a template's `{{ }}` becomes."""
+    """Convert the value of a template's `{{ }}`."""
     return value if isinstance(value, Ready) else escape(str(value))
 
 
 def escape(text: str) -> str:
-    """Text as itself: no markup, no HTML, no mention, no line break, and no cell border."""
+    """Escape text: no markup, no HTML, no mention, no line break, and no cell border."""
     return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", LINE_BREAKS.sub(" ", text))
 
 
 def table(value: Table) -> Ready:
-    """A table with its caption above and its note below."""
+    """Return a table with its caption above and its note below."""
     head = [escape(f"{column.group}: {column.title}" if column.group else column.title) for column in value.columns]
     rule = ["---:" if column.numeric else "---" for column in value.columns]
     lines = [f"**{escape(value.caption)}**", "", _line(head), _line(rule)]
@@ -60,7 +61,7 @@ def table(value: Table) -> Ready:
 
 
 def _entry(text: str, link: str | None) -> str:
-    """Links within the page are the page's own."""
+    """Return an entry, linked to an address. Links within the page are left to the HTML page."""
     return escape(text) if link is None or link.startswith("#") else f"[{escape(text)}](<{quote(link, safe=':/#?&=')}>)"
 
 

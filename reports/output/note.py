@@ -1,4 +1,4 @@
-"""A sweep in a few lines of Markdown: what its run says of itself in MLflow's UI."""
+"""A sweep in a few lines of Markdown: the description of its run in MLflow's UI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def sweep_note(results: SweepResults, verdicts: Sequence[Verdict]) -> str:
-    """Description, what is missing, one line a verdict, and the table of errors, or of speeds."""
+    """Return description, missing results, one line per verdict, and the table of errors, or else of speeds."""
     cells = ordered(cells_of(results))
     partial = wording.incomplete(results.status, [trial for cell in cells for trial in cell.trials])
     lines = [

@@ -1,6 +1,7 @@
 """The report of one sweep, written to a folder: a page, Markdown, CSV, JSON and figures.
 
-All of it comes from `SweepResults`: no clock, no locale, no place on this machine. The same runs give the same bytes.
+Everything comes from `SweepResults`, nothing from the clock, the locale or this machine. The same runs give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -42,23 +43,23 @@ PAGE = "index.html"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a reader can ask of a report."""
+    """Options of a report."""
 
     mlflow_url: str | None = None
-    """Of the tracking server, for links from trials to their runs."""
+    """Address of the tracking server, for links from trials to their runs."""
     prices: Prices = NO_PRICES
-    """What devices cost: the harness knows no prices."""
+    """Prices of devices, given by the user."""
     latex: bool = False
-    """Write the tables for papers too."""
+    """Whether to write the tables for papers too."""
 
 
 PLAIN = Settings()
 
 
 def write_report(results: SweepResults, out: Path, settings: Settings = PLAIN) -> Path:
-    """Write the report of a sweep into a folder, which is made if need be; gives the path of its page.
+    """Write the report of a sweep into a folder, which is created if needed; return the path of its page.
 
-    Files of an earlier report are replaced, each as a whole; other files in the folder stay.
+    Each file of an earlier report is replaced as a whole; other files in the folder stay.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -74,7 +75,7 @@ def write_report(results: SweepResults, out: Path, settings: Settings = PLAIN) -
 
 
 def report_files(results: SweepResults, settings: Settings = PLAIN) -> dict[str, str]:
-    """Every file of a report, by its path in the report's folder."""
+    """Return every file of a report, by its path in the report's folder."""
     context = _context(results, settings)
     cells, figures = context["cells"], context["figures"]
     return {
@@ -98,7 +99,7 @@ def _for_papers(context: Mapping[str, Any]) -> list[Table]:
 
 
 def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
-    """What the page and the Markdown say, in the order they say it."""
+    """Return the contents of the page and the Markdown, in order."""
     cells = ordered(cells_of(results))
     series = series_of(cells)
     trials = [trial for cell in cells for trial in cell.trials]
@@ -139,7 +140,7 @@ def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
 
 
 def _headline(results: SweepResults, cells: Sequence[Cell]) -> str:
-    """What ran, on what and when, in one line."""
+    """Return one line with the numbers of trials and cells, the devices and the start."""
     trials = [trial for cell in cells for trial in cell.trials]
     devices = sorted({device for trial in trials if (device := device_of(trial))})
     parts = [wording.counted(len(trials), "trial"), wording.counted(len(cells), "cell")]
@@ -171,12 +172,12 @@ def _page(context: Mapping[str, Any]) -> str:
 
 
 def _csp_hash(content: str) -> str:
-    """What a content security policy calls an inline element that it allows."""
+    """Return the hash with which a content security policy allows an inline element."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
 def _write_whole(files: Mapping[str, str], out: Path) -> None:
-    """Every file beside its place first, then each renamed into it: no reader ever sees half a file."""
+    """Write every file to a temporary folder, then rename each into place, so that no reader sees half a file."""
     out.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
     try:

@@ -1,4 +1,4 @@
-"""A sweep's result on the terminal: the errors, then one line a claim."""
+"""A sweep's result on the terminal: the errors, then one line per claim."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ STYLES = {
 
 
 def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: Console) -> None:
-    """Error by depth and shortcut with 95 % intervals over seeds, then the verdict on each claim. Fits 80 columns.
+    """Print errors by depth and shortcut with 95 % intervals over seeds, then each verdict. The output fits 80 columns.
 
-    Of a sweep that was only timed, the speeds take the errors' place.
+    For a sweep that was only timed, speeds replace the errors.
     """
     readable = _spaced if console.encoding.startswith("utf") else _ascii
     cells = cells_of(results)
@@ -43,12 +43,12 @@ def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: C
 
 
 def _spaced(text: str) -> str:
-    """With spaces that can be copied and searched for."""
+    """Replace no-break spaces, so that the text can be copied and searched."""
     return text.replace(wording.NBSP, " ")
 
 
 def _ascii(text: str) -> str:
-    """What a terminal without Unicode can show of our own signs; a question mark for strangers'."""
+    """Replace our own signs for a terminal without Unicode; other signs become question marks."""
     ours = str.maketrans({wording.DASH: "-", wording.MINUS: "-", "→": "->"})
     return _spaced(text).translate(ours).encode("ascii", "replace").decode()
 

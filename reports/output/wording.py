@@ -1,4 +1,4 @@
-"""How numbers and verdicts read: one place, no locale, a dash for what is not known."""
+"""The text of numbers and verdicts, in one place: no locale, and a dash for an unknown value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
-    """A fixed number of decimals, with a real minus sign, and never a negative zero."""
+    """Format with a fixed number of decimals and a real minus sign, without a negative zero."""
     if value is None:
         return DASH
     text = f"{value:.{digits}f}"
@@ -32,42 +32,42 @@ def decimal(value: float | None, digits: int = 2) -> str:
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """As `decimal`, with a plus sign where it is positive."""
+    """Format like `decimal`, with a plus sign for positive values."""
     text = decimal(value, digits)
     return f"+{text}" if value is not None and float(f"{value:.{digits}f}") > 0 else text
 
 
 def whole(value: float | None) -> str:
-    """A count with thin groups: 1,727,962."""
+    """Format a count with grouped digits: 1,727,962."""
     return DASH if value is None else f"{value:,.0f}".replace("-", MINUS)
 
 
 def millions(value: float | None) -> str:
-    """In millions, three digits that matter: 40.6 M, 0.272 M."""
+    """Format in millions, with two decimals from ten millions on, else with three: 40.60, 0.272."""
     if value is None:
         return DASH
     return f"{value / 1e6:,.{2 if value >= 1e7 else 3}f}"
 
 
 def rate(value: float | None) -> str:
-    """Images per second: decimals only where they matter."""
+    """Format images per second, with one decimal below 100."""
     return DASH if value is None else f"{value:,.{1 if value < 100 else 0}f}"
 
 
 def rate_with_interval(value: float | None, low: float | None, high: float | None) -> str:
-    """`2,431 [2,410, 2,452]`, as far as it is known."""
+    """Format `2,431 [2,410, 2,452]`, without the interval if it is not known."""
     return rate(value) if low is None or high is None else f"{rate(value)} [{rate(low)},{NBSP}{rate(high)}]"
 
 
 def money(value: float | None) -> str:
-    """Cents where there are any to speak of, else three digits that matter: 12.40, 0.00231."""
+    """Format zero and values from 1 on with two decimals, others with three significant digits: 12.40, 0.00231."""
     if value is None:
         return DASH
     return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
 
 
 def duration(seconds: float | None) -> str:
-    """12.3 s, 4 min 05 s, 3 h 20 min."""
+    """Format a duration: 12.3 s, 4 min 05 s, 3 h 20 min."""
     if seconds is None:
         return DASH
     if seconds < 60:
@@ -79,7 +79,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(milliseconds: int | None) -> str:
-    """A moment in UTC, to the second."""
+    """Format a moment in UTC, to the second."""
     if milliseconds is None:
         return DASH
     when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds))
@@ -87,12 +87,12 @@ def moment(milliseconds: int | None) -> str:
 
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    """[1.23, 4.56], which no line break parts, or nothing."""
+    """Format [1.23, 4.56] without a line break inside; empty if the interval is not known."""
     return "" if low is None or high is None else f"[{decimal(low, digits)},{NBSP}{decimal(high, digits)}]"
 
 
 def with_interval(estimate: Estimate, digits: int = 2) -> str:
-    """Mean and interval, as far as they are known."""
+    """Format mean and interval, if they are known."""
     return f"{decimal(estimate.mean, digits)} {interval(estimate.low, estimate.high, digits)}".rstrip()
 
 
@@ -100,7 +100,7 @@ STATUSES = {"running": "is still running", "failed": "has failures", "stopped": 
 
 
 def incomplete(status: str, trials: Sequence[Trial]) -> str:
-    """What a reader must know first of a sweep that is not whole; empty for one that is."""
+    """Return the warning about an incomplete sweep; empty for a complete one."""
     done = sum(trial.is_result for trial in trials)
     if status == "finished" and done == len(trials):
         return ""
@@ -111,24 +111,24 @@ def incomplete(status: str, trials: Sequence[Trial]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """1 trial, 2 trials."""
+    """Format a number with its noun: 1 trial, 2 trials."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def listed(parts: Sequence[str]) -> str:
-    """A, B and C."""
+    """Join parts: A, B and C."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def compared(comparison: Comparison) -> str:
-    """What is held against what: `A, depth 8 → 44`, `plain-44 against resnet-44-A`."""
+    """Name the compared sides: `A, depth 8 → 44`, `plain-44 against resnet-44-A`."""
     if comparison.trend:
         return f"{comparison.label}, depth {_depth(comparison.first.depth)} → {_depth(comparison.second.depth)}"
     return comparison.label if comparison.first.planned else f"{comparison.label} against {comparison.first.label}"
 
 
 def effect(comparison: Comparison) -> str:
-    """The difference with its interval and n: `+35.90 points [30.10, 41.70], n = 3+3`; of costs in percent."""
+    """Format the difference with its interval and n: `+35.90 points [30.10, 41.70], n = 3+3`; for costs in percent."""
     if comparison.effect is None:
         return DASH
     if comparison.exact:
@@ -137,7 +137,7 @@ def effect(comparison: Comparison) -> str:
 
 
 def difference(comparison: Comparison) -> str:
-    """`+35.90 points [30.10, 41.70]`, or `+5.4 %` of a cost, which has no interval."""
+    """Format `+35.90 points [30.10, 41.70]`, or `+5.4 %` for a cost, which has no interval."""
     if comparison.exact:
         return DASH if comparison.effect is None else f"{signed(comparison.effect, 1)}{NBSP}%"
     if comparison.effect is None:
@@ -146,17 +146,17 @@ def difference(comparison: Comparison) -> str:
 
 
 def sample_sizes(comparison: Comparison) -> str:
-    """`n = 3+3`, the seeds of each cell that takes part."""
+    """Format `n = 3+3`, the seeds of each cell in the comparison."""
     return sample_size(seeds(comparison))
 
 
 def seeds(comparison: Comparison) -> str:
-    """`3+3`, the seeds of each cell that takes part."""
+    """Format `3+3`, the seeds of each cell in the comparison."""
     return "+".join(str(side.estimate.n) for side in comparison.sides if side.planned)
 
 
 def side_values(side: Side, digits: int = 2) -> str:
-    """A side's mean and every value behind it: `plain-8: 0.38 (0.30, 0.58, 0.26)`."""
+    """Format a side's mean and all its values: `plain-8: 0.38 (0.30, 0.58, 0.26)`."""
     if not side.planned:
         return side.label
     if not side.values:
@@ -166,12 +166,12 @@ def side_values(side: Side, digits: int = 2) -> str:
 
 
 def sample_size(n: int | str) -> str:
-    """`n = 3`, which no line break parts."""
+    """Format `n = 3` without a line break inside."""
     return f"n{NBSP}={NBSP}{n}"
 
 
 def trend(comparison: Comparison) -> str:
-    """The means along depth and how often they rise: `0.19 → 3.20 → 22.41 %, rising at 2 of 2 steps`."""
+    """Format the means along depth and how often they rise: `0.19 → 3.20 → 22.41 %, rising at 2 of 2 steps`."""
     if not comparison.trend:
         return DASH
     means = [side.estimate.mean for side in comparison.trend]
@@ -184,14 +184,15 @@ def trend(comparison: Comparison) -> str:
 
 
 def deciding(verdict: Verdict) -> Comparison | None:
-    """The comparison that decides a verdict: the surest one against a claim that is contradicted, else the least sure.
+    """Return the deciding comparison: the surest one against a contradicted claim, else the least sure one for it.
 
-    One that could not be tested leaves its claim open, so it comes before all that could. Where two are equally sure,
-    as two counts are, it is the one that lies worse for the claim.
+    None if a comparison without any difference leaves the claim open. A comparison that could not be tested comes
+    before all tested ones, because it leaves its claim open. If two are equally sure, as two counts are, the one that
+    is worse for the claim decides.
     """
     measured = [comparison for comparison in verdict.comparisons if comparison.effect is not None]
     if verdict.ruling is Ruling.INCONCLUSIVE and len(measured) < len(verdict.comparisons):
-        return None  # what has no difference at all leaves the claim open
+        return None  # a comparison without a difference leaves the claim open
     return max(measured, key=partial(_weight, verdict), default=None)
 
 
@@ -204,12 +205,12 @@ def _weight(verdict: Verdict, comparison: Comparison) -> tuple[float, float]:
 
 
 def verdict_line(verdict: Verdict) -> str:
-    """Statement, verdict, effect with interval, n: in one line."""
+    """Return statement, verdict, effect with interval, and n on one line."""
     return f"{verdict.claim.brief}: {verdict.ruling}{line_after_ruling(verdict)}"
 
 
 def line_after_ruling(verdict: Verdict) -> str:
-    """The end of a verdict's line: the difference that decides, then the reason."""
+    """Return the end of a verdict's line: the deciding difference, then the reason."""
     shown = deciding(verdict)
     which = f"{_metric(verdict, shown)}{shown.label} " if shown is not None and len(verdict.comparisons) > 1 else ""
     measured = "" if shown is None else f", {which}{effect(shown)}"
@@ -217,7 +218,7 @@ def line_after_ruling(verdict: Verdict) -> str:
 
 
 def verdict_detail(verdict: Verdict) -> str:
-    """The evidence for a ruling in a few words: the difference that decides, then the reason."""
+    """Return the evidence for a ruling in a few words: the deciding difference, then the reason."""
     shown = deciding(verdict)
     parts = []
     if shown is not None:
@@ -228,7 +229,7 @@ def verdict_detail(verdict: Verdict) -> str:
 
 
 def assurance(verdict: Verdict) -> str:
-    """How often such a verdict is wrong; empty where there is none, or where chance over seeds has no part in it."""
+    """State how often such a verdict is wrong; empty without a verdict, or if it does not depend on the seeds."""
     shown = deciding(verdict)
     if shown is None or verdict.ruling not in (Ruling.SUPPORTED, Ruling.CONTRADICTED):
         return ""
@@ -252,22 +253,22 @@ def assurance(verdict: Verdict) -> str:
 
 
 def assurances(verdicts: Sequence[Verdict]) -> list[str]:
-    """Each different assurance once, where verdicts are listed."""
+    """Return each distinct assurance of the verdicts once."""
     return list(dict.fromkeys(text for verdict in verdicts if (text := assurance(verdict))))
 
 
 def capital(text: str) -> str:
-    """The first letter made a capital."""
+    """Make the first letter a capital."""
     return text[:1].upper() + text[1:]
 
 
 def _metric(verdict: Verdict, comparison: Comparison) -> str:
-    """`final test error, ` where a claim is about several."""
+    """Return `final test error, ` if a claim is about several metrics; empty otherwise."""
     return f"{METRICS[comparison.test.metric].label.lower()}, " if len(verdict.claim.metrics) > 1 else ""
 
 
 def rule(verdict: Verdict) -> str:
-    """What would support the claim, and how sure one must be."""
+    """State the condition that supports the claim, and the level of the test."""
     claim = verdict.claim
     unit = percent if all(comparison.exact for comparison in verdict.comparisons) else points
     rules = "; ".join(test.rule.format(margin=unit(test.margin)) for test in claim.tests)
@@ -280,17 +281,17 @@ def rule(verdict: Verdict) -> str:
 
 
 def percent(value: float) -> str:
-    """10 %."""
+    """Format a percentage: 10 %."""
     return f"{value:g}{NBSP}%"
 
 
 def points(value: float) -> str:
-    """1 point, 2.5 points."""
+    """Format points: 1 point, 2.5 points."""
     return f"{value:g} point" if value == 1 else f"{value:g} points"
 
 
 def p_text(p_value: float | None) -> str:
-    """Two digits that matter, and nothing finer than 0.0001: `p = 0.031`."""
+    """Format with two significant digits, and nothing below 0.0001: `p = 0.031`."""
     if p_value is None:
         return f"p {DASH}"
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"

@@ -1,4 +1,4 @@
-"""Trials grouped into cells, and cells into series: what every table, figure and claim of a report starts from."""
+"""Trials grouped into cells, and cells into series: the input of every table, figure and claim of a report."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 TRAIN_ERROR = "final/train_error_pct"
 TEST_ERROR = "final/val_error_pct"
 IMAGES = {TRAIN_ERROR: "final/train_images", TEST_ERROR: "final/val_images"}
-"""Where the number of images behind an error stands."""
+"""Metric of an error -> metric with the number of images behind it."""
 
 SETTING_PREFIXES = ("model.", "dataset.", "recipe.", "scale.")
 DECIDING_PREFIXES = (*SETTING_PREFIXES, "machine.")
 DECIDING_NAMES = ("protocol", "measure")
-"""With those prefixes, all of a trial's settings that its result depends on, except its seed."""
+"""Settings that, with the prefixes above, decide a trial's result; its seed is not among them."""
 DEFAULTS = {"model.activation": "original", "measure": "training"}
-"""Values of settings that are not written down: trials of older versions have no activation, training no measure."""
+"""Values of settings that are not recorded: trials of older versions have no activation, training has no measure."""
 SHORTCUT_ORDER = ("plain", "A", "B", "C")
 
 
@@ -40,41 +40,41 @@ class Trial:
 
     @property
     def is_result(self) -> bool:
-        """Finished or diverged. A divergent trial counts with the error it ended with."""
+        """Whether the trial finished or diverged. A diverged trial counts with its last error."""
         return self.outcome in (Outcome.FINISHED, Outcome.DIVERGED)
 
     def number(self, key: str) -> float | None:
-        """A metric or numeric param, None where there is none."""
+        """Return a metric or numeric param; None if there is none."""
         return as_number(self.row.get(key))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """All trials that differ by nothing but the seed."""
+    """All trials that differ only in the seed."""
 
     cell_id: str
     label: str
     depth: int | None
     shortcut: str | None
     variant: str
-    """The other settings that this sweep varies, such as `width 32`; empty where it varies none."""
+    """The other settings that this sweep varies, such as `width 32`; empty if it varies none."""
     trials: tuple[Trial, ...]
     planned_macs: float | None = None
-    """Multiply-accumulates of one forward pass of one image, as the plan counted them before anything ran."""
+    """Multiply-accumulates of one forward pass of one image, as counted in the plan before anything ran."""
 
     @property
     def macs(self) -> float | None:
-        """As counted, by the plan or by the trials; None where neither says."""
+        """Multiply-accumulates as counted by the plan or the trials; None if neither has them."""
         return self.planned_macs or self.constant("model/macs")
 
     @property
     def timed(self) -> bool:
-        """Whether its trials time steps and train nothing."""
+        """Whether its trials only time steps and do not train."""
         return any(trial.row.get("measure") == "throughput" for trial in self.trials)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """All that decides the results, seed and missing settings left out."""
+        """All settings that decide the results, without the seed and missing settings."""
         known = {**self.trials[0].row, "model.depth": self.depth, "model.shortcut": self.shortcut}
         found = {
             key: value
@@ -85,19 +85,19 @@ class Cell:
 
     @property
     def results(self) -> tuple[Trial, ...]:
-        """Trials that have one."""
+        """Trials that have a result."""
         return tuple(trial for trial in self.trials if trial.is_result)
 
     def values(self, key: str) -> tuple[float, ...]:
-        """What the results hold of a metric, in the order of the seeds."""
+        """Return the metric's value for each result that has one, in the order of the seeds."""
         return tuple(value for trial in self.results if (value := trial.number(key)) is not None)
 
     def unknown(self, key: str) -> int:
-        """Results that lack the metric: a net that diverged before it was evaluated."""
+        """Count the results that lack the metric: networks that diverged before they were evaluated."""
         return len(self.results) - len(self.values(key))
 
     def constant(self, key: str) -> float | None:
-        """A value that all trials of the cell share; None where they disagree or have none."""
+        """Return the value that all trials of the cell share; None if they disagree or have none."""
         found = {value for trial in self.trials if (value := trial.number(key)) is not None}
         return found.pop() if len(found) == 1 else None
 
@@ -112,12 +112,12 @@ class Series:
 
     @property
     def name(self) -> str:
-        """`A`, or `A, width 32` where the sweep varies more than depth and shortcut."""
+        """`A`, or `A, width 32` if the sweep varies more than depth and shortcut."""
         return f"{self.shortcut}, {self.variant}" if self.variant else self.shortcut
 
 
 def cells_of(results: SweepResults) -> tuple[Cell, ...]:
-    """Every cell of the sweep, in the order of its list of trials."""
+    """Return every cell of the sweep, in the order of its list of trials."""
     rows = [{str(key): value for key, value in row.items()} for row in results.trials.to_dict("records")]
     return cells_of_rows(rows, varied_settings(results.trials), results.plan.get("audit") or ())
 
@@ -125,11 +125,11 @@ def cells_of(results: SweepResults) -> tuple[Cell, ...]:
 def cells_of_rows(
     rows: Iterable[dict[str, Any]], varied: Sequence[str], audit: Iterable[Mapping[str, Any]]
 ) -> tuple[Cell, ...]:
-    """Every cell of a list of trials, in its order.
+    """Return every cell of a list of trials, in its order.
 
     Args:
-        rows: one for each trial: its identity, settings, and what is known of its result.
-        varied: the settings that tell variants apart.
+        rows: one row per trial: its identity, settings, and what is known about its result.
+        varied: the settings that distinguish variants.
         audit: the plan's counts, one for each cell.
     """
     grouped: dict[str, list[dict[str, Any]]] = {}
@@ -140,20 +140,20 @@ def cells_of_rows(
 
 
 def trained(cells: Sequence[Cell]) -> bool:
-    """Whether anything is trained: a sweep of timing trials alone has no errors, and no place for them."""
+    """Whether any cell is trained, or there are no cells. A sweep of timing trials alone has no errors to show."""
     return not cells or any(not cell.timed for cell in cells)
 
 
 def ordered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """By shortcut and depth, as a reader looks for them; what has neither comes last, as it was listed."""
+    """Sort by shortcut and depth, as in the papers; cells without both come last, in the given order."""
     return tuple(sorted(cells, key=lambda cell: (shortcut_rank(cell.shortcut or "~"), cell.depth or 0)))
 
 
 def series_of(cells: Sequence[Cell]) -> tuple[Series, ...]:
-    """The cells that have a depth and a shortcut, plain first, then the papers' A, B, C, then all others by name.
+    """Group the cells that have a depth and a shortcut: plain first, then the papers' A, B, C, then all others by name.
 
-    A shortcut makes one series where each depth comes once, even if a setting changes with depth (the paper warms
-    up its 110 layers only); where a depth comes twice, it makes one series for each variant.
+    A shortcut makes one series if each depth occurs once, even if a setting changes with depth (the paper warms up its
+    110 layers only); if a depth occurs twice, it makes one series for each variant.
     """
     grouped: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -181,29 +181,32 @@ def _by_depth(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 
 
 def shortcut_rank(shortcut: str) -> tuple[int, str]:
-    """Sorts shortcuts as the papers list them."""
+    """Return a sort key that orders shortcuts as in the papers."""
     known = shortcut in SHORTCUT_ORDER
     return (SHORTCUT_ORDER.index(shortcut) if known else len(SHORTCUT_ORDER), shortcut)
 
 
 def settings_columns(trials: pd.DataFrame) -> list[str]:
-    """The params that say what was trained and how, seed left out."""
+    """Return the params that define what was trained and how, without the seed."""
     return [str(column) for column in trials.columns if str(column).startswith(SETTING_PREFIXES)]
 
 
 def varied_settings(trials: pd.DataFrame) -> list[str]:
-    """Settings with more than one value in the sweep, depth and shortcut left out: the matrix's other axes."""
+    """Return settings with several values in the sweep, without depth and shortcut: the matrix's other axes."""
     columns = [column for column in settings_columns(trials) if column not in ("model.depth", "model.shortcut")]
     return [column for column in columns if len(distinct(trials[column])) > 1]
 
 
 def distinct(column: pd.Series[Any]) -> list[Any]:
-    """The values present, in order of appearance."""
+    """Return the values present, in order of appearance."""
     return [value for value in column.drop_duplicates() if not is_missing(value)]
 
 
 def is_missing(value: object) -> bool:
-    """None, NaN, NaT or pandas.NA: nothing equals itself there, or the comparison has no answer."""
+    """Whether a value is None, NaN, NaT or pandas.NA.
+
+    NaN and NaT are not equal to themselves, and a comparison of pandas.NA has no truth value.
+    """
     if value is None:
         return True
     try:
@@ -213,7 +216,7 @@ def is_missing(value: object) -> bool:
 
 
 def as_number(value: object) -> float | None:
-    """A finite number, None for anything else."""
+    """Return a finite number; None for anything else."""
     if isinstance(value, bool) or is_missing(value):
         return None
     try:
@@ -224,7 +227,10 @@ def as_number(value: object) -> float | None:
 
 
 def as_text(value: Hashable) -> str:
-    """Empty for what is missing; whole numbers without a decimal point, since NaN makes pandas hold them as floats."""
+    """Return a value as text, empty if it is missing. Whole numbers get no decimal point.
+
+    NaN makes pandas hold whole numbers as floats.
+    """
     if is_missing(value):
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -1,6 +1,6 @@
-"""Intervals, tests and sample sizes. Pure functions of numbers; `scipy.special` is all they load.
+"""Intervals, tests and sample sizes. Pure functions of numbers; they load only `scipy.special`.
 
-A sample is what the seeds of one cell gave. Errors are percentages, differences are percentage points.
+A sample holds one value for each seed of a cell. Errors are percentages, differences are percentage points.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The mean of a sample with Student's t interval. What cannot be known is None."""
+    """The mean of a sample with Student's t interval. Unknown values are None."""
 
     n: int
     mean: float | None = None
     sd: float | None = None
-    """Sample standard deviation; None below two values."""
+    """Sample standard deviation; None for fewer than two values."""
     low: float | None = None
     high: float | None = None
     exact: bool = False
-    """The interval is the exact binomial one of a single network's count of images; True for one seed only."""
+    """Whether the interval is the exact binomial one of a single network's count of images; True for one seed only."""
 
     @property
     def alike(self) -> bool:
-        """All of several seeds gave the same value, so their spread is unknown and there is no interval."""
+        """Whether several seeds all gave the same value, so that their spread is unknown and there is no interval."""
         return self.n > 1 and self.low is None
 
 
 def estimate(values: Sequence[float], *, floor: float = -math.inf, ceiling: float = math.inf) -> Estimate:
-    """The mean and its 95 % t interval, cut at the quantity's own limits: an error below 0 % does not exist.
+    """Return the mean and its 95 % t interval, cut at the quantity's limits: an error below 0 % does not exist.
 
-    Values that are all the same have no interval: they do not tell how far the next one may lie.
+    Equal values have no interval, because they do not show how much further values would differ.
     """
     if not values:
         return Estimate(n=0)
@@ -54,7 +54,7 @@ def estimate(values: Sequence[float], *, floor: float = -math.inf, ceiling: floa
 
 
 def estimate_pct(values: Sequence[float], *, images: int | None = None) -> Estimate:
-    """As `estimate`, for errors in percent; one seed gets the exact binomial interval of its count of images."""
+    """Estimate a mean error in percent; one seed gets the exact binomial interval of its count of images."""
     if images and len(values) == 1:
         low, high = clopper_pearson_pct(round(values[0] * images / 100), images, LEVEL)
         return Estimate(n=1, mean=values[0], low=low, high=high, exact=True)
@@ -62,38 +62,41 @@ def estimate_pct(values: Sequence[float], *, images: int | None = None) -> Estim
 
 
 def deviation(values: Sequence[float]) -> float:
-    """As `statistics.stdev`, without its exact fractions: they took most of the time of a verdict."""
+    """Return the standard deviation, as `statistics.stdev` but without its slow exact fractions.
+
+    Those took most of the time of a verdict.
+    """
     mean = fmean(values)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def t_quantile(df: float, level: float) -> float:
-    """Half-width, in standard errors, of the two-sided interval."""
+    """Return the half-width, in standard errors, of the two-sided interval."""
     return float(special.stdtrit(df, (1 + level) / 2))
 
 
 class Difference(Protocol):
-    """Second mean minus first, with what is known of its uncertainty."""
+    """The second mean minus the first, with its known uncertainty."""
 
     @property
     def value(self) -> float: ...
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Two-sided confidence interval."""
+        """Return the two-sided confidence interval."""
         ...
 
     def p_above(self, threshold: float) -> float:
-        """One-sided p value against "the true difference is at most `threshold`"."""
+        """Return the one-sided p value against "the true difference is at most `threshold`"."""
         ...
 
     def p_below(self, threshold: float) -> float:
-        """One-sided p value against "the true difference is at least `threshold`"."""
+        """Return the one-sided p value against "the true difference is at least `threshold`"."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class WelchDifference:
-    """Welch's: two means whose variances need not be equal (Welch 1947; degrees of freedom after Satterthwaite)."""
+    """Welch's difference of two means with unequal variances (Welch 1947; degrees of freedom after Satterthwaite)."""
 
     value: float
     standard_error: float
@@ -112,7 +115,7 @@ class WelchDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One mean in a weighted sum of means: a sample, or what a paper prints of one."""
+    """One mean in a weighted sum of means: of a sample, or as a paper prints it."""
 
     weight: float
     mean: float
@@ -120,7 +123,7 @@ class Term:
     n: int
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Confidence interval of the mean: Student's, or that of seeds which all agree, for an error in percent."""
+        """Return the interval of a mean error in percent: Student's, or the bound for seeds that all agree."""
         if not self.sd:
             unseen = unseen_share(self.n, (1 + level) / 2)
             return self.mean - unseen * self.mean, self.mean + unseen * (100 - self.mean)
@@ -129,28 +132,28 @@ class Term:
 
 
 def unseen_share(n: int, level: float = LEVEL) -> float:
-    """The largest share of seeds, at a one-sided level, that may differ from what n seeds all showed.
+    """Return the largest share of seeds, at a one-sided level, that may differ if n seeds all agree.
 
-    The exact binomial bound for none of n: 0.53 for four seeds at 95 %.
+    This is the exact binomial bound for none of n: 0.53 for four seeds at 95 %.
     """
     return float(1 - (1 - level) ** (1 / n))
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> WelchDifference | None:
-    """Second mean minus first; None below two values a side, or where neither side varies."""
+    """Return the second mean minus the first; None below two values a side, or if neither side varies."""
     if min(len(first), len(second)) < 2 or not (varies(first) or varies(second)):
         return None
     return satterthwaite([sample(-1, first), sample(1, second)])
 
 
 def sample(weight: float, values: Sequence[float]) -> Term:
-    """A term from two values or more. Its `sd` is 0 where they differ by no more than rounding."""
+    """Return the term of two or more values. Its `sd` is 0 if they differ by no more than rounding."""
     sd = deviation(values) if varies(values) else 0.0
     return Term(weight=weight, mean=fmean(values), sd=sd, n=len(values))
 
 
 def satterthwaite(terms: Sequence[Term]) -> WelchDifference:
-    """A weighted sum of independent means: Welch's for two, and Satterthwaite's degrees of freedom for any number.
+    """Return a weighted sum of independent means: Welch's for two, with Satterthwaite's degrees of freedom for more.
 
     At least one of the terms must vary.
     """
@@ -164,17 +167,21 @@ def satterthwaite(terms: Sequence[Term]) -> WelchDifference:
 
 
 def difference_of_means(terms: Sequence[Term]) -> WelchDifference | UnseenSeedsDifference:
-    """A weighted sum of mean errors in percent: by Welch where all samples vary, else with a bound for unseen seeds."""
+    """Return a weighted sum of mean errors in percent: Welch's, or with a bound for unseen seeds.
+
+    It is Welch's if all samples vary.
+    """
     if all(term.sd for term in terms):
         return careful(terms)
     return UnseenSeedsDifference(terms=tuple(terms))
 
 
 def careful(terms: Sequence[Term]) -> WelchDifference:
-    """As `satterthwaite`, but with the degrees of freedom of the smallest sample where samples differ in size.
+    """Return the sum as `satterthwaite` does, but with the degrees of freedom of the smallest sample if sizes differ.
 
-    Two seeds beside ten, or beside five published runs, would borrow degrees of freedom that the two do not have: with
-    normal errors equal means were told apart in 11 % of sweeps of 10 and 2 seeds. Terms without spread do not count.
+    Otherwise two seeds beside ten, or beside five published runs, would get degrees of freedom that two seeds do not
+    have: with normal errors, equal means were reported as different in 11 % of sweeps of 10 and 2 seeds. Terms without
+    spread do not count.
     """
     difference = satterthwaite(terms)
     sizes = {term.n for term in terms if term.sd}
@@ -190,9 +197,9 @@ def varies(values: Sequence[float]) -> bool:
 class UnseenSeedsDifference:
     """A weighted sum of mean errors in percent, where the seeds of at least one sample all gave the same error.
 
-    Such a sample has no spread to reckon with. Its mean gets the interval that holds whatever the seeds are that nobody
-    saw: a share of them, bounded by `unseen_share`, may lie anywhere between 0 and 100 %. The intervals of all means
-    are joined by the method of variance estimates recovery (Zou and Donner 2008).
+    Such a sample has no spread to compute with. Its mean gets an interval that holds for any unseen seeds: a share of
+    them, bounded by `unseen_share`, may lie anywhere between 0 and 100 %. The intervals of all means are joined by the
+    method of variance estimates recovery (Zou and Donner 2008).
     """
 
     terms: tuple[Term, ...]
@@ -221,7 +228,7 @@ class UnseenSeedsDifference:
 
 
 def _smallest_alpha(excludes: Callable[[float], bool]) -> float:
-    """The one-sided level at which an interval begins to exclude a threshold: its p value, by bisection."""
+    """Return, by bisection, the one-sided level at which an interval begins to exclude a threshold: its p value."""
     low, high = 0.0, 0.5
     for _ in range(40):
         middle = (low + high) / 2
@@ -230,7 +237,7 @@ def _smallest_alpha(excludes: Callable[[float], bool]) -> float:
 
 
 def clopper_pearson_pct(wrong: int, images: int, level: float) -> tuple[float, float]:
-    """Exact binomial interval of a rate, in percent."""
+    """Return the exact binomial interval of a rate, in percent."""
     tail = (1 - level) / 2
     low = float(special.betaincinv(wrong, images - wrong + 1, tail)) if wrong > 0 else 0.0
     high = float(special.betaincinv(wrong + 1, images - wrong, 1 - tail)) if wrong < images else 1.0
@@ -239,21 +246,23 @@ def clopper_pearson_pct(wrong: int, images: int, level: float) -> tuple[float, f
 
 @dataclass(frozen=True, kw_only=True)
 class EverySeed:
-    """The worst seed against a threshold, each seed an exact count of images. It speaks of these networks alone.
+    """The worst seed against a threshold; each seed is an exact count of images. The result concerns only these
+    networks.
 
-    For "every seed is above" the worst is the lowest, and the largest of the seeds' exact binomial p values speaks for
-    all (an intersection-union test); the smallest, times their number (Bonferroni), says that one is below.
+    For "every seed is above" the worst seed is the lowest. The p value for all seeds is the largest of their exact
+    binomial p values (an intersection-union test). The p value for "one is below" is the smallest one, times their
+    number (Bonferroni).
     """
 
     wrong: tuple[int, ...]
     images: int
     threshold_pct: float
     above: bool
-    """Whether every seed should be above the threshold, or below it."""
+    """True if every seed should be above the threshold, False if below it."""
 
     @property
     def worst(self) -> int:
-        """Wrong images of the seed that decides."""
+        """Count of wrong images of the seed that decides."""
         return min(self.wrong) if self.above else max(self.wrong)
 
     @property
@@ -265,13 +274,13 @@ class EverySeed:
         return low - self.threshold_pct, high - self.threshold_pct
 
     def p_above(self, threshold: float) -> float:
-        """Small if every seed is above (or, of `below`, if one is)."""
+        """Return a p value that is small if every seed is above (or, if `above` is False, if one is)."""
         rate = (self.threshold_pct + threshold) / 100
         found = [float(special.bdtrc(wrong - 1, self.images, rate)) if wrong else 1.0 for wrong in self.wrong]
         return max(found) if self.above else min(1.0, len(found) * min(found))
 
     def p_below(self, threshold: float) -> float:
-        """Small if every seed is below (or, of `above`, if one is)."""
+        """Return a p value that is small if every seed is below (or, if `above` is True, if one is)."""
         rate = (self.threshold_pct + threshold) / 100
         found = [float(special.bdtr(wrong, self.images, rate)) for wrong in self.wrong]
         return min(1.0, len(found) * min(found)) if self.above else max(found)
@@ -279,7 +288,7 @@ class EverySeed:
 
 @dataclass(frozen=True, kw_only=True)
 class ExactDifference:
-    """Of two counts that have no uncertainty."""
+    """The difference of two counts that have no uncertainty."""
 
     value: float
 
@@ -294,7 +303,7 @@ class ExactDifference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values in the order given (Holm 1979): below alpha exactly where the step-down procedure rejects."""
+    """Adjust p values, in the given order (Holm 1979): below alpha exactly where the step-down procedure rejects."""
     count, largest = len(p_values), 0.0
     adjusted = [0.0] * count
     for rank, index in enumerate(sorted(range(count), key=lambda i: p_values[i])):

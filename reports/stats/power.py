@@ -1,11 +1,11 @@
-"""The power of the tests behind claims, and the number of seeds that a wanted power takes.
+"""The power of the tests behind claims, and the number of seeds for a given power.
 
-A test must tell what it measures from one bound or from two. How far the true difference lies within each bound is its
-list of distances, in points: one for an ordering, two for an equivalence.
+A test must distinguish its measurement from one bound or from two. Its distances are how far the true difference lies
+inside each bound, in points: one distance for an ordering, two for an equivalence.
 
 Welch's test estimates its standard error and its degrees of freedom from the seeds. The power is therefore the mean
 over the spreads that n seeds may show: chi-squared quantiles, the same for every call, so that the same question always
-gets the same answer. Formulas that take the true spreads promise up to forty points too much with two seeds a cell.
+gets the same answer. Formulas that use the true spreads promise up to forty points too much with two seeds per cell.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from numpy.typing import NDArray
 from scipy import special
 
 POWER = 0.8
-"""Chance of a verdict that a plan asks for."""
+"""Chance of a verdict that a plan requires."""
 
 Array = NDArray[np.float64]
 
 _SPREADS = 1024
-"""Sets of spreads over which the power of one comparison is a mean."""
+"""Sets of spreads over which the power of one comparison is averaged."""
 _SWEEPS = 10_000
-"""Simulated sweeps behind the power of several comparisons together: a standard error of half a point at most."""
+"""Simulated sweeps for the power of several comparisons together: a standard error of at most half a point."""
 _SEED = 20151210
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spreads:
-    """Standard deviations between seeds of the cells that a test compares, and of a published mean beside them."""
+    """Standard deviations between seeds of the cells that a test compares, and of a published mean."""
 
     sds: tuple[float, ...]
     published_sd: float = 0.0
     published_runs: int = 2
-    """Runs behind the published mean; without one its `published_sd` is zero, and they do not matter."""
+    """Runs behind the published mean; ignored without one, because `published_sd` is then zero."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One of several comparisons that share cells, before anything has run."""
+    """A planned comparison, one of several that share cells."""
 
     distances: Callable[[Array], Sequence[Array]]
-    """From a measured difference to its distances within the bounds of the claim."""
+    """Function from a measured difference to its distances inside the bounds of the claim."""
     gap: float
     """The true difference, in points."""
     weights: tuple[tuple[int, float], ...]
-    """The cells that take part: index and weight of each mean in the difference."""
+    """The cells of the comparison: index, and weight of the mean in the difference."""
     spreads: Spreads
-    """Of these cells, in the same order."""
+    """Spreads of these cells, in the same order."""
 
 
 def power_of(distances: Sequence[float], spreads: Spreads, *, n: int, alpha: float) -> float:
-    """Chance that two-sided Welch tests with n seeds a cell tell every distance from zero, each in its direction."""
+    """Return the chance that two-sided Welch tests with n seeds per cell show every distance, with its sign."""
     if n < 2:
         return 0.0
     variances = _relative_variances(n, len(spreads.sds))
@@ -71,7 +71,7 @@ def power_of(distances: Sequence[float], spreads: Spreads, *, n: int, alpha: flo
 
 
 def power_of_all(planned: Sequence[Planned], *, n: int, alpha: float) -> float:
-    """Chance that all of several comparisons support their claim; cells that they share are drawn once."""
+    """Return the chance that several comparisons all support their claim; cells that they share are drawn once."""
     if n < 2:
         return 0.0
     if len(planned) == 1:
@@ -96,9 +96,10 @@ def power_of_all(planned: Sequence[Planned], *, n: int, alpha: float) -> float:
 def required_seeds(
     distances: Sequence[float], spreads: Spreads, *, alpha: float, power: float = POWER, most: int = 1000
 ) -> int | None:
-    """Seeds a cell with which the tests would tell every distance from zero.
+    """Return the seeds per cell with which the tests tell every distance from zero.
 
-    None where no number up to `most` (100 beside a published mean) would do: no distance, no spread to reckon with.
+    None if no number up to `most` (100 beside a published mean) suffices, if a distance is zero, or if there is no
+    spread.
     """
     if not all(distances) or not any(spreads.sds):
         return None
@@ -106,19 +107,19 @@ def required_seeds(
     def enough(n: int) -> bool:
         return power_of(distances, spreads, n=n, alpha=alpha) >= power
 
-    # Beside a published mean more seeds can be worse: they leave its few degrees of freedom to rule alone.
+    # Beside a published mean, more seeds can lower the power: its few degrees of freedom then dominate.
     return next(filter(enough, range(2, 101)), None) if spreads.published_sd else first_enough(enough, most=most)
 
 
 def first_enough(enough: Callable[[int], bool], *, most: int) -> int | None:
-    """The smallest number of seeds that is enough, from two on; None where `most` are not."""
+    """Return the smallest number of seeds that is enough, from two on; None if `most` are not."""
     if not enough(most):
         return None
     return 2 + bisect_left(range(2, most), True, key=enough)
 
 
 def detectable(spreads: Spreads, *, n: int, alpha: float, power: float = POWER) -> float | None:
-    """The smallest distance that n seeds a cell tell from zero; None for one seed, or without any spread."""
+    """Return the smallest distance that n seeds per cell tell from zero; None for one seed, or without any spread."""
     if n < 2 or not any(spreads.sds):
         return None
     low, high = 0.0, 1000 * max(spreads.sds)
@@ -132,12 +133,12 @@ def detectable(spreads: Spreads, *, n: int, alpha: float, power: float = POWER) 
 
 
 def _told_from(sds: Array, spreads: Spreads, n: int, alpha: float) -> Array:
-    """The distance that a Welch test tells from zero, one for each set of spreads that the seeds showed.
+    """Return the distance that a Welch test tells from zero, one for each set of spreads of the seeds.
 
     Args:
-        sds: as the seeds showed them, [sets, cells].
-        spreads: the published one beside them.
-        n: seeds a cell.
+        sds: standard deviations of the seeds, [sets, cells].
+        spreads: holds the published standard deviation and its runs.
+        n: seeds per cell.
         alpha: two-sided level.
     """
     variances = sds**2 / n
@@ -146,7 +147,7 @@ def _told_from(sds: Array, spreads: Spreads, n: int, alpha: float) -> Array:
     shares = (variances**2).sum(axis=1) / (n - 1) + fixed**2 / (spreads.published_runs - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         inverse_df = np.where(total > 0, shares / total**2, 1.0)
-    if fixed and n != spreads.published_runs:  # as `inference.careful` tests it
+    if fixed and n != spreads.published_runs:  # as in `inference.careful`
         inverse_df = np.full_like(inverse_df, 1 / (min(n, spreads.published_runs) - 1))
     told: Array = np.exp(np.interp(inverse_df, *_log_critical(alpha))) * np.sqrt(total)
     return told
@@ -154,7 +155,7 @@ def _told_from(sds: Array, spreads: Spreads, n: int, alpha: float) -> Array:
 
 @cache
 def _log_critical(alpha: float) -> tuple[Array, Array]:
-    """The logarithm of Student's two-sided critical value over 1 / degrees of freedom, to interpolate in."""
+    """Tabulate the logarithm of Student's two-sided critical value over 1 / degrees of freedom, for interpolation."""
     inverse_df = np.linspace(0.0, 1.0, 257)
     with np.errstate(divide="ignore"):
         critical = special.stdtrit(1 / inverse_df, 1 - alpha / 2)
@@ -164,7 +165,7 @@ def _log_critical(alpha: float) -> tuple[Array, Array]:
 
 @cache
 def _relative_variances(n: int, cells: int) -> Array:
-    """Sample variances of n normal values over their true one, [cells, sets]: equally likely ones in a fixed order."""
+    """Return sample variances of n normal values over the true one, [cells, sets]: equally likely, in a fixed order."""
     quantiles = special.chdtri(n - 1, 1 - (np.arange(_SPREADS) + 0.5) / _SPREADS) / (n - 1)
     rng = np.random.default_rng(_SEED)
     return np.stack([rng.permutation(quantiles) for _ in range(cells)])

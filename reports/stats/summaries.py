@@ -1,4 +1,4 @@
-"""What the seeds of one cell say together."""
+"""Summaries of the seeds of one cell."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ MEMORY = "device/memory_peak_gib"
 TIME = "time/total_s"
 STALL, COMMUNICATION = "parts/data_stall_pct", "parts/communication_pct"
 _SIGNED = (STALL, COMMUNICATION)
-"""Differences, which noise may take below zero. They are left so."""
+"""Differences, which noise may make negative. They are not cut at zero."""
 
 
 def error_of(cell: Cell, metric: str) -> Estimate:
-    """Mean error over the cell's results with its interval."""
+    """Return the mean error over the cell's results with its interval."""
     images = cell.constant(IMAGES[metric])
     return estimate_pct(cell.values(metric), images=None if images is None else int(images))
 
 
 def hardware_of(cell: Cell, key: str, *, floor: float = 0.0) -> Estimate:
-    """Mean of a quantity that depends on the hardware, over finished trials; none where they ran on different kinds.
+    """Return the mean of a hardware-dependent quantity over finished trials; none if their devices differ.
 
     Args:
-        cell: whose trials.
-        key: of the metric.
-        floor: the quantity's own lower limit, at which an interval is cut.
+        cell: the cell whose trials are averaged.
+        key: key of the metric.
+        floor: the quantity's lower limit, at which an interval is cut.
     """
     finished = [trial for trial in cell.trials if trial.outcome == Outcome.FINISHED]
     if len({device_of(trial) for trial in finished}) != 1:
@@ -39,12 +39,15 @@ def hardware_of(cell: Cell, key: str, *, floor: float = 0.0) -> Estimate:
 
 
 def _is_share(key: str) -> bool:
-    """Of a device's or a host's time. A share of a peak may be more than all, where the peak was measured badly."""
+    """Whether the metric is a share of a device's or a host's time.
+
+    A share of a peak may be above 100 % if the peak was measured badly.
+    """
     return key.startswith(("device/", "host/")) and key.endswith("_pct")
 
 
 def measured(cell: Cell, key: str) -> Estimate:
-    """As `hardware_of`; of a single timing trial with the interval of its own steps or rounds."""
+    """Return the mean as `hardware_of` does; a single timing trial gets the interval of its own steps or rounds."""
     found = hardware_of(cell, key, floor=-math.inf if key in _SIGNED else 0.0)
     if found.n != 1 or not cell.timed:
         return found
@@ -53,7 +56,7 @@ def measured(cell: Cell, key: str) -> Estimate:
 
 
 def device_of(trial: Trial) -> str | None:
-    """`2 x NVIDIA H200`, None where the trial does not say."""
+    """Return `2 x NVIDIA H200`; None if the trial does not name its device."""
     name, count = as_text(trial.row.get("device.name")), as_number(trial.row.get("device.count"))
     if not name:
         return None

@@ -1,1 +1,1 @@
-"""The tables of a report, and what they are computed from."""
+"""The tables of a report, and the computations behind them."""

@@ -1,4 +1,4 @@
-"""What a trained network cost: multiply-accumulates, device-hours, joules, money."""
+"""Costs of a trained network: multiply-accumulates, device-hours, joules, money."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ENERGY = "device/energy_j"
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What devices cost, in one currency: the user's own figures."""
+    """Prices of devices in one currency, given by the user."""
 
     currency: str = ""
     per_device_hour: Mapping[str, float] = field(default_factory=dict)
-    """Exact device name, as `device.name` of a trial's run has it -> price."""
+    """Exact device name, as in `device.name` of a trial's run -> price of an hour."""
 
 
 NO_PRICES = Prices()
@@ -25,7 +25,7 @@ NO_PRICES = Prices()
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """One price of a trained network."""
+    """One kind of cost of a trained network."""
 
     name: str
     title: str
@@ -35,7 +35,7 @@ class Cost:
 
 
 def costs(prices: Prices) -> tuple[Cost, ...]:
-    """All costs; that in money is known only for devices with a price of an hour."""
+    """Return all costs; money is known only for devices with an hourly price."""
     money = prices.currency
     return (
         Cost(name="macs", title="Multiply-accumulates", label="MACs, forward, one image", unit="MAC", of=_macs),
@@ -56,7 +56,7 @@ def _macs(cell: Cell) -> float | None:
 
 
 def device_hours(cell: Cell) -> float | None:
-    """Mean time of a trial times its devices, where all ran on one kind."""
+    """Return the mean time of a trial times its devices, if all trials ran on the same kind and number."""
     seconds = hardware_of(cell, TIME).mean
     counts = {count for trial in cell.results if (count := as_number(trial.row.get("device.count")))}
     return None if seconds is None or len(counts) != 1 else seconds * counts.pop() / 3600
@@ -67,7 +67,7 @@ def _energy(cell: Cell) -> float | None:
 
 
 def price_of(cell: Cell, prices: Prices) -> float | None:
-    """Of a trial, in the prices' currency; None where its devices have no price."""
+    """Return the price of a trial, in the currency of the prices; None if its devices have no price."""
     hours = device_hours(cell)
     names = {as_text(trial.row.get("device.name")) for trial in cell.results}
     price = prices.per_device_hour.get(names.pop()) if len(names) == 1 else None

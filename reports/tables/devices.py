@@ -1,4 +1,4 @@
-"""What the devices did while trials ran: a table of what was measured, and of nothing else."""
+"""Table of the measured activity of the devices during the trials."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACTIVITY = {
 
 
 def activity_table(cells: Sequence[Cell]) -> Table:
-    """How busy the devices were and what they used; no rows where nothing was measured."""
+    """Return how busy the devices were and what they used; no rows if nothing was measured."""
     shown = [key for key in ACTIVITY if any(hardware_of(cell, key).n for cell in cells)]
     measured = [cell for cell in cells if any(hardware_of(cell, key).n for key in shown)]
     return Table(

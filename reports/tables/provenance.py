@@ -1,4 +1,4 @@
-"""What ran, on what, with which settings: the tables that let a reader run it again."""
+"""Tables with which a reader can repeat the sweep: what ran, on which devices, with which settings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from harness.tracking.results import SweepResults
 
 PLACES = ("uri", "url", "path", "cwd", "dir", "storage", "address")
-"""Parts of names in the environment that say where the sweep was kept: no matter of the report's."""
+"""Name parts of environment entries that tell where the sweep was stored. Reports leave them out."""
 
 
 def machine_table(trials: Sequence[Trial]) -> Table:
-    """On which devices and with which versions the trials ran."""
+    """Return the devices and versions with which the trials ran."""
     groups: dict[tuple[str, str], int] = {}
     for trial in trials:
         if device := device_of(trial):
@@ -34,7 +34,7 @@ def machine_table(trials: Sequence[Trial]) -> Table:
 
 
 def _versions(trial: Trial) -> str:
-    """`python 3.11.9, torch 2.9.1`."""
+    """Return the versions: `python 3.11.9, torch 2.9.1`."""
     found = sorted(
         (key.split(".", 1)[1], as_text(value)) for key, value in trial.row.items() if key.startswith("version.")
     )
@@ -42,7 +42,7 @@ def _versions(trial: Trial) -> str:
 
 
 def settings_table(trials: pd.DataFrame) -> Table:
-    """The settings: one value where all trials share it, else the list of values."""
+    """Return the settings: one value if all trials share it, else the list of values."""
     rows = [(name, _values(distinct(trials[name]))) for name in settings_columns(trials)]
     return Table(
         name="settings",
@@ -58,7 +58,7 @@ def _values(values: Sequence[Any], most: int = 12) -> str:
 
 
 def facts_table(results: SweepResults, cells: Sequence[Cell]) -> Table:
-    """The sweep in a few lines."""
+    """Return the main facts of the sweep."""
     trials = [trial for cell in cells for trial in cell.trials]
     seeds = sorted({trial.seed for trial in trials if trial.seed is not None})
     spent = [value for trial in trials if (value := trial.number("time/total_s")) is not None]
@@ -92,7 +92,7 @@ def _code_facts(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def environment_table(results: SweepResults) -> Table:
-    """The driver's environment as it was recorded, but for the places where the sweep was kept."""
+    """Return the recorded environment of the driver, without the places where the sweep was stored."""
     rows = [(name, value) for name, value in flat(results.environment).items() if value and not _is_place(name, value)]
     return Table(
         name="environment",
@@ -103,7 +103,7 @@ def environment_table(results: SweepResults) -> Table:
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested names joined by dots, lists by commas."""
+    """Flatten a mapping: join nested names with dots and lists with commas."""
     found: dict[str, str] = {}
     for key, value in nested.items():
         name = f"{prefix}{key}"

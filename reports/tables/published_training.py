@@ -1,4 +1,4 @@
-"""What was not trained as published, and how soon each error was reached: two tables of a report."""
+"""Two tables of a report: deviations from the published training, and the time to reach each error."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from reports.tables.report_tables import Column, Table
 
 
 class DeviationRow(TypedDict, total=False):
-    """One setting of a cell in `SweepResults.plan["deviations"]` that is not the published one."""
+    """One setting of a cell in `SweepResults.plan["deviations"]` that differs from the published one."""
 
     name: str
     published: str | None
-    """None where the paper does not print it."""
+    """The published value; None if the paper does not print it."""
     used: str
 
 
@@ -28,12 +28,12 @@ class LedgerRow(TypedDict, total=False):
     cell_id: str
     label: str
     source: str | None
-    """With what it is compared: paper, then section or table. None where no paper trained such a network."""
+    """The publication to compare with: paper, and section or table. None if no paper trained such a network."""
     deviations: Sequence[DeviationRow]
 
 
 def deviations_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
-    """Every setting that is not the published one, with the cells that have it. No rows where nothing is compared."""
+    """Return every setting that differs from the published one, with its cells. No rows if nothing is compared."""
     ledgers: Sequence[LedgerRow] = plan.get("deviations") or ()
     compared = [ledger for ledger in ledgers if ledger.get("source")]
     found: dict[tuple[str, ...], list[str]] = {}
@@ -74,7 +74,7 @@ PUBLISHED_METRICS = {
 
 
 def published_errors_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
-    """Each printed error beside ours. No rows where the papers trained none of the networks on this data."""
+    """Return each published error beside the measured one. No rows if no paper trained a network on this data."""
     by_id = {cell.cell_id: cell for cell in cells}
     found = [
         (by_id[str(row.get("cell_id"))], error)
@@ -101,9 +101,9 @@ def _beside(cell: Cell, error: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def milestones_table(cells: Sequence[Cell]) -> Table:
-    """Training time to each test error of the ladder, where all seeds reached it; else how many did.
+    """Return the training time to each test error of the ladder if all seeds reached it, else how many did.
 
-    No rows where no trial was timed, as in sweeps of older versions.
+    No rows if no trial was timed, as in sweeps of older versions.
     """
     reached = [pct for pct in ERROR_LADDER_PCT if any(_times(cell, pct) for cell in cells)]
     rows = [(cell.label, *(_reached(cell, pct) for pct in reached)) for cell in cells if cell.results]

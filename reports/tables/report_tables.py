@@ -1,4 +1,4 @@
-"""The tables of a report, as text ready to be shown: HTML, Markdown and the terminal render the same values."""
+"""The tables of a report as text for display: HTML, Markdown and the terminal render the same values."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ class Column:
     title: str
     numeric: bool = False
     group: str = ""
-    """A heading above, shared with the neighbours of the same group."""
+    """Heading above the title, shared by adjacent columns of the same group."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One table. The first entry of each row names the row."""
+    """One table. The first entry of each row is the row's name."""
 
     name: str
-    """Its anchor."""
+    """Anchor of the table."""
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     anchors: Mapping[int, str] = field(default_factory=dict)
-    """Row -> its identifier in the page."""
+    """Row -> its identifier on the page."""
     links: Mapping[tuple[int, int], str] = field(default_factory=dict)
-    """Row and column -> where the entry leads: `#` and an identifier of the page, or an address."""
+    """Row and column -> target of the entry's link: `#` and an identifier on the page, or an address."""
 
     @property
     def groups(self) -> list[tuple[str, int]]:
-        """Headings above the columns' own, and how many columns each spans; empty where no column has one."""
+        """Headings above the column titles, and the columns that each spans; empty if no column has one."""
         if not any(column.group for column in self.columns):
             return []
         runs = groupby(self.columns, key=lambda column: column.group)
@@ -64,26 +64,26 @@ class Table:
 
 
 class AuditRow(TypedDict, total=False):
-    """One cell of `SweepResults.plan["audit"]`. A missing key means what None means: not known, or not published."""
+    """One cell of `SweepResults.plan["audit"]`. A missing key is the same as None: not known, or not published."""
 
     cell_id: str
     label: str
     params: int | None
-    """Counted in the network that was built."""
+    """Parameters, counted in the network that was built."""
     macs: int | None
-    """Multiply-accumulates of one forward pass of one image, as counted."""
+    """Counted multiply-accumulates of one forward pass of one image."""
     published_params: float | None
     published_macs: float | None
     source: str | None
-    """Where the published figures stand: paper, then table or section."""
+    """Source of the published figures: paper, and table or section."""
     convention: str | None
-    """What the published figures count, where that needs saying: "the paper prints MACs as FLOPs"."""
+    """Meaning of the published figures, if it needs a remark: "the paper prints MACs as FLOPs"."""
     within: bool | None
-    """Whether counted and published agree as closely as the published figure is printed."""
+    """Whether the counted figure equals the published one to its printed precision."""
 
 
 def error_table(series: Sequence[Series]) -> Table:
-    """Training and test error by depth, one pair of columns a series."""
+    """Return training and test error by depth, one pair of columns per series."""
     depths = sorted({cell.depth for one in series for cell in one.cells if cell.depth is not None})
     by_depth = {(one.name, cell.depth): cell for one in series for cell in one.cells}
     cells = [cell for one in series for cell in one.cells]
@@ -112,7 +112,7 @@ def error_table(series: Sequence[Series]) -> Table:
 
 
 def anchor_of(cell: Cell) -> str:
-    """Where the page lists the cell's trials. An id may hold anything; an anchor holds no space."""
+    """Return the page's anchor for the cell's trials. A cell id may hold any characters; an anchor holds no space."""
     return "trials-of-" + "".join(char if char.isalnum() or char in "-_." else "-" for char in cell.cell_id)
 
 
@@ -124,13 +124,13 @@ def _error(cell: Cell | None, metric: str, usual_n: int) -> str:
 
 
 def _usual_n(cells: Sequence[Cell]) -> int:
-    """The number of seeds behind most means: said once, and only what differs is marked."""
+    """Return the number of seeds behind most means. It is printed once, and only other numbers are marked."""
     counts = Counter(n for cell in cells for metric in SPLITS.values() if (n := error_of(cell, metric).n))
     return max(counts, key=lambda n: (counts[n], n), default=0)
 
 
 def _intervals_note(cells: Sequence[Cell], usual_n: int) -> str:
-    """How to read the intervals: their n where it is the same everywhere, and what takes their place where need be."""
+    """Explain the intervals: their n if it is the same in every cell, and how cells without an interval are treated."""
     errors = [error_of(cell, metric) for cell in cells for metric in SPLITS.values()]
     if not any(error.n for error in errors):
         return "No trial has a result yet."
@@ -152,7 +152,7 @@ def _intervals_note(cells: Sequence[Cell], usual_n: int) -> str:
 
 
 def cells_table(cells: Sequence[Cell], prices: Prices = NO_PRICES) -> Table:
-    """One row a cell: errors where anything is trained, speed, memory, time, price where known; with their n."""
+    """Return one row per cell: errors if trained, speed, memory, time, price if known; with their n."""
     errors = SPLITS if trained(cells) else {}
     spent = [price_of(cell, prices) for cell in cells]
     priced = any(price is not None for price in spent)
@@ -189,7 +189,7 @@ def _cell_row(cell: Cell, errors: Sequence[str]) -> tuple[str, ...]:
 
 
 def complexity_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
-    """Parameters and MACs as counted, beside the published ones where there are any."""
+    """Return counted parameters and MACs, beside the published ones if there are any."""
     audit = {str(row.get("cell_id")): row for row in plan.get("audit") or ()}
     rows = [_audit_row(cell, audit.get(cell.cell_id, {})) for cell in cells]
     published = any(row.get("published_params") or row.get("published_macs") for row in audit.values())
@@ -227,7 +227,7 @@ def _audit_row(cell: Cell, row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def outcome_table(trials: Sequence[Trial]) -> Table:
-    """How many trials ended how."""
+    """Count the trials by outcome."""
     counts: dict[str, int] = {}
     for trial in trials:
         counts[trial.outcome] = counts.get(trial.outcome, 0) + 1
@@ -255,11 +255,11 @@ MEANINGS = {
 
 
 def trials_table(cells: Sequence[Cell], mlflow_url: str | None = None) -> Table:
-    """Every trial: outcome, attempt, time and speed; its device and reason where they tell trials apart.
+    """Return every trial with outcome, attempt, time and speed; with device and reason if trials differ in them.
 
     Args:
-        cells: in the order of the rows.
-        mlflow_url: of the tracking server: each run's id then leads to its page there.
+        cells: cells in the order of the rows.
+        mlflow_url: address of the tracking server; each run's id then links to its page there.
     """
     listed = [(cell, trial) for cell in cells for trial in cell.trials]
     devices = len({device for _, trial in listed if (device := device_of(trial))}) > 1
@@ -287,7 +287,7 @@ RUN = "MLflow run"
 
 
 def missing_table(cells: Sequence[Cell]) -> Table:
-    """The trials without a result, and why."""
+    """Return the trials without a result, with the reasons."""
     absent = [(cell, trial) for cell in cells for trial in cell.trials if not trial.is_result]
     return Table(
         name="missing",
@@ -315,7 +315,7 @@ def _trial_row(cell: Cell, trial: Trial, errors: Sequence[str], devices: bool, r
 
 
 def trial_name(cell: Cell, trial: Trial) -> str:
-    """As MLflow names its run: `resnet-20-A seed 0`."""
+    """Return the name of its run in MLflow: `resnet-20-A seed 0`."""
     return f"{cell.label} seed {wording.DASH if trial.seed is None else trial.seed}"
 
 
@@ -324,7 +324,7 @@ def _reason(trial: Trial) -> str:
 
 
 def comparisons_table(verdict: Verdict) -> Table:
-    """What stands behind one verdict: each comparison with its interval, its n and every value."""
+    """Return the evidence for one verdict: each comparison with its interval, its n and every value."""
     along = any(one.trend for one in verdict.comparisons)
     titles = ("Compared", "Difference", "n", "Method", "First", "Second", *["Mean error along depth"] * along)
     rows = [_comparison_row(one, along) for one in verdict.comparisons]

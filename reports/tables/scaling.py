@@ -1,7 +1,7 @@
-"""Scaling efficiency of timing trials: how much of the speed that more workers promise arrives. Pure functions.
+"""Scaling efficiency of timing trials: the measured share of the ideal speed with more workers. Pure functions.
 
-Strong scaling keeps the global batch and gives each worker less of it; weak scaling keeps each worker's share, so that
-the batch grows. Both are held against the smallest number of workers that was timed.
+Strong scaling keeps the global batch and splits it among more workers; weak scaling keeps each worker's share, so that
+the batch grows. Both are compared with the smallest number of workers that was timed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["strong", "weak"]
 
 
 class Rate(NamedTuple):
-    """Images per second, or a ratio of two, with a 95 % interval where one is known."""
+    """Images per second, or a ratio of two speeds, with a 95 % interval if it is known."""
 
     value: float
     low: float | None
@@ -29,30 +29,31 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One number of workers."""
+    """The speed with one number of workers."""
 
     workers: int
     batch_size: int
-    """Of all workers."""
+    """Batch size of all workers together."""
     n: int
-    """Timing trials behind it."""
+    """Number of timing trials."""
     images_per_s: Rate
     efficiency_pct: Rate
-    """Speed a worker, over that of the line's first point. Of that point itself 100, without an interval."""
+    """Speed per worker, relative to the line's first point, in percent. The first point has 100, without an
+    interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """Cells alike in all but the number of workers, and for weak scaling the batch; fewest workers first."""
+    """Cells alike in all but the number of workers and, for weak scaling, the batch; fewest workers first."""
 
     kind: Kind
     label: str
-    """Of its first cell."""
+    """Label of its first cell."""
     points: tuple[Point, ...]
 
 
 def scaling_lines(cells: Iterable[Cell]) -> tuple[Line, ...]:
-    """Every line of at least two numbers of workers, strong ones first."""
+    """Return every line with at least two numbers of workers, strong scaling first."""
     timed = [timed for cell in cells if (timed := _timed(cell)) is not None]
     return tuple(
         _line(kind, group) for kind in ("strong", "weak") for group in _grouped(timed, kind) if _is_line(group)
@@ -66,11 +67,11 @@ class _Timed(NamedTuple):
     rate: Rate
     n: int
     alike: tuple[tuple[str, str], ...]
-    """Settings and hardware that must be the same along a line."""
+    """Settings and hardware that must be equal along a line."""
 
 
 def _timed(cell: Cell) -> _Timed | None:
-    """What a cell's timing trials say together; None where it has none."""
+    """Combine a cell's timing trials; None if it has none, or they disagree in workers, batch or device."""
     trials = [trial for trial in cell.results if trial.row.get("measure") == "throughput"]
     rate = rate_of(trials)
     workers, batch_size = cell.constant(WORKERS), cell.constant(BATCH)
@@ -80,7 +81,7 @@ def _timed(cell: Cell) -> _Timed | None:
 
 
 def rate_of(trials: Sequence[Trial]) -> Rate | None:
-    """Their speed: of one trial with the interval of its steps, of several their mean with Student's."""
+    """Return the trials' speed: with the interval of its steps for one trial, else the mean with Student's interval."""
     values = [value for trial in trials if (value := trial.number(SPEED)) is not None]
     if not values:
         return None
@@ -103,7 +104,7 @@ def _alike(trial: Trial) -> tuple[tuple[str, str], ...]:
 
 
 def _kind_of_device(trial: Trial) -> str:
-    """The device's name alone: how many there are is what scaling varies."""
+    """Return only the device's name, because scaling varies the number of devices."""
     return as_text(trial.row.get("device.name")) or str(device_of(trial))
 
 
@@ -116,7 +117,7 @@ def _grouped(timed: Sequence[_Timed], kind: Kind) -> list[list[_Timed]]:
 
 
 def _is_line(group: Sequence[_Timed]) -> bool:
-    """Two cells with as many workers differ in something that is not known here: no line."""
+    """Whether the cells form a line. Cells with equal workers differ in an unknown setting, so they form none."""
     return len(group) > 1 and len({one.workers for one in group}) == len(group)
 
 
@@ -137,9 +138,9 @@ def _point(one: _Timed, first: _Timed) -> Point:
 
 
 def ratio(upper: Rate, lower: Rate) -> Rate:
-    """One speed over another, timed apart, with the interval that theirs leave (MOVER-R: Donner and Zou 2012, eq. 9).
+    """Return the ratio of two separately timed speeds, with its interval (MOVER-R: Donner and Zou 2012, eq. 9).
 
-    For symmetric intervals it is Fieller's. Without an interval of both there is none, nor where the lower speed may be
+    For symmetric intervals it equals Fieller's. There is none unless both speeds have one and the lower speed cannot be
     zero.
     """
     value = upper.value / lower.value
@@ -160,7 +161,7 @@ def ratio(upper: Rate, lower: Rate) -> Rate:
 
 
 def as_rows(lines: Iterable[Line]) -> list[Mapping[str, Any]]:
-    """The points of all lines as a table has them."""
+    """Return the points of all lines as rows of a table."""
     return [
         {
             "kind": line.kind,

@@ -1,4 +1,4 @@
-"""What timing trials found of a step: its parts, what it waits for, and how sure that is."""
+"""Results of timing trials about a step: its parts, its waiting times, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from reports.tables.report_tables import Column, Table
 from reports.tables.scaling import Line, Rate
 
 SMALLEST_STALL_PCT = 1.0
-"""A wait for data is called one where its whole interval is above this: every batch costs something to fetch."""
+"""Smallest data stall in percent: a step waits for data if the whole interval is above this, because fetching always
+takes some time."""
 
 PARTS = {
     "forward": "forward pass",
@@ -23,9 +24,8 @@ PARTS = {
     "input": "waiting for data",
     "communication": "exposed communication",
 }
-"""Part -> what a figure calls it, in the order of a bar. `compute` takes the place of the three where they cannot be
-told apart.
-"""
+"""Part -> its name in a figure, in the order of a bar. `compute` replaces forward, backward and optimizer if they were
+not measured separately."""
 
 PHASES = ("forward", "backward", "optimizer")
 MS = {"Forward, ms": "parts/forward_ms", "Backward, ms": "parts/backward_ms", "Optimizer, ms": "parts/optimizer_ms",
@@ -38,12 +38,12 @@ SHARES = {
 
 
 def taken_apart(cells: Sequence[Cell]) -> list[Cell]:
-    """Those with a step taken apart, in their order: bar 1 of the figure is the first."""
+    """Return the cells with a step taken apart, in order: the first is bar 1 of the figure."""
     return [cell for cell in cells if hardware_of(cell, "parts/whole_ms").n]
 
 
 def parts_of(cell: Cell) -> Mapping[str, float]:
-    """Part of `PARTS` -> milliseconds, together the slowest worker's step; below zero where noise outweighs it."""
+    """Return part of `PARTS` -> milliseconds, in sum the slowest worker's step. Noise can make a part negative."""
     means = {name: hardware_of(cell, f"parts/{name}_ms").mean for name in (*PHASES, "compute", "data", "whole")}
     compute, data, whole = means["compute"], means["data"], means["whole"]
     if compute is None or data is None or whole is None:
@@ -59,12 +59,12 @@ ALONE_HAS_NONE = ("slowest", "communication")
 
 
 def stalls(found: Estimate) -> bool | None:
-    """Whether the step waits for data; None where no interval says how sure that is."""
+    """Whether the step waits for data; None if the interval is not known."""
     return None if found.low is None else found.low > SMALLEST_STALL_PCT
 
 
 def steps_table(cells: Sequence[Cell]) -> Table:
-    """A step taken apart; no rows where no trial was."""
+    """Return the parts of a step for each cell; no rows if no step was taken apart."""
     members = taken_apart(cells)
     shown = {title: key for title, key in {**MS, **SHARES}.items() if any(measured(cell, key).n for cell in members)}
     columns = [Column(title="Cell"), Column(title="Bar", numeric=True)]
@@ -87,7 +87,7 @@ def _row(cell: Cell, bar: int, keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def scaling_table(lines: Sequence[Line]) -> Table:
-    """Every point of every line; no rows where no line is."""
+    """Return every point of every line; no rows without lines."""
     titles = ("Cell", "Scaling", "Workers", "Batch of all workers", "n", "Images/s", "Efficiency, %")
     return Table(
         name="scaling-points",

@@ -1,1 +1,1 @@
-"""Sweeps and cells that nobody ran, for tests and simulations."""
+"""Synthetic sweeps and cells for tests and simulations."""

@@ -1,6 +1,6 @@
-"""Sweeps drawn at random, with a known truth, and how often a report about them is wrong or decides.
+"""Random sweeps with known true values, and how often a report about them is wrong or reaches a verdict.
 
-Errors are drawn, one for each seed, cells are made of them, and `verdicts` judges them as it judges a real sweep's.
+Errors are drawn, one for each seed. Cells are made of them, and `verdicts` judges these as it judges a real sweep.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from reports.stats.cells import TRAIN_ERROR, Cell
 from reports.testing.synthetic_cells import cifar, imagenet
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-"""Standardized errors, mean 0 and standard deviation 1, of a shape."""
+"""Function that draws an array of the given shape of standardized errors: mean 0 and standard deviation 1."""
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -30,78 +30,80 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def exponential(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """An exponential distribution: the gamma distribution of shape 1."""
+    """Draw from an exponential distribution: the gamma distribution of shape 1."""
     return rng.standard_exponential(shape) - 1
 
 
 def lognormal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """A lognormal distribution whose logarithm has standard deviation 1: a few seeds are very bad."""
+    """Draw from a lognormal distribution whose logarithm has standard deviation 1: a few seeds are very bad."""
     drawn: np.ndarray = (rng.lognormal(0.0, 1.0, shape) - math.exp(0.5)) / math.sqrt((math.e - 1) * math.e)
     return drawn
 
 
 def nine_of_ten(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Nine seeds of ten end at one error, the tenth ten units above it."""
+    """Draw errors where nine seeds of ten have the same error, and the tenth an error ten units higher."""
     drawn: np.ndarray = (10.0 * (rng.random(shape) < 0.1) - 1) / 3
     return drawn
 
 
 def nine_of_ten_nearly(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """As `nine_of_ten`, with a normal spread of a hundredth of the step between the two kinds of seeds."""
+    """Draw like `nine_of_ten`, plus a normal spread of a hundredth of the step between the two kinds of seeds."""
     return nine_of_ten(rng, shape) + rng.standard_normal(shape) / 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """One cell: its true error, and the spread and the shape of its seeds' errors, in points."""
+    """The true error of one cell, and the spread and shape of its seeds' errors, in points."""
 
     mean: float
     spread: float
     draw: Draw = normal
     seeds: int | None = None
-    """Where it is not the scenario's number."""
+    """Number of seeds; None for the scenario's number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A kind of sweep whose truth is known."""
+    """A kind of sweep whose true values are known."""
 
     name: str
     claims: tuple[str, ...]
     cells: Mapping[str, Truth]
-    """By label: `plain-20`, `resnet-56-A`; CIFAR's, or ImageNet's with options A to C at 34 layers."""
+    """Label -> true values: `plain-20`, `resnet-56-A`; networks for CIFAR, or for ImageNet with options A to C at 34
+    layers."""
     seeds: int
     right: Mapping[str, Ruling]
-    """The true ruling of each claim; claims that lie on their bound have none, and every ruling of them is wrong."""
+    """Claim -> its true ruling. A claim that lies on its bound has none, and every ruling of it is wrong."""
     design: Design | None = None
-    """What the scenario gives figures for; `shape` is its errors' shape."""
+    """The design whose rates the scenario measures; `shape` is the shape of its errors."""
     shape: str = "normal"
     unseen_pct: float = 0.0
-    """Percent of sweeps in which no seed is of a rare kind that exists, so that a verdict may be wrong."""
+    """Percent of sweeps that contain no seed of an existing rare kind, so that a verdict may be wrong."""
     images: int = 10_000
     train_spread: float | None = None
-    """Spread of the training errors, whose mean is 1 % in every cell; None where they are the test errors."""
+    """Spread of the training errors, whose mean is 1 % in every cell; None if they equal the test errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """Shares of the sweeps."""
+    """Shares of the sweeps or of their comparisons."""
 
     sweeps: int
     wrong: float
-    """With any wrong verdict in the report: what Holm keeps below alpha."""
+    """Share of sweeps with any wrong verdict in the report, which Holm keeps below alpha."""
     decided: float | None
-    """With the right verdict on every claim; None where the truth lies on the bound and no verdict is right."""
+    """Share of sweeps with the right verdict on every claim; None if the true values lie on the bound, where no verdict
+    is right."""
     held: float
-    """With a claim that held so far, and no verdict beyond that."""
+    """Share of sweeps with a claim that held so far."""
     covered: float
-    """Comparisons whose 95 % interval holds the true difference."""
+    """Share of comparisons whose 95 % interval contains the true difference."""
     promised: float | None
-    """What a plan says of the chance of a verdict, with the true spread; None for several claims or spreads."""
+    """Chance of a verdict according to a plan with the true spread; None for several claims or spreads."""
 
 
 def simulate(scenario: Scenario, sweeps: int, seed: int) -> Rates:
-    """Judge that many sweeps, the same for the same seed."""
+    """Judge `sweeps` random sweeps. The same seed gives the same rates."""
     rng = np.random.default_rng(seed)
     errors = [_errors(scenario, truth, sweeps, rng) for truth in scenario.cells.values()]
     spread = scenario.train_spread
@@ -123,7 +125,7 @@ def simulate(scenario: Scenario, sweeps: int, seed: int) -> Rates:
 
 
 def _errors(scenario: Scenario, truth: Truth, sweeps: int, rng: np.random.Generator) -> np.ndarray:
-    """Errors in whole images, in percent, [sweeps, seeds]."""
+    """Draw errors in whole images, in percent, [sweeps, seeds]."""
     drawn = truth.mean + truth.spread * truth.draw(rng, (sweeps, truth.seeds or scenario.seeds))
     wrong: np.ndarray = np.clip(np.round(drawn * scenario.images / 100), 0, scenario.images)
     return wrong * (100 / scenario.images)
@@ -153,7 +155,7 @@ def _all_right(scenario: Scenario, verdicts: Sequence[Verdict]) -> bool:
 
 
 def _covers(scenario: Scenario, comparison: Comparison) -> bool:
-    """Whether the interval holds the true difference."""
+    """Whether the interval contains the true difference."""
     assert comparison.low is not None
     assert comparison.high is not None
     if scenario.train_spread is not None and comparison.test.metric == TRAIN_ERROR:
@@ -171,7 +173,7 @@ def _true_mean(scenario: Scenario, side: Side) -> float:
 
 
 def _cell(label: str, test: Sequence[float], train: Sequence[float], images: int) -> Cell:
-    """`plain-20`, `resnet-34-B`, `resnet-164-full_preact`."""
+    """Build a cell by its label: `plain-20`, `resnet-34-B`, `resnet-164-full_preact`."""
     _, depth, *rest = label.split("-")
     kind = rest[0] if rest else "plain"
     if depth == "34":
@@ -201,7 +203,7 @@ _FALLS, _GAIN = "residual-improves-to-110", "preactivation-gains-with-depth"
 def _one(
     claim: str, name: str, seeds: int, cells: Mapping[str, Truth], *, right: bool = False, **more: Any
 ) -> Scenario:
-    """A sweep about one claim, which is either true or lies on its bound."""
+    """Build a sweep about one claim, which is either true or lies on its bound."""
     return Scenario(
         name=f"{name}, {seeds} seeds",
         claims=(claim,),
@@ -223,7 +225,7 @@ def _no_difference(shape: str, ratio: int, seeds: int, fewer: int | None = None)
 
 
 def _no_growth(shape: str, ratio: int, seeds: int) -> Scenario:
-    """Equal gains; the spread of one network of the four is larger than the others'."""
+    """Build networks with equal gains; one of the four has a larger spread than the others."""
     draw = SHAPES[shape]
     labels = ("164-original", "164-full_preact", "1001-original", "1001-full_preact")
     cells = {f"resnet-{label}": Truth(mean=28.0, spread=SPREAD, draw=draw) for label in labels}
@@ -238,7 +240,7 @@ def _missed_by_the_margin(shape: str, ratio: int, seeds: int) -> Scenario:
 
 
 def _many(others: int, shape: str, ratio: int, seeds: int) -> Scenario:
-    """Other shortcuts that are as good as the identity: each is compared with it. Their spread is larger."""
+    """Build shortcuts that are as good as the identity, each compared with it, with a larger spread."""
     draw = SHAPES[shape]
     cells = {"resnet-56-A": Truth(mean=28.0, spread=SPREAD, draw=draw)}
     for number in range(others):
@@ -248,18 +250,18 @@ def _many(others: int, shape: str, ratio: int, seeds: int) -> Scenario:
 
 
 def _nine_of_ten(name: str, draw: Draw, seeds: int, unseen_pct: float = 0.0) -> Scenario:
-    """The deep network's mean is just at the margin of one point: one seed of ten ends ten points higher."""
+    """Build a deep network whose mean is exactly at the margin of one point: one seed of ten ends ten points higher."""
     cells = {"resnet-20-A": Truth(mean=0.0, spread=0.0), "resnet-56-A": Truth(mean=1.0, spread=3.0, draw=draw)}
     return _one(_DOES_NOT_DEGRADE, name, seeds, cells, unseen_pct=unseen_pct)
 
 
 def _nearly_alike(seeds: int) -> Scenario:
-    """A verdict is wrong where no seed is a tenth one: no test can know of a kind of seed that nobody saw."""
+    """Build sweeps with rare seeds. If none of them runs, the verdict is wrong, because no test can detect them."""
     return _nine_of_ten("nine of ten seeds nearly alike", nine_of_ten_nearly, seeds, unseen_pct=100 * 0.9**seeds)
 
 
 def _beside_nine_of_ten(seeds: int) -> Scenario:
-    """An ordering of two equal means, one of a network of which one seed in ten ends ten points higher."""
+    """Build two networks with equal means, one of which has one seed in ten that ends ten points higher."""
     cells = {"plain-20": Truth(mean=1.0, spread=3.0, draw=nine_of_ten), "plain-56": Truth(mean=1.0, spread=0.1)}
     return _one(_TEST_GROWS, "equal means, nine of ten alike beside normal", seeds, cells)
 
@@ -276,17 +278,17 @@ def _gain(name: str, original_1001: float, seeds: int, *, right: bool = False) -
 
 
 def _whole_report(name: str, seeds: int) -> Scenario:
-    """Nothing differs from anything: five claims of orderings, each false in both directions, share alpha."""
+    """Build a report without any differences: five claims of orderings, false in both directions, share alpha."""
     labels = ["plain-20", "plain-110", "resnet-20-A", "resnet-110-A", "resnet-1202-A"]
     labels += ["resnet-164-original", "resnet-164-full_preact", "resnet-1001-original", "resnet-1001-full_preact"]
     cells = {label: Truth(mean=7.0, spread=SPREAD) for label in labels}
     claims = (_TEST_GROWS, _FALLS, "residual-beats-plain", _OVERFITS, _GAIN)
-    # That 1202 layers fit as well as 110 is true here; that they overfit is not, nor its contrary.
+    # Here 1202 layers truly fit as well as 110. That they overfit is false, and so is the opposite.
     return Scenario(name=f"{name}, {seeds} seeds", claims=claims, cells=cells, seeds=seeds, right={})
 
 
 def _published(seeds: int) -> list[Scenario]:
-    """Sweeps whose truth is what the papers print, one for each kind of claim."""
+    """Build sweeps with the published true values, one for each kind of claim."""
 
     def truths(**means: float) -> dict[str, Truth]:
         return {label.replace("_", "-"): Truth(mean=mean, spread=SPREAD) for label, mean in means.items()}
@@ -310,7 +312,7 @@ SHAPES: dict[str, Draw] = {"normal": normal, "exponential": exponential, "lognor
 
 CASES = tuple(product(SHAPES, (1, 5, 20), SEEDS))
 UNEQUAL = ((10, 2), (5, 2), (3, 2), (5, 3), (10, 3))
-"""Seeds of two cells, of one of which some trials failed."""
+"""Numbers of seeds of two cells, if some trials of one cell failed."""
 
 SCENARIOS = (
     *(_no_difference(*case) for case in CASES),
@@ -328,4 +330,4 @@ SCENARIOS = (
     _whole_report("five claims, no difference", 5),
     *(scenario for seeds in SEEDS for scenario in _published(seeds)),
 )
-"""Null scenarios first: the truth lies on the claim's bound, where a wrong verdict is likeliest."""
+"""Scenarios, null scenarios first: their true values lie on the claim's bound, where a wrong verdict is most likely."""

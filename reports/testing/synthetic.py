@@ -1,6 +1,6 @@
-"""A sweep that nobody ran: planted errors and curves in the shape that MLflow gives, for tests and previews.
+"""A synthetic sweep: given errors and curves in the form that MLflow returns, for tests and previews.
 
-Its numbers come from closed forms and a checksum in place of noise, so they are the same on every machine.
+Its numbers come from closed forms, with a checksum instead of noise, so they are the same on every machine.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ TRAIN_IMAGES, TEST_IMAGES = 1437, 360
 STARTED_MS = 1_760_000_000_000
 
 PlantedError = Callable[[str, int, int], float]
-"""Shortcut, depth and seed to a final training error in percent."""
+"""Function from shortcut, depth and seed to a final training error in percent."""
 
 
 def degrading(shortcut: str, depth: int, seed: int) -> float:
-    """Plain nets get worse with depth, residual ones fit the training set but for an image or two."""
+    """Return an error that grows with depth for plain networks, and is at most an image or two for residual ones."""
     jitter = noise("error", shortcut, depth, seed)
     if shortcut == "plain":
         return max(0.0, 0.9 * (depth - 8) + (0.3 + 0.1 * (depth - 8)) * (jitter + 1))
@@ -32,7 +32,7 @@ def degrading(shortcut: str, depth: int, seed: int) -> float:
 
 
 def noise(*parts: object) -> float:
-    """A number in [-1, 1) that its arguments decide."""
+    """Return a number in [-1, 1) that depends only on the arguments."""
     return zlib.crc32("/".join(map(str, parts)).encode()) / 2**31 - 1
 
 
@@ -49,7 +49,7 @@ def synthetic_sweep(
     claims: Sequence[str] | None = ("plain-degrades-with-depth", "residual-does-not-degrade"),
     epochs: int = EPOCHS,
 ) -> SweepResults:
-    """One sweep over depth, shortcut and seed; `outcomes` says which trials did not simply finish."""
+    """Build one sweep over depth, shortcut and seed; `outcomes` lists the trials that did not finish normally."""
     outcomes, reasons = outcomes or {}, reasons or {}
     keys = [(shortcut, depth, seed) for depth in depths for shortcut in shortcuts for seed in seeds]
     rows = [_row(*key, error(*key), outcomes.get(key, Outcome.FINISHED), reasons.get(key, "")) for key in keys]
@@ -76,12 +76,12 @@ def synthetic_sweep(
 
 
 def params_of(shortcut: str, depth: int) -> int:
-    """About what such a network on 8x8 images has."""
+    """Return roughly the parameters of such a network on 8x8 images."""
     return 97 * depth * depth + 75_000 + (2_752 if shortcut == "B" else 0)
 
 
 def macs_of(shortcut: str, depth: int) -> int:
-    """About what such a network on 8x8 images costs."""
+    """Return roughly the multiply-accumulates of such a network on 8x8 images."""
     return 147_456 * depth + (16_384 if shortcut == "B" else 0)
 
 
@@ -106,7 +106,7 @@ def _plan(shortcuts: Sequence[str], depths: Sequence[int], claims: Sequence[str]
 
 
 def _ledger(cell_id: str, label: str) -> dict[str, Any]:
-    """As the harness compares its cells with the first paper's; the shallowest network has no published training."""
+    """Return the harness's record of deviations from the first paper; it has no training of the shallowest network."""
     deviations = [
         {"name": "dataset.name", "published": "cifar10", "used": "digits"},
         {"name": "recipe.length", "published": "64000 iterations", "used": f"{EPOCHS} epochs"},
@@ -118,7 +118,7 @@ def _ledger(cell_id: str, label: str) -> dict[str, Any]:
 
 
 def label_of(shortcut: str, depth: int) -> str:
-    """As the harness labels a cell."""
+    """Return the harness's label of a cell."""
     return f"plain-{depth}" if shortcut == "plain" else f"resnet-{depth}-{shortcut}"
 
 
@@ -168,7 +168,7 @@ def _metrics(shortcut: str, depth: int, seed: int, error_pct: float) -> dict[str
 
 
 def _milestones(final_error_pct: float, epoch_s: float) -> dict[str, float]:
-    """The error falls evenly, from 90 % in the first epoch to its end in the last; an evaluation takes 0.05 s."""
+    """Return the times of an error that falls evenly from 90 % in the first epoch; an evaluation takes 0.05 s."""
     times = {}
     for pct in ERROR_LADDER_PCT:
         if final_error_pct <= pct:
@@ -190,7 +190,7 @@ def _tags() -> dict[str, str]:
 
 
 def test_error(shortcut: str, depth: int, seed: int, error_pct: float) -> float:
-    """Somewhat above the training error, in whole images."""
+    """Return a test error slightly above the training error, in whole images."""
     wanted = error_pct + 2.2 - 0.02 * depth + 0.6 * noise("test", shortcut, depth, seed)
     return 100 * round(wanted / 100 * TEST_IMAGES) / TEST_IMAGES
 
@@ -212,7 +212,7 @@ MOST_WATCHED = 6
 
 
 def _longest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Of each depth the trial that took longest; of the first six depths."""
+    """Return the longest trial of each depth, for the first six depths."""
     longest: dict[int, Mapping[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row["model.depth"]):
         if row.get("time/total_s", 0.0) > longest.get(row["model.depth"], {}).get("time/total_s", 0.0):
@@ -221,7 +221,7 @@ def _longest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _activity(row: Mapping[str, Any]) -> list[tuple[str, str, str, str, float, float]]:
-    """A host without a GPU, second by second: processors busier for deeper networks, memory that fills up."""
+    """Return the activity of a host without a GPU, per second: more load for deeper networks, growing memory."""
     trial_id, depth, seconds = row["trial_id"], row["model.depth"], range(int(row["time/total_s"]) + 1)
     busy = [min(99.0, 50 + 0.8 * depth + 4 * noise("cpu", trial_id, second)) for second in seconds]
     used = [min(99.0, 20 + 0.05 * depth * (1 - 0.8**second)) for second in seconds]

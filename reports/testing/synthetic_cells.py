@@ -1,4 +1,4 @@
-"""Cells that nobody trained, for tests and simulations of claims: the settings that matter, and one error a seed."""
+"""Synthetic cells for tests and simulations of claims: the relevant settings, and one error per seed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cell(
     macs: float | None = None,
     outcome: str = "finished",
 ) -> Cell:
-    """One cell; `train` is the test error where it is not given."""
+    """Build one cell; without `train`, the training errors equal the test errors."""
     trials = []
     for seed, value in enumerate(test):
         row = {**settings, TEST_ERROR: value, TRAIN_ERROR: value if train is None else train[seed]}
@@ -60,13 +60,13 @@ def cell(
 
 
 def _training(depth: int, shortcut: str) -> dict[str, Any]:
-    """The first paper's, which warms up its residual network of 110 layers."""
+    """Return the first paper's training, which has a warm-up for the residual network of 110 layers."""
     warmed = depth == 110 and shortcut != "plain"
     return {key: value for key, (value,) in (HE_2015_CIFAR_110 if warmed else HE_2015_CIFAR).items()}
 
 
 def cifar(label: str, test: Sequence[float | None], *args: Any, depth: int, shortcut: str, **settings: Any) -> Cell:
-    """A cell of CIFAR's form, trained as published; more settings as `block="bottleneck"`, without their `model.`."""
+    """Build a cell for CIFAR, trained as published; further settings as `block="bottleneck"`, without `model.`."""
     keep = {key: settings.pop(key) for key in ("images", "outcome") if key in settings}
     stride = "1x1" if settings.get("block") == "bottleneck" else "3x3"
     own = {"model.depth": depth, "model.shortcut": shortcut, "model.stride_in": stride}
@@ -75,7 +75,7 @@ def cifar(label: str, test: Sequence[float | None], *args: Any, depth: int, shor
 
 
 def imagenet(label: str, test: Sequence[float | None], *, depth: int, shortcut: str, macs: float | None = None) -> Cell:
-    """A cell of ImageNet's form."""
+    """Build a cell for ImageNet."""
     stride = "1x1" if depth >= 50 else "3x3"
     settings = {**IMAGENET, "model.depth": depth, "model.shortcut": shortcut, "model.stride_in": stride}
     return cell(label, settings, test, macs=macs, images=50_000)

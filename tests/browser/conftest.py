@@ -1,4 +1,4 @@
-"""Headless Chromium, Debian's, driven by Playwright. What a page did wrong fails the test that opened it."""
+"""Debian's headless Chromium, driven by Playwright. A fault in a page fails the test that opened it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reports.output.render import write_report
 
 CHROMIUM = shutil.which("chromium")
 START_MS = 120_000
-"""A busy two-core machine takes its time."""
+"""Milliseconds within which Chromium must start; a busy two-core machine is slow."""
 
 
 @pytest.fixture(scope="session")
@@ -28,13 +28,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of the sweep that ships with the package."""
+    """Return the report page of the sweep that ships with the package."""
     return write_report(read_bundle(SAMPLE), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture
 def page(chromium: Browser, report: Path) -> Iterator[Page]:
-    """The report, opened. Afterwards no console message and no request but the page itself may have been seen."""
+    """Open the report. Afterwards, fail on any console message and on any request other than the page's own."""
     context = chromium.new_context()
     context.set_default_timeout(START_MS)
     opened = context.new_page()

@@ -1,4 +1,4 @@
-"""The report in a browser: it sorts, filters, hides, tells its values, prints, and needs nothing from outside."""
+"""The report in a browser: it sorts, filters, hides, shows its values, prints, and loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_table_sorts_by_number_both_ways_with_the_keyboard(page: Page) -> None
     page.keyboard.press("Enter")
     means = [float(text.split()[0]) for text in column(page, "cells", 4)]
     assert means == sorted(means, reverse=True)
-    assert max(means) > 30  # plain-44's
+    assert max(means) > 30  # the mean of plain-44
 
 
 def test_a_table_sorts_cells_by_name_as_people_count(page: Page) -> None:
@@ -124,7 +124,7 @@ def test_text_has_the_contrast_that_readers_need_on_either_paper(chromium: Brows
 
 
 def contrast(one: str, two: str) -> float:
-    """Of two `rgb(...)`: WCAG 2.2, relative luminance."""
+    """Return the contrast ratio of two `rgb(...)` colours (WCAG 2.2, relative luminance)."""
     high, low = sorted(map(luminance, (one, two)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 

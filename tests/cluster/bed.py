@@ -21,19 +21,19 @@ from harness.tracking.results import SweepResults
 from tests.cluster.hosts import Host, Hosts, environment_of_hosts, hosts
 
 NODES = ("node1", "node2", "node3")
-"""The first is the head."""
+"""Names of the Ray hosts, the head first."""
 STORE = "store"
 GCS_PORT, DASHBOARD_PORT, MLFLOW_PORT = 6379, 8265, 5000
 OBJECT_STORE_BYTES = 100 * 2**20
 CPUS = 1
-"""Of each node, as far as Ray is told: a group of two workers is on two hosts."""
+"""Number of CPUs that Ray assumes on each node, so that a group of two workers is on two hosts."""
 AGENT_PORTS = {
     "dashboard-agent-grpc": 5301,
     "dashboard-agent-listen": 5302,
     "runtime-env-agent": 5303,
     "metrics-export": 5304,
 }
-"""Given, not chosen by Ray: it would give up where an agent takes more than 15 s to say what it chose."""
+"""Fixed ports of Ray's agents. If agents chose them, Ray would give up if one took over 15 s to report its own."""
 READ = """
 import pathlib, pickle, sys
 from harness.tracking.results import load_sweep
@@ -41,10 +41,10 @@ uri, name, file = sys.argv[1:]
 pathlib.Path(file).write_bytes(pickle.dumps(load_sweep(uri, name)))
 """
 MLFLOW_IS_UP = "Application startup complete"
-"""Its server's own words, once each time it starts."""
+"""Text that MLflow's server logs once at each start."""
 START_TRIES = 3
 START_S = 300.0
-"""For a service to answer. It takes some seconds; the rest is room for a busy machine."""
+"""Seconds within which a service must answer. It needs only a few; the rest is for a busy machine."""
 
 
 @dataclass
@@ -63,36 +63,36 @@ class Bed:
 
     @property
     def token_file(self) -> Path:
-        """Holds what Ray asks of everybody."""
+        """File with the token that Ray demands of every client."""
         return self.folder / "token"
 
     @property
     def head(self) -> Host:
-        """Where Ray's control service runs, and drivers."""
+        """Host of Ray's control service and of the drivers."""
         return self.hosts.by_name[NODES[0]]
 
     @property
     def address(self) -> str:
-        """Of the Ray cluster."""
+        """Address of the Ray cluster."""
         return f"{self.head.address}:{GCS_PORT}"
 
     @property
     def jobs_address(self) -> str:
-        """Of Ray's Jobs API."""
+        """Address of Ray's Jobs API."""
         return f"http://{self.head.address}:{DASHBOARD_PORT}"
 
     @property
     def tracking_uri(self) -> str:
-        """Of the MLflow server, for the hosts. It can not be reached from outside."""
+        """Address of the MLflow server for the hosts. It cannot be reached from outside."""
         return f"http://{self.hosts.by_name[STORE].address}:{MLFLOW_PORT}"
 
     @property
     def database(self) -> str:
-        """The MLflow server's own, for a look from outside."""
+        """Address of the MLflow server's database, for reading from outside."""
         return f"sqlite:///{self.folder}/mlflow.db"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Of every process on the hosts."""
+        """Return the environment of every process on the hosts."""
         return {
             **environment_of_hosts(),
             "MLFLOW_TRACKING_URI": self.tracking_uri,
@@ -102,23 +102,23 @@ class Bed:
         }
 
     def start(self) -> None:
-        """Everything, as much as can be at once."""
+        """Start all services, in parallel where possible."""
         with ThreadPoolExecutor() as pool:
             tracking = pool.submit(self.start_tracking)
             self.start_nodes()
             tracking.result()
 
     def start_nodes(self) -> None:
-        """Ray on every host, the head first."""
+        """Start Ray on every host, the head first."""
         self.start_node(NODES[0])
         with ThreadPoolExecutor() as pool:
             list(pool.map(self.start_node, NODES[1:]))
 
     def start_node(self, name: str, **more: str) -> None:
-        """Ray on one host, joined to the others'. Returns when it answers."""
+        """Start Ray on one host, join it to the cluster, and return when it answers."""
         host = self.hosts.by_name[name]
         for _ in range(START_TRIES - 1):
-            # Ray gives up where a machine is so busy that it takes half a minute.
+            # Ray gives up on a machine so busy that the start takes half a minute.
             if self.launch(host, self._ray_start(host), log="ray-start.log", **more).wait() == 0:
                 return
             host.end_processes()
@@ -126,7 +126,7 @@ class Bed:
 
     @contextlib.contextmanager
     def changed_node(self, name: str, **more: str) -> Iterator[None]:
-        """A host, not the head, whose Ray has another environment for as long as the context lasts."""
+        """Run Ray on a host other than the head with another environment while the context lasts."""
         host = self.hosts.by_name[name]
         host.end_processes()
         self.start_node(name, **more)
@@ -146,11 +146,11 @@ class Bed:
         return [*start, *own, *agents, "--head", f"--port={GCS_PORT}", *dashboard]
 
     def stop_tracking(self) -> None:
-        """MLflow's server dies."""
+        """Kill MLflow's server."""
         self.hosts.by_name[STORE].end_processes()
 
     def start_tracking(self) -> None:
-        """MLflow's server: runs in SQLite, artifacts behind the server. Returns when it answers."""
+        """Start MLflow's server, with runs in SQLite and artifacts behind the server, and return when it answers."""
         host = self.hosts.by_name[STORE]
         self._tracking_starts += 1
         server = self.launch(host, [
@@ -166,12 +166,12 @@ class Bed:
             time.sleep(0.2)
 
     def launch(self, host: Host, command: Sequence[str], *, log: str, **more: str) -> Popen[str]:
-        """Start a command on a host; what it prints goes to a log in the host's folder."""
+        """Start a command on a host; its output goes to a log in the host's folder."""
         with (host.folder / log).open("a") as output:
             return host.start(command, env=self.environment(**more), cwd=self.folder, output=output)
 
     def run(self, host: Host, command: Sequence[str], *, expect: int = 0, timeout_s: float = 400.0, **more: str) -> str:
-        """Run a command on a host to its end; what it printed, output and errors together."""
+        """Run a command on a host to its end and return its output and errors together."""
         log = host.folder / f"run-{secrets.token_hex(4)}.log"
         code = self.launch(host, command, log=log.name, **more).wait(timeout=timeout_s)
         said = log.read_text()
@@ -179,11 +179,11 @@ class Bed:
         return said
 
     def harness(self, *arguments: str, expect: int = 0, host: Host | None = None, **more: str) -> str:
-        """Run one of our commands, on the head if not told where."""
+        """Run one of our commands, by default on the head."""
         return self.run(host or self.head, [sys.executable, "-m", "harness", *arguments], expect=expect, **more)
 
     def sweep(self, text: str) -> Sweep:
-        """A workload that can be run on the cluster, in a storage folder of its own."""
+        """Make a workload that can run on the cluster, with a storage folder of its own."""
         name = text.partition("name: ")[2].partition("\n")[0]
         (self.folder / f"{name}.yaml").write_text(text)
         return Sweep(bed=self, name=name)
@@ -191,41 +191,41 @@ class Bed:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A workload on the cluster and what it left."""
+    """A workload on the cluster and its results."""
 
     bed: Bed
     name: str
 
     @property
     def storage(self) -> Path:
-        """Where it keeps its files; all hosts see it."""
+        """Folder of its files, seen by all hosts."""
         return self.bed.folder / "runs" / self.name
 
     def command(self, *more: str) -> list[str]:
-        """The arguments that run it."""
+        """Return the arguments that run it."""
         place = ["--storage", str(self.storage), "--address", self.bed.address]
         return ["run", str(self.bed.folder / f"{self.name}.yaml"), *place, "--no-report", *more]
 
     def run(self, *more: str, expect: int = 0) -> str:
-        """Run it to its end; what was printed."""
+        """Run it to its end and return its output."""
         return self.bed.harness(*self.command(*more), expect=expect)
 
     def launch(self, *more: str, host: Host | None = None) -> Popen[str]:
-        """Start it, on the head if not told where; what it prints goes to a log."""
+        """Start it, by default on the head; its output goes to a log."""
         command = [sys.executable, "-m", "harness", *self.command(*more)]
         return self.bed.launch(host or self.bed.head, command, log=f"{self.name}.log")
 
     @property
     def said(self) -> str:
-        """What every `launch` of it printed."""
+        """Output of every `launch` of it."""
         return "".join(path.read_text() for path in self.bed.folder.glob(f"hosts/*/{self.name}.log"))
 
     def events(self) -> list[Event]:
-        """Everything in its outbox."""
+        """Return all events in its outbox."""
         return [event for path in self.storage.glob("*/outbox.jsonl") for event, _ in Outbox(path).read()]
 
     def results(self) -> SweepResults:
-        """What MLflow holds of it, read on a host, since the server can be reached there alone."""
+        """Return its results from MLflow, read on a host because only hosts can reach the server."""
         (folder,) = self.storage.glob("*/")
         file = self.bed.folder / f"{self.name}.pickle"
         self.bed.run(self.bed.head, [sys.executable, "-c", READ, self.bed.tracking_uri, folder.name, str(file)])
@@ -235,7 +235,7 @@ class Sweep:
 
 @contextlib.contextmanager
 def bed(folder: Path, *, dashboard: bool = True) -> Iterator[Bed]:
-    """The cluster for as long as the context lasts."""
+    """Start the cluster and keep it up while the context lasts."""
     with hosts(folder / "hosts", [*NODES, STORE]) as made:
         cluster = Bed(folder, made, dashboard=dashboard)
         cluster.start()
@@ -243,6 +243,6 @@ def bed(folder: Path, *, dashboard: bool = True) -> Iterator[Bed]:
 
 
 def first_child(process: Popen[str]) -> psutil.Process:
-    """The command itself, which `nsenter` started on a host and waits for."""
+    """Return the command itself, which `nsenter` started on a host and waits for."""
     (child,) = psutil.Process(process.pid).children()
     return child

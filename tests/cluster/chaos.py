@@ -1,4 +1,4 @@
-"""A sweep while things die: what dies next, and when, is drawn from a seed."""
+"""A sweep during faults; the kind and the time of each fault are drawn from a seed."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from tests.cluster.bed import NODES, STORE, Bed, Sweep, first_child
 
 KINDS = ("worker", "host", "link", "tracking", "driver")
 PAUSE_EPOCHS = (2, 12)
-"""That end between two deaths: what dies, dies while trials train, on a slow machine as on a fast one."""
+"""Range of epochs that end between two faults, so that faults occur during training on slow and fast machines."""
 CUT_S = (2.0, 8.0)
-"""How long a link stays cut."""
+"""Range of seconds for which a link stays cut."""
 TRACKING_AWAY_S = 20.0
 HOST_AWAY_S = 3.0
 LOOK_EVERY_S = 2.0
-"""Whether Ray still runs on every host."""
+"""Seconds between two checks that Ray runs on every host."""
 LIMIT_S = 1200.0
-"""For the whole sweep."""
+"""Limit in seconds for the whole sweep."""
 LOST = 4
-"""The exit code where cluster or tracking server do not answer: whoever runs the sweep runs it again."""
+"""Exit code if the cluster or the tracking server does not answer; the sweep is then run again."""
 
 
 @dataclass
 class Death:
-    """Something that died."""
+    """One fault that was caused: a process or host killed, or a link cut."""
 
     kind: str
     what: str
     after_s: float
-    """Since the sweep began."""
+    """Seconds since the sweep began."""
 
 
 @dataclass
 class Storm:
-    """A sweep, run again whenever its driver dies, and what kills around it."""
+    """A sweep that is run again whenever its driver dies, and the faults caused meanwhile."""
 
     bed: Bed
     sweep: Sweep
@@ -56,12 +56,12 @@ class Storm:
     _driver: Popen[str] | None = None
     _mending: list[threading.Thread] = field(default_factory=list)
     _down: set[str] = field(default_factory=set)
-    """Hosts and links that somebody is about to bring back."""
+    """Hosts and links that a thread is about to bring back."""
     _began: float = 0.0
     _look_at_s: float = 0.0
 
     def rage(self, deaths: int) -> None:
-        """Run the sweep to its end while so many things die, each kind among them."""
+        """Run the sweep to its end while causing this many faults, each kind among them."""
         dice = random.Random(self.seed)
         draws = self._draws(dice, deaths)
         self._began = time.monotonic()
@@ -82,7 +82,7 @@ class Storm:
 
     @property
     def by_kind(self) -> Counter[str]:
-        """How many of each kind died."""
+        """Number of faults of each kind."""
         return Counter(death.kind for death in self.deaths)
 
     @property
@@ -91,13 +91,13 @@ class Storm:
 
     @staticmethod
     def _draws(dice: random.Random, count: int) -> Iterator[str]:
-        """Each kind once, in some order, then whatever comes; the tracking server only once, since that takes long."""
+        """Draw each kind once in random order, then any kind but the tracking server, since that takes long."""
         kinds = dice.sample(KINDS, len(KINDS))
         kinds += dice.choices([kind for kind in KINDS if kind != "tracking"], k=max(0, count - len(KINDS)))
         return iter(kinds[:count])
 
     def _epochs_done(self) -> int:
-        """Of all attempts together."""
+        """Return the number of epochs done in all attempts together."""
         outboxes = self.sweep.storage.glob("*/outbox.jsonl")
         return sum(line.count(b'"event": "EpochEnded"') for path in outboxes for line, _ in Outbox(path).lines())
 
@@ -105,7 +105,7 @@ class Storm:
         self._driver = self.sweep.launch(*self.arguments)
 
     def _ended(self, *, calm: bool) -> bool:
-        """Whether the sweep is done. A driver that ended without, or was killed, is started again."""
+        """Return whether the sweep is done. Start a driver again that was killed or ended before that."""
         assert self._driver is not None
         code = self._driver.poll()
         if code is None:
@@ -119,7 +119,7 @@ class Storm:
         return False
 
     def _kill(self, kind: str, dice: random.Random) -> bool:
-        """Whether there was something of the kind to kill just now."""
+        """Cause a fault of this kind and return whether there was anything to kill."""
         what = {
             "worker": self._kill_worker,
             "host": self._kill_host,
@@ -142,7 +142,7 @@ class Storm:
         return None
 
     def _kill_host(self, dice: random.Random) -> str | None:
-        """Not the head: with it goes the cluster."""
+        """Kill a host other than the head, since the cluster ends with the head."""
         name = self._up(dice, NODES[1:])
         if name is None:
             return None
@@ -174,12 +174,12 @@ class Storm:
         return None
 
     def _up(self, dice: random.Random, names: Sequence[str]) -> str | None:
-        """One of those that are not about to be brought back."""
+        """Pick one host or link that is up, or None if there is none."""
         up = [name for name in names if name not in self._down]
         return dice.choice(up) if up else None
 
     def _revive_nodes(self) -> None:
-        """What a cluster manager does: start Ray where it ended by itself, as it does on a node that was given up."""
+        """Start Ray where it ended by itself (it does so on a node that was given up), as a cluster manager would."""
         if self._elapsed_s < self._look_at_s:
             return
         self._look_at_s = self._elapsed_s + LOOK_EVERY_S
@@ -207,7 +207,7 @@ class Storm:
 
 
 def training_workers(bed: Bed, name: str) -> list[psutil.Process]:
-    """Ray Train's workers on a host, oldest first."""
+    """Return Ray Train's workers on a host, oldest first."""
     found = []
     for process in bed.hosts.by_name[name].processes():
         with contextlib.suppress(psutil.Error):

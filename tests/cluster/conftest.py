@@ -1,4 +1,4 @@
-"""One cluster for all tests of this folder, and what they measured, at the end of the test run."""
+"""One cluster for all tests of this folder; their measurements are printed at the end of the test run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cluster.bed import Bed, bed
 from tests.cluster.hosts import obstacle
 
 REQUIRED = "HARNESS_CLUSTER_TESTS"
-"""An environment variable: where it is `required`, what stands in the way of these tests fails them."""
+"""Environment variable. If it is `required`, these tests fail instead of being skipped where they cannot run."""
 MEASURED = pytest.StashKey[list[str]]()
 
 
@@ -27,13 +27,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def tell(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """What is appended is printed at the end of the test run."""
+    """Return a list whose texts are printed at the end of the test run."""
     return request.config.stash[MEASURED]
 
 
 @pytest.fixture(scope="session")
 def namespaces() -> None:
-    """Hosts can be made here; else the test is skipped, or fails where it must not be."""
+    """Check that hosts can be made here; otherwise skip the test, or fail it if it is required."""
     reason = obstacle()
     if reason is None:
         return
@@ -44,7 +44,7 @@ def namespaces() -> None:
 
 @pytest.fixture(scope="session")
 def cluster(namespaces: None, tmp_path_factory: pytest.TempPathFactory, tell: list[str]) -> Iterator[Bed]:
-    """Ray on three hosts, MLflow on a fourth."""
+    """Start Ray on three hosts and MLflow on a fourth."""
     began = time.monotonic()
     with bed(tmp_path_factory.mktemp("bed")) as made:
         tell.append(f"cluster of three hosts, and MLflow on a fourth: started in {time.monotonic() - began:.1f} s")

@@ -1,8 +1,8 @@
 """Hosts on one machine: Linux namespaces joined by a switch, with nothing left behind.
 
-A host is what lives in one set of namespaces: network, host name, mounts and process ids. Its first process keeps it
-alive; when that ends the kernel ends all others of the host and takes the interfaces away. The switch is a host with a
-bridge, so that nothing at all appears outside, no name can collide with another run's, and there is nothing to clear.
+A host is all processes in one set of namespaces: network, host name, mounts and process ids. Its first process keeps it
+alive; when that ends, the kernel ends all others of the host and removes the interfaces. The switch is a host with a
+bridge, so nothing appears outside, no name can collide with another run's, and there is nothing to clean up.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ INTERFACE = "eth0"
 NETWORK = "10.77.0"
 SHARED_MEMORY_MIB = 512
 TOOLS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
-"""Commands, and Debian's packages that hold them."""
+"""Required commands and the Debian packages that contain them."""
 
 FIRST_PROCESS = f"""
 set -e
@@ -44,7 +44,7 @@ while :; do sleep 1000000 & wait $! || true; done
 
 
 def obstacle() -> str | None:
-    """Why no host can be made here, None where it can."""
+    """Return why no host can be made here, or None if one can."""
     if os.name != "posix" or not Path("/proc/self/ns/net").exists():
         return "network namespaces need Linux"
     if os.geteuid() != 0:
@@ -61,20 +61,20 @@ def obstacle() -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """A machine as its processes see one."""
+    """One simulated machine: a set of namespaces and its processes."""
 
     name: str
     address: str
     folder: Path
-    """Its own: logs, and what stands in for its /tmp/ray."""
+    """Folder of its own, with its logs and the replacement for its /tmp/ray."""
     keeper: subprocess.Popen[str]
     first_pid: int
-    """Of the host's first process, as seen from outside."""
+    """Process id of the host's first process, as seen from outside."""
     started: list[subprocess.Popen[str]] = field(default_factory=list)
-    """What `start` gave."""
+    """Processes that `start` returned."""
 
     def command(self, *command: str, cwd: Path | None = None) -> list[str]:
-        """The command line that runs a command on this host."""
+        """Return the command line that runs a command on this host."""
         folder = f"--wd={cwd or self.folder}"
         return ["nsenter", f"--target={self.first_pid}", "--net", "--uts", "--mount", "--pid", folder, "--", *command]
 
@@ -90,7 +90,7 @@ class Host:
         return process
 
     def run(self, *command: str) -> str:
-        """Run a small command on this host; what it printed.
+        """Run a small command on this host and return its output.
 
         Raises:
             RuntimeError: it failed.
@@ -98,7 +98,7 @@ class Host:
         return _run(*self.command(*command))
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs on this host, its first process and what keeps that one left out."""
+        """Return all processes on this host, except those that keep it alive."""
         mine = _space_of(self.first_pid)
         found = []
         for process in psutil.process_iter():
@@ -108,7 +108,7 @@ class Host:
         return found
 
     def runs(self, name: str) -> bool:
-        """Whether a process of this name runs on this host."""
+        """Return whether a process of this name runs on this host."""
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if process.name() == name:
@@ -116,7 +116,7 @@ class Host:
         return False
 
     def end(self) -> None:
-        """End the host, and with it all that runs there."""
+        """End the host and all its processes."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.first_pid, signal.SIGKILL)
         for process in [*self.started, self.keeper]:
@@ -125,7 +125,7 @@ class Host:
                 process.stdout.close()
 
     def end_processes(self, *, keep: Sequence[int] = ()) -> None:
-        """Kill everything that runs on this host, as when its power fails; it is up again at once, and empty."""
+        """Kill all processes on this host, as a power failure does; the host is up again at once, and empty."""
         ended = [process for process in self.processes() if process.pid not in keep]
         for process in ended:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -171,7 +171,7 @@ class Hosts:
         (folder / "tmp").mkdir(parents=True)
         (folder / "hosts").write_text("\n".join(lines) + "\n")
         keeper = subprocess.Popen(
-            # Whatever becomes of the test process, the host ends with it.
+            # However the test process ends, the host ends with it.
             ["setpriv", "--pdeathsig=KILL", "unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--kill-child",
              "--mount-proc", "sh", "-c", FIRST_PROCESS, "sh", name, str(folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -199,7 +199,7 @@ class Hosts:
 
 @contextlib.contextmanager
 def hosts(folder: Path, names: Sequence[str]) -> Iterator[Hosts]:
-    """Hosts for as long as the context lasts."""
+    """Make hosts that last as long as the context."""
     made = Hosts(folder)
     try:
         made.start(names)
@@ -209,12 +209,12 @@ def hosts(folder: Path, names: Sequence[str]) -> Iterator[Hosts]:
 
 
 def environment_of_hosts() -> dict[str, str]:
-    """Of every process on a host."""
+    """Return the environment of every process on a host."""
     return bare_environment(PYTHONPATH=str(ROOT), COLUMNS="100", OMP_NUM_THREADS="1")
 
 
 def _space_of(pid: int) -> Path:
-    """Names the space of process ids that a process lives in."""
+    """Return the name of a process's namespace of process ids."""
     return Path(f"/proc/{pid}/ns/pid").readlink()
 
 

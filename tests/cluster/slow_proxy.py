@@ -1,6 +1,6 @@
-"""A proxy that thinks before it hands a request on: `python -m tests.cluster.slow_proxy PORT TARGET SECONDS LOG`.
+"""A proxy that waits before it forwards a request: `python -m tests.cluster.slow_proxy PORT TARGET SECONDS LOG`.
 
-Each request leaves a line in the log: when it came and when it was answered, in milliseconds since the epoch.
+Each request adds a line to the log: the times of its arrival and its answer, in milliseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 
 def handler(target: str, delay_s: float, log: Path) -> type[http.server.BaseHTTPRequestHandler]:
-    """Answers requests with what the target answers, late."""
+    """Make a handler that passes on the target's answers late."""
 
     class Slow(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,7 +42,7 @@ def handler(target: str, delay_s: float, log: Path) -> type[http.server.BaseHTTP
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on  # noqa: N815  # http.server's names
 
         def log_message(self, *args: object) -> None:
-            """Nothing on the terminal."""
+            """Print nothing on the terminal."""
 
     return Slow
 

@@ -1,4 +1,4 @@
-"""What a user meets on a cluster where something is wrong: before anything starts, while it runs, and afterwards."""
+"""Faults of a cluster as a user meets them: before a sweep starts, while it runs, and afterwards."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ seeds: 1
 checkpoint_every_steps: 20
 """
 STOP_S = 10.0
-"""In which a stopped sweep ends, as promised."""
+"""Seconds within which a stopped sweep ends, as promised."""
 SLOW = 6.0
-"""How many times as long a stop may take here, where three hosts and a tracking server share a machine's cores."""
+"""Factor by which a stop may take longer here, where three hosts and a tracking server share a machine's cores."""
 
 
 def wait_for(what: Callable[[], bool], message: str, timeout_s: float = 300.0) -> float:
-    """How long it took."""
+    """Wait for a condition and return the seconds that it took."""
     began = time.monotonic()
     while not what():
         assert time.monotonic() < began + timeout_s, f"waited {timeout_s:g} s in vain: {message}"
@@ -51,7 +51,7 @@ def wait_for(what: Callable[[], bool], message: str, timeout_s: float = 300.0) -
 
 
 def statuses(sweep: Sweep) -> set[str]:
-    """Of all its runs in MLflow."""
+    """Return the statuses of all runs of a sweep in MLflow."""
     client = MlflowClient(sweep.bed.database)
     experiment = client.get_experiment_by_name(sweep.name)
     if experiment is None:
@@ -64,7 +64,7 @@ def epochs_of(sweep: Sweep) -> int:
 
 
 def training(sweep: Sweep, driver: Popen[str], more: int = 1) -> None:
-    """Wait until so many epochs more have ended."""
+    """Wait until this many more epochs have ended."""
     before = epochs_of(sweep)
 
     def so_many() -> bool:
@@ -76,7 +76,7 @@ def training(sweep: Sweep, driver: Popen[str], more: int = 1) -> None:
 
 @contextlib.contextmanager
 def own_folder(cluster: Bed, sweep: Sweep, name: str) -> Iterator[None]:
-    """A host that has a disk of its own where the others have the shared folder."""
+    """Give a host a disk of its own in place of the shared folder while the context lasts."""
     host = cluster.hosts.by_name[name]
     sweep.storage.mkdir(parents=True, exist_ok=True)
     host.run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(sweep.storage))
@@ -101,7 +101,7 @@ def test_a_node_that_has_another_storage_folder_is_named_before_anything_starts(
 
 
 def test_a_node_with_other_versions_is_named_before_anything_starts(cluster: Bed) -> None:
-    """Its raylet finds the record of another torch first, as where an image is older than the others'."""
+    """The node's raylet finds the record of another torch first, as on a node with an older image."""
     older = cluster.folder / "older" / "torch-1.2.3.dist-info"
     older.mkdir(parents=True, exist_ok=True)
     (older / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.2.3\n")
@@ -212,7 +212,7 @@ def test_a_node_on_which_every_worker_dies_is_left_alone_and_the_trials_finish_e
 
 
 def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(cluster: Bed) -> None:
-    """The driver is on another host, or it would die with the head."""
+    """The driver is on another host; otherwise it would die with the head."""
     sweep = cluster.sweep(LONG.replace("NAME", "headless").replace("EPOCHS", "120"))
     driver = sweep.launch(host=cluster.hosts.by_name["node2"])
     training(sweep, driver, 3)
@@ -233,7 +233,7 @@ def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(clus
 
 
 def test_no_process_holds_a_secret_in_its_command_line_and_no_file_has_it(cluster: Bed) -> None:
-    """After all that happened above; what Ray and MLflow wrote is in the hosts' folders."""
+    """This runs after the tests above; the files that Ray and MLflow wrote are in the hosts' folders."""
     lines = [
         " ".join(process.cmdline())
         for host in cluster.hosts.by_name.values()

@@ -39,7 +39,7 @@ def test_a_sweep_on_a_full_disk_says_so_keeps_what_it_measured_and_goes_on_when_
     with hosts(tmp_path / "hosts", ["alpha"]) as made:
         host = made.by_name["alpha"]
         host.run("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(tmp_path / "small"))
-        # The disk is mounted on the host alone; this is where it is seen from outside.
+        # The disk is mounted on the host alone; this is its path from outside.
         disk = Path(f"/proc/{host.first_pid}/root{tmp_path}/small")
         driver = start(host, tmp_path)
         outbox = wait_for_an_epoch(disk, driver)
@@ -63,7 +63,7 @@ def test_a_sweep_on_a_full_disk_says_so_keeps_what_it_measured_and_goes_on_when_
 
 
 def wait_for_an_epoch(disk: Path, driver: Popen[str]) -> Outbox:
-    """The sweep's outbox, once an epoch is in it."""
+    """Return the sweep's outbox once it holds an epoch."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and driver.poll() is None:
         for path in disk.glob("*/outbox.jsonl"):
@@ -75,7 +75,7 @@ def wait_for_an_epoch(disk: Path, driver: Popen[str]) -> Outbox:
 
 
 def fill(path: Path) -> None:
-    """Write until there is no room."""
+    """Write until the disk is full."""
     with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"0" * 512)

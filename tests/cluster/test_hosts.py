@@ -1,4 +1,4 @@
-"""The hosts themselves: what the other tests take for granted."""
+"""The hosts themselves: properties on which the other tests rely."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_everything_on_a_host_ends_when_its_power_fails_and_it_takes_new_work_at
 
 
 def wait_for_another_process(host: Host) -> None:
-    """Beside the one that keeps it alive. What was started takes a moment to enter the host."""
+    """Wait for a process beside the one that keeps the host alive. A new process enters the host after a moment."""
     deadline = time.monotonic() + 60
     while len(host.processes()) < 2:
         assert time.monotonic() < deadline, "it never came"

@@ -1,4 +1,4 @@
-"""A tracking server that takes 2 s for every call: the sweep is recorded late, and trains as fast."""
+"""A tracking server that takes 2 s for every call: the sweep is recorded late but trains as fast as with a fast one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ seeds: 1
 
 
 def run_without_ray(cluster: Bed, name: str, tracking_uri: str) -> Sweep:
-    """Training and recording share one process: nowhere could the one wait for the other more easily."""
+    """Run a sweep with training and recording in one process, where one could most easily wait for the other."""
     sweep = cluster.sweep(WORKLOAD.replace("NAME", name))
     place = ["--storage", str(sweep.storage), "--launcher", "inline", "--no-report", "--tracking-uri", tracking_uri]
     cluster.harness("run", str(cluster.folder / f"{name}.yaml"), *place)
@@ -33,14 +33,14 @@ def run_without_ray(cluster: Bed, name: str, tracking_uri: str) -> Sweep:
 
 
 def seconds_in_trials(sweep: Sweep) -> float:
-    """From each trial's start to its end."""
+    """Return the seconds from each trial's start to its end, summed."""
     started = {event.trial_id: event.time_ms for event in sweep.events() if isinstance(event, TrialStarted)}
     ended = {event.trial_id: event.time_ms for event in sweep.events() if isinstance(event, TrialEnded)}
     return sum(ended[trial_id] - started[trial_id] for trial_id in ended) / 1000
 
 
 def calls(log: Path) -> list[tuple[int, int]]:
-    """When each call came and was answered, in ms."""
+    """Return the times at which each call came and was answered, in ms."""
     lines = log.read_text().splitlines() if log.exists() else []
     return [(int(came), int(answered)) for came, answered in map(str.split, lines)]
 
@@ -58,7 +58,7 @@ def test_training_never_waits_for_a_slow_tracking_server(cluster: Bed, tell: lis
     assert min(answered - came for came, answered in delays) >= 1000 * DELAY_S
     moments = [event.time_ms for event in slow.events() if isinstance(event, EpochEnded | TrialEnded)]
     meanwhile = sum(any(came < moment < answered for came, answered in delays) for moment in moments)
-    # Had training waited for the calls that its events cause, none would have happened during a call.
+    # If training waited for the calls that its events cause, no event would happen during a call.
     assert meanwhile > len(moments) / 2
     assert set(slow.results().trials["outcome"]) == {"finished"}
     ratio = seconds_in_trials(slow) / seconds_in_trials(quick)

@@ -1,4 +1,4 @@
-"""A sweep whose workers are on several hosts, and what becomes of it when things die: see `tests.cluster.chaos`."""
+"""A sweep with workers on several hosts, and its results under faults: see `tests.cluster.chaos`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cluster
 
 EPOCHS, SEEDS = 5, 5
 STEPS_PER_EPOCH = 1442 // 64
-"""Of the recipe `quick` on digits: images and batch."""
+"""Steps of an epoch of the recipe `quick` on digits: images over batch size."""
 CHECKPOINT_STEPS = 9
 TRIALS = 2 * 3 * SEEDS
 DEATHS = 10
@@ -34,12 +34,12 @@ seeds: {SEEDS}
 checkpoint_every_steps: {CHECKPOINT_STEPS}
 """
 SEEDS_OF_CHAOS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1").split()]
-"""`make chaos` sets it."""
+"""Seeds of the kill loop; `make chaos` sets them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calm:
-    """The sweep on three hosts with nothing in its way."""
+    """The sweep on three hosts without faults."""
 
     sweep: Sweep
     results: SweepResults
@@ -48,7 +48,7 @@ class Calm:
 
 @pytest.fixture(scope="module")
 def calm(cluster: Bed) -> Calm:
-    """Run once, and compared with."""
+    """Run the sweep once without faults, to compare with."""
     sweep = cluster.sweep(WORKLOAD.replace("NAME", "calm"))
     storm = Storm(bed=cluster, sweep=sweep, seed=0)
     storm.rage(0)
@@ -57,19 +57,19 @@ def calm(cluster: Bed) -> Calm:
 
 
 def timeless(results: SweepResults) -> pd.DataFrame:
-    """What must not depend on where a trial ran, how often, or how fast."""
+    """Return the columns that must not depend on where a trial ran, how often, or how fast."""
     table = results.trials.set_index("trial_id").sort_index()
     return table[[column for column in table if column == "outcome" or column.startswith(("final/", "model/"))]]
 
 
 def curves(results: SweepResults) -> pd.DataFrame:
-    """Every series but those that measure time: trial, key, epoch -> value."""
+    """Return every series that does not measure time: trial, key, epoch -> value."""
     table = results.curves[~results.curves["key"].str.startswith(("time/", "throughput/"))]
     return table.set_index(["trial_id", "key", "epoch"]).sort_index()
 
 
 def check_whole(sweep: Sweep, results: SweepResults) -> None:
-    """Every trial ended exactly once, with one run each in MLflow, none of it running."""
+    """Check that every trial ended exactly once, with one run each in MLflow, none of them still running."""
     final = [event for event in sweep.events() if isinstance(event, TrialEnded) and event.final]
     assert {event.outcome for event in final} == {Outcome.FINISHED}
     assert len(final) == len({event.trial_id for event in final}) == TRIALS
@@ -86,15 +86,15 @@ def check_whole(sweep: Sweep, results: SweepResults) -> None:
 
 
 def repeated_epochs(sweep: Sweep) -> int:
-    """How often an epoch was trained that had been trained before."""
+    """Return how often an epoch was trained again."""
     ended = [(event.trial_id, event.epoch) for event in sweep.events() if isinstance(event, EpochEnded)]
     return len(ended) - len(set(ended))
 
 
 def check_repeats(sweep: Sweep) -> None:
-    """An attempt goes on from no more than one checkpoint interval before the last that was heard of the one before."""
+    """Check that an attempt repeats at most one checkpoint interval of the progress reported before."""
     heard: dict[str, float] = {}
-    """Trial -> epochs done."""
+    """Trial -> epochs done, as last reported."""
     for event in sweep.events():
         if isinstance(event, TrialStarted):
             resumed = event.resumed_epoch or 0.0
@@ -150,7 +150,7 @@ def test_whatever_dies_every_trial_is_finished_once_with_the_same_numbers(
 
 
 def table_of(storm: Storm, calm_s: float) -> str:
-    """What died, and what it cost."""
+    """Return a table of the faults and their cost."""
     attempts = sum(isinstance(event, TrialStarted) for event in storm.sweep.events())
     rows = [
         ("seed", storm.seed),

@@ -1,4 +1,4 @@
-"""Running the real command in a folder of its own."""
+"""Fixtures that run the real command in a folder of its own."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass
 class Bench:
-    """A folder in which commands run, and everything that they leave there."""
+    """A folder in which commands run, and all files that they leave there."""
 
     folder: Path
     workload: str = WORKLOAD
     family: list[psutil.Process] = field(default_factory=list)
-    """What the undisturbed sweep had started when its first trial was under way."""
+    """Processes that the undisturbed sweep had started by the time its first trial ran."""
     addresses: list[Address] = field(default_factory=list)
-    """Where those could be reached."""
+    """Addresses at which those processes could be reached."""
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write(self, text: str, name: str = "small.yaml") -> None:
@@ -73,12 +73,12 @@ class Bench:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def events(self) -> list[Event]:
-        """Everything in the only outbox."""
+        """Return all events of the only outbox."""
         outboxes = list(self.folder.glob("runs/*/outbox.jsonl"))
         return [event for path in outboxes for event, _ in Outbox(path).read()]
 
     def wait_for(self, what: Callable[[Event], bool], process: subprocess.Popen[str]) -> Event:
-        """The first event of a kind, while the process lives."""
+        """Wait for the first event of a kind while the process lives, and return it."""
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             found = next((event for event in self.events() if what(event)), None)
@@ -92,7 +92,7 @@ class Bench:
         return [event for event in self.events() if isinstance(event, TrialEnded)]
 
     def final_numbers(self) -> dict[str, dict[str, float]]:
-        """Trial id -> what must not depend on how the trial came to its end."""
+        """Return trial id -> numbers that must not depend on how the trial came to its end."""
         return {
             ended.trial_id: {key: value for key, value in ended.results.items() if key.startswith("final/")}
             for ended in self.ends()
@@ -100,7 +100,7 @@ class Bench:
         }
 
     def curves(self) -> dict[tuple[str, int], tuple[float, float]]:
-        """(trial id, epoch) -> training loss and test error; an epoch that ran twice counts once, the later one."""
+        """Return (trial id, epoch) -> training loss and test error; of an epoch that ran twice, the later values."""
         return {
             (event.trial_id, event.epoch): (event.values["train/loss"], event.values["val/error_pct"])
             for event in self.events()
@@ -108,7 +108,7 @@ class Bench:
         }
 
     def training_workers(self, driver: subprocess.Popen[str]) -> list[psutil.Process]:
-        """Ray Train's worker processes below a driver."""
+        """Return Ray Train's worker processes below a driver."""
         found = []
         for process in psutil.Process(driver.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -117,7 +117,7 @@ class Bench:
         return found
 
     def end_all(self) -> None:
-        """End what this bench started, and nothing else."""
+        """End the processes that this bench started, and no others."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()
@@ -125,7 +125,7 @@ class Bench:
 
 
 def listened_on(process: psutil.Process) -> Iterator[Address]:
-    """Addresses of this machine at which a process can be reached; none once it has ended."""
+    """Yield the addresses of this machine at which a process can be reached; none once it has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for connection in process.net_connections("inet"):
             if connection.status == psutil.CONN_LISTEN:
@@ -139,7 +139,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as MLflow makes it, which takes seconds: most tests start from a copy."""
+    """Make MLflow's empty database once. This takes seconds, so most tests start from a copy."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
@@ -156,7 +156,7 @@ def bench(tmp_path: Path, empty_store: Path) -> Iterator[Bench]:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """The small workload after one `harness run` that nothing disturbed. Read, never written."""
+    """Run the small workload once with `harness run`, undisturbed. Tests may read the folder but not write to it."""
     made = Bench(tmp_path_factory.mktemp("undisturbed"))
     made.write(WORKLOAD)
     process = made.start("run", "small.yaml")

@@ -1,4 +1,4 @@
-"""`harness bench` on a local Ray: what two workers measure together ends up in MLflow."""
+"""`harness bench` on a local Ray: the joint measurements of two workers are recorded in MLflow."""
 
 from __future__ import annotations
 

@@ -28,14 +28,14 @@ COMMANDS = re.findall(r"^    (\S.*)$", FENCED.sub("", README), flags=re.MULTILIN
 WORKLOAD = FENCED.search(README)
 
 MAKE = ("make demo", "make test", 'export PATH="$PWD/.venv/bin:$PATH"')
-"""Done when this test runs: the environment is there, and this is the suite."""
+"""Commands that this test skips: the environment is there already, and `make test` runs this very suite."""
 CLUSTER = "harness run my-first.yaml --address auto --storage runs"
 SERVER = "harness ui"
 
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """`harness` on the path, as the README's `export` puts it there."""
+    """Return an environment with `harness` on the path, where the README's `export` puts it."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return bare_environment(PATH=path, PYTHONPATH=str(ROOT), COLUMNS="80", RAY_AUTH_MODE="disabled")
 
@@ -46,7 +46,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_clone(folder: Path) -> Path:
-    """What a clone has beside its code, and the README's own workload file."""
+    """Make a folder with the workload files of a clone, and write the README's own workload file."""
     shutil.copytree(ROOT / "workloads", folder / "workloads", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     assert WORKLOAD is not None
     (folder / "my-first.yaml").write_text(WORKLOAD[1])
@@ -63,7 +63,7 @@ def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess
 
 @contextlib.contextmanager
 def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that does not end by itself, in a session of its own, ended with all that it started."""
+    """Run a command that does not end by itself in its own session, and end it with all processes it started."""
     process = subprocess.Popen(
         ["bash", "-c", f"exec {command}"],
         cwd=folder,
@@ -128,7 +128,7 @@ def test_the_mlflow_ui_shows_the_store_that_the_run_filled(clone: Path, environm
 
 
 def test_a_sweep_runs_on_a_cluster_that_is_up_already(tmp_path: Path, environment: dict[str, str]) -> None:
-    """`auto` finds a cluster by Ray's temporary folder: one of our own, its path short enough for sockets."""
+    """`auto` finds a cluster by Ray's temporary folder: here our own, with a path short enough for sockets."""
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as scratch:
         ours = {**environment, "RAY_TMPDIR": scratch}
         start = "ray start --head --block --port 0 --num-cpus 2 --include-dashboard false --disable-usage-stats"

@@ -122,7 +122,7 @@ def test_a_killed_worker_costs_an_attempt_and_changes_no_number(bench: Any, undi
 def test_a_worker_that_stands_still_is_killed_and_its_trial_goes_on_from_the_checkpoint(
     bench: Any, undisturbed: Any
 ) -> None:
-    """SIGSTOP is the worst hang there is: the process answers nobody, and no step of it ever ends."""
+    """SIGSTOP is the worst kind of hang: the process answers no call and ends no step."""
     process = bench.start("run", "small.yaml", "--no-report", "--stall-timeout", "40s")
     bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
     bench.training_workers(process)[0].suspend()
@@ -201,7 +201,7 @@ def test_without_ray_the_same_trials_give_the_same_numbers(bench: Any, undisturb
 
 
 def test_a_poisoned_trial_fails_after_its_attempts_and_the_others_finish(bench: Any) -> None:
-    """The poison: a folder that the trial cannot use, since a file stands in its place."""
+    """The trial cannot use its folder, since a file is in its place."""
     bench.write(bench.workload.replace("depth: [8, 14]", "depth: 8"))
     plan = json.loads(bench.run("plan", "small.yaml", "--json").stdout)
     poison = plan["trials"][0]["trial_id"]
@@ -216,7 +216,7 @@ def test_a_poisoned_trial_fails_after_its_attempts_and_the_others_finish(bench: 
 
 
 def test_a_trial_that_loses_a_worker_each_time_fails_after_its_attempts_and_the_others_finish(bench: Any) -> None:
-    """Two workers a trial on two cores: there is one group, so it is known whom to kill."""
+    """Two workers per trial on two cores make one group, so the test knows which processes to kill."""
     bench.write("name: small\ndataset: digits\nmatrix: {model: resnet_cifar, depth: 8, width: 8}\nseeds: 1\n"
                 "recipe: {name: quick, epochs: [1, 500]}\nscale: {workers: 2}\n")  # fmt: skip
     process = bench.start("run", "small.yaml", "--no-report", "--max-attempts", "2")

@@ -1,4 +1,4 @@
-"""`harness submit` against a real Ray with its dashboard, its tokens, and an MLflow that wants a password."""
+"""`harness submit` against a real Ray with its dashboard, its tokens, and an MLflow that requires a password."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 BIN = Path(sys.executable).parent
 START_S = 300
-"""Ray and MLflow start in seconds, on a busy machine in minutes."""
+"""Seconds within which Ray and MLflow must start. They take seconds, on a busy machine minutes."""
 WORKLOAD = """\
 name: short
 dataset: digits
@@ -37,7 +37,7 @@ LONG = WORKLOAD.replace("name: short", "name: long").replace("epochs: 2", "epoch
 
 
 def free_ports(count: int) -> list[int]:
-    """Below those that Ray gives to workers (10002 and up)."""
+    """Return free ports below those that Ray gives to workers (10002 and up)."""
     found: list[int] = []
     for port in range(7000 + os.getpid() % 2000, 10000):
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -76,7 +76,7 @@ class Cluster:
             "MLFLOW_TRACKING_URI": self.tracking,
             "MLFLOW_TRACKING_USERNAME": "planted-user",
             "MLFLOW_TRACKING_PASSWORD": self.password,
-            # Ray's agents take their time on a busy machine, and the node would not wait for them.
+            # Ray's agents start slowly on a busy machine; by default the node does not wait long enough for them.
             "RAY_agent_register_timeout_ms": "300000",
             **changed,
         }
@@ -101,7 +101,7 @@ class Cluster:
         return self.run("submit", workload, "--storage", str(self.folder / "runs"), *more, expect=expect)
 
     def statuses(self, like: str) -> set[str]:
-        """Of MLflow's runs whose name begins so, and of their trials."""
+        """Return the statuses of all runs, trials included, in MLflow's experiment of this name."""
         with contextlib.closing(sqlite3.connect(self.folder / "mlflow.db")) as database:
             rows = database.execute(
                 "select r.status from runs r join experiments e using (experiment_id) where e.name = ?", (like,)
@@ -162,7 +162,7 @@ def _answers(url: str) -> bool:
 
 
 def _end(started: list[subprocess.Popen[bytes]]) -> None:
-    """These processes and all below them."""
+    """End these processes and all below them."""
     for process in started:
         below = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
         for pid in below:
@@ -172,7 +172,7 @@ def _end(started: list[subprocess.Popen[bytes]]) -> None:
 
 
 def holders(secret: str, *folders: Path) -> list[Path]:
-    """Files in which a secret stands."""
+    """Return the files that contain a secret."""
     found = []
     for path in (path for folder in folders for path in folder.rglob("*")):
         with contextlib.suppress(OSError):
@@ -204,7 +204,7 @@ def test_a_submitted_sweep_trains_is_followed_to_its_code_and_goes_on_when_submi
 
 
 def test_with_pip_the_job_runs_in_an_environment_that_ray_made_of_our_versions(cluster: Cluster) -> None:
-    """What the cluster has in these versions already is not downloaded again, so no index is asked here."""
+    """Packages that the cluster already has in these versions are not downloaded again, so no index is needed."""
     (cluster.folder / "pinned.yaml").write_text(WORKLOAD.replace("name: short", "name: pinned"))
     out, _ = cluster.submit("pinned.yaml", "--pip", "--no-wait")
     job = json.loads(cluster.run("list", "jobs", "--json")[0])[0]["job"]
@@ -215,7 +215,7 @@ def test_with_pip_the_job_runs_in_an_environment_that_ray_made_of_our_versions(c
 
 
 def test_no_secret_is_left_where_others_look(cluster: Cluster) -> None:
-    """After the sweeps of the test before; Ray's own folder holds its logs and what it unpacked on this node."""
+    """This runs after the sweeps of the previous test. Ray's folder holds its logs and unpacked files."""
     ray_folder = cluster.folder.parent / "r"
     assert holders("harness-short-", ray_folder), "nothing was looked through"
     for secret in (cluster.password, "planted-user", cluster.token):

@@ -1,4 +1,4 @@
-"""From the outbox into a real MLflow store and back: SQLite, and a server that is killed and started again."""
+"""Events from the outbox into a real MLflow store and back: SQLite, and a server that is killed and started again."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ pytestmark = [
 ]
 
 NOT_MINUTES_S = 60
-"""MLflow's own settings wait for four minutes. Ours give up within seconds; the rest is room for a busy machine."""
+"""Limit in seconds. MLflow's own settings wait four minutes, ours give up within seconds; a busy machine needs more."""
 
 SAMPLE = Sample(trials=4, epochs=3, files=("steps.csv",))
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables without any content: making them takes seconds, copying them does not."""
+    """Make MLflow's tables without content once: making them takes seconds, copying them does not."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     prepare(f"sqlite:///{path}", "Default")
     return path
@@ -56,14 +56,14 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A database of the test's own, in the folder that is current: MLflow puts local artifacts there too."""
+    """Copy the database for one test into the current folder, where MLflow also puts local artifacts."""
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
 
 
 @dataclass
 class Sweep:
-    """A sweep's folder, with its outbox."""
+    """A sweep's folder and its outbox."""
 
     folder: SweepFolder
     outbox: Outbox
@@ -90,7 +90,7 @@ def new_sweep(tmp_path: Path) -> Callable[[Sample], Sweep]:
 
 
 def essence(database: Path, experiment: str = "sample") -> dict[str, list[object]]:
-    """All that the store holds of an experiment, with names in the place of the ids that MLflow draws by chance."""
+    """Return the store's whole content of an experiment, with names in place of MLflow's random ids."""
     with closing(sqlite3.connect(database)) as connection:
 
         def rows(query: str) -> list[tuple[object, ...]]:
@@ -402,7 +402,7 @@ def test_reading_makes_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 class Server:
-    """`mlflow server` on loopback, with a SQLite store and proxied artifacts; killed by its own process group."""
+    """`mlflow server` on loopback, with a SQLite store and proxied artifacts; its whole process group is killed."""
 
     def __init__(self, database: Path) -> None:
         self.database = database
@@ -447,7 +447,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests, since it takes seconds to start. Tests use names of their own."""
+    """Start one server for all tests, since a start takes seconds. Tests use names of their own."""
     server = Server(Path(shutil.copy(empty_database, tmp_path_factory.mktemp("server") / "mlflow.db")))
     server.start()
     yield server
@@ -455,7 +455,7 @@ def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def busy_for_an_hour(index: int) -> Monitored:
-    """A trial's processors, one point for every ten seconds."""
+    """Return an hour of a trial's processor use, one point for every ten seconds."""
     start_ms, key = SAMPLE.start_ms, "system/cpu_utilization_percentage"
     points = ({"time_ms": start_ms + 10_000 * (n + 1), "step": n, "values": {key: n % 101}} for n in range(360))
     return Monitored(trial_id=trial_id(index), attempt=1, points=tuple(points), time_ms=start_ms)
@@ -541,7 +541,7 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_given_up() -> None:
 
 @contextmanager
 def answering(status: int) -> Iterator[str]:
-    """A web server that is no MLflow and gives one answer to everything; its address."""
+    """Run a web server that is not MLflow and answers every request the same; yield its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -600,7 +600,7 @@ def test_an_artifact_store_that_cannot_be_used_from_here_costs_files_and_nothing
     database: Path, new_sweep: Callable[[Sample], Sweep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("boto3", "botocore"):
-        monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     sweep = new_sweep(SAMPLE)
     sweep.write(*SAMPLE.events())
     MlflowClient(f"sqlite:///{database}").create_experiment("sample", artifact_location="s3://bucket/artifacts")

@@ -1,11 +1,11 @@
-"""Photographs through the harness beside torchvision's ImageFolder and a plain DataLoader: images per second, in turn.
+"""Compare the harness's photograph pipeline with torchvision's ImageFolder in a plain DataLoader: images per second.
 
     python tests/perf/jpeg_pipeline.py [--epochs N] [--images N] [--processes N]
 
 Both read the same JPEG files, crops of 500x375 pixels of the two photographs that scikit-learn ships, with as many
-processes and the same augmentation, and hand out the same batches of normalized float32 images. An epoch of one follows
-an epoch of the other, in one process, so that whatever else the machine does disturbs both alike; the first epoch of
-each, in which its processes start, is left out.
+processes and the same augmentation, and return the same batches of normalized float32 images. Epochs of the two
+alternate in one process, so that other load on the machine affects both alike; the first epoch of each, in which its
+processes start, is left out.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ PLAIN_CROPS: dict[str, list[v2.Transform]] = {
     "random-resized-crop": [v2.RandomResizedCrop(224)],
     "scale-jitter": [v2.RandomShortestSize(list(range(256, 481))), v2.RandomCrop(224)],
 }
-"""As one would write them for this augmentation alone; PCA colour, which the harness adds to the second, is absent."""
+"""Torchvision's transforms for each augmentation; the second lacks the PCA colour that the harness adds."""
 
 
 def write_photographs(root: Path, count: int) -> None:
-    """Class folders `train` and `val`, of two classes."""
+    """Write class folders `train` and `val`, with two classes each."""
     photographs = load_sample_images().images
     rng = np.random.default_rng(0)
     for part, images in (("train", count), ("val", 2)):
@@ -59,7 +59,7 @@ def write_photographs(root: Path, count: int) -> None:
 
 
 def plain(root: Path, augmentation: str, processes: int) -> Callable[[int], Batches]:
-    """Epochs as torchvision's documentation has them."""
+    """Return a function that gives an epoch's batches, written as in torchvision's documentation."""
     steps = [
         *PLAIN_CROPS[augmentation],
         v2.RandomHorizontalFlip(),
@@ -79,7 +79,7 @@ def plain(root: Path, augmentation: str, processes: int) -> Callable[[int], Batc
 
 
 def ours(root: Path, augmentation: str, processes: int) -> Callable[[int], Batches]:
-    """Epochs as a trial has them."""
+    """Return a function that gives an epoch's batches as a trial gets them."""
     data = ImageNet(root=str(root), subset="crops", decoders=processes).load(torch.device("cpu"))
     return lambda epoch: data.train_batches(
         seed=0, epoch=epoch, batch_size=BATCH, rank=0, world_size=1, augmentation=augmentation
@@ -87,14 +87,14 @@ def ours(root: Path, augmentation: str, processes: int) -> Callable[[int], Batch
 
 
 def rate(batches: Batches) -> float:
-    """Images per second of one epoch."""
+    """Return the images per second of one epoch."""
     started = time.perf_counter()
     images = sum(len(labels) for _, labels in batches)
     return images / (time.perf_counter() - started)
 
 
 def compare(root: Path, augmentation: str, *, epochs: int, processes: int) -> None:
-    """Images per second of both, and the ratio of each pair of epochs."""
+    """Print images per second of both, and the ratio of each pair of epochs."""
     pipelines = {"torchvision": plain(root, augmentation, processes), "harness": ours(root, augmentation, processes)}
     rates = np.array([[rate(pipeline(epoch)) for pipeline in pipelines.values()] for epoch in range(epochs + 1)])[1:]
     print(f"\n{augmentation}, batch {BATCH}, {processes} processes")
@@ -104,13 +104,13 @@ def compare(root: Path, augmentation: str, *, epochs: int, processes: int) -> No
 
 
 def spread(values: NDArray[np.float64], form: str) -> str:
-    """Median, quartiles and n of one value an epoch."""
+    """Return median, quartiles and n of one value per epoch."""
     low, middle, high = np.percentile(values, [25, 50, 75])
     return f"median {middle:{form}}, quartiles {low:{form}} to {high:{form}}, n = {len(values)} epochs"
 
 
 def main() -> None:
-    """Compare under both augmentations."""
+    """Compare the pipelines under both augmentations."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--images", type=int, default=640, help="photographs an epoch")

@@ -1,11 +1,12 @@
-"""What it costs to start a trial: in a warm worker group, by a `fit()` of Ray Train of its own, and by `torchrun`.
+"""Time to start a trial: in a warm worker group, by its own `fit()` of Ray Train, and by `torchrun`.
 
     python tests/perf/orchestrators.py [--rounds N]
 
-All in one run, in turn, on a Ray that is up already. Every figure is the whole time less that of training steps and of
-evaluation: in a warm group from one trial's end to the next one's, elsewhere that of the call around one trial. So a
-warm start holds all that a lease costs: the end's record on disk, the queue, the next network and its optimizer, its
-data, and the file of its steps. `fit` and `torchrun` hold, besides, what they start and stop.
+All three are measured in turn in one run, on a Ray that is already up. Every figure is the whole time less that of
+training steps and of evaluation: in a warm group from one trial's end to the next one's, otherwise that of the call
+around one trial. So a warm start includes all costs of a lease: the end's record on disk, the queue, the next network
+and its optimizer, its data, and the file of its steps. `fit` and `torchrun` also include the start and the stop of
+their processes.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from workloads.recipes import RECIPES
 SHAPE = Shape(workers=1, device="cpu", cpus_per_worker=1, gpus_per_worker=0.0)
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1")
 WARM_TRIALS = 3
-"""In each warm group; the first one's start belongs to `fit`, so that there are two warm starts a round."""
+"""Number of trials in each warm group. The first one's start belongs to `fit`, so a round has two warm starts."""
 
 
 def a_trial(seed: int) -> Trial:
@@ -62,7 +63,7 @@ def a_trial(seed: int) -> Trial:
 
 
 def fit_events(trials: int, folder: Path) -> tuple[list[Event], float]:
-    """What happened in one `fit` that ran some trials, and the seconds that the call took."""
+    """Return the events of one `fit` that ran some trials, and the seconds that the call took."""
     sweep = SweepFolder(folder)
     sweep.make()
     jobs = [Job(trial=a_trial(seed), shape=SHAPE, cost=1.0) for seed in range(trials)]
@@ -73,13 +74,13 @@ def fit_events(trials: int, folder: Path) -> tuple[list[Event], float]:
 
 
 def work_s(events: Sequence[Event], ended: TrialEnded) -> float:
-    """Seconds of a trial's training steps and evaluations."""
+    """Return the seconds of a trial's training steps and evaluations."""
     curve = [event for event in events if isinstance(event, EpochEnded) and event.trial_id == ended.trial_id]
     return curve[-1].values["time/train_s"] + ended.results["time/evaluate_s"]
 
 
 def warm_starts_s(events: Sequence[Event]) -> list[float]:
-    """From each trial's end to the next one's, less the work in between."""
+    """Return the seconds from each trial's end to the next one's, less the work in between."""
     ends = [event for event in events if isinstance(event, TrialEnded)]
     return [
         (after.time_ms - before.time_ms) / 1000 - work_s(events, after) for before, after in itertools.pairwise(ends)
@@ -87,13 +88,13 @@ def warm_starts_s(events: Sequence[Event]) -> list[float]:
 
 
 def around_s(call_s: float, events: Sequence[Event]) -> float:
-    """A call that ran one trial, less the trial's work."""
+    """Return the seconds of a call that ran one trial, less the trial's work."""
     (ended,) = [event for event in events if isinstance(event, TrialEnded)]
     return call_s - work_s(events, ended)
 
 
 def torchrun_s(folder: Path) -> float:
-    """One trial by torchrun, without Ray: the call, less the trial."""
+    """Run one trial by torchrun, without Ray; return the seconds of the call, less the trial's work."""
     began = time.monotonic()
     subprocess.run(
         [*TORCHRUN, __file__, "--child", str(folder)],
@@ -105,7 +106,7 @@ def torchrun_s(folder: Path) -> float:
 
 
 def child(folder: Path) -> None:
-    """What torchrun starts."""
+    """Run one trial in a process that torchrun started."""
     outbox = Outbox(folder / "outbox.jsonl")
     with inline.processes(60.0) as among:
         torch.set_num_threads(1)

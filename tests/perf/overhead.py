@@ -1,13 +1,13 @@
-"""What tracking and watching cost a training step: blocks of steps with both and without, in turn, in one process.
+"""Cost of tracking and monitoring for a training step: blocks of steps with both and without, in turn, in one process.
 
     python tests/perf/overhead.py [--pairs N] [--seconds S]
 
-With them, the recorder's thread looks at the outbox every second and sends what is new to MLflow on a SQLite file, the
+With both, the recorder's thread reads the outbox every second and sends new events to MLflow on a SQLite file, the
 monitor's thread reads the host, and each block begins with the event of an epoch. All of it shares the interpreter with
-the training, as it does without Ray; under Ray the recorder is in another process. Which of the two comes first changes
-from pair to pair. Time is told by the clock on the wall, which tells most of other programs, by that of the process,
-and by those of the two threads themselves, which other programs hardly disturb: their share of a core bounds what they
-take from the training where there is no core to spare. Under 1 % is what is promised.
+the training, as it does without Ray; under Ray the recorder is in another process. The order of the two alternates from
+pair to pair. Three kinds of clock measure the time: the wall clock, which other programs disturb most, the clock of the
+process, and the clocks of the two threads, which other programs hardly disturb. The threads' share of a core bounds the
+time that they take from the training if no core is spare. The promise is under 1 %.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ WARM_UP_STEPS = 20
 
 
 def trial() -> Trial:
-    """ResNet-20 on the digits, one thread: steps of a few hundredths of a second, where an overhead shows."""
+    """Make ResNet-20 on the digits with one thread: a step takes a few hundredths of a second, so an overhead shows."""
     digits = DATASETS["digits"]()
     return Trial(
         model=MODELS["resnet_cifar"](depth=20, shortcut="A"),
@@ -68,7 +68,7 @@ def trial() -> Trial:
 
 
 class Training:
-    """Steps without end, block after block."""
+    """Training steps without end, in blocks."""
 
     def __init__(self, folder: Path) -> None:
         asked = trial()
@@ -80,12 +80,12 @@ class Training:
         self._batches = real_batches(asked.dataset.load(CPU), asked, context)
 
     def block(self, steps: int) -> None:
-        """So many steps."""
+        """Run this many steps."""
         for _ in range(steps):
             self._stepper.step(*next(self._batches), lr=0.01)
 
     def steps_in(self, seconds: float) -> int:
-        """How many steps take so long, once warm."""
+        """Return the number of steps that take this many seconds, once warm."""
         self.block(WARM_UP_STEPS)
         started = time.perf_counter()
         self.block(WARM_UP_STEPS)
@@ -107,7 +107,7 @@ class Tracking:
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        """Recording, for as long as the block runs."""
+        """Record while the block runs."""
         recorder = Recorder(self._outbox, self._folder.cursor, self._uri, self._folder)
         recorder.forward()
         recorder.run_in_background()
@@ -118,14 +118,14 @@ class Tracking:
             assert not progress.waiting, progress
 
     def epoch_ended(self) -> None:
-        """What a training says after an epoch."""
+        """Append the event that a training sends after an epoch."""
         self._epochs += 1
         self._outbox.append(self._sample.epoch(0, self._epochs))
 
 
 @contextmanager
 def watching(folder: Path) -> Iterator[None]:
-    """The monitor of a machine without GPUs, for as long as the block runs."""
+    """Run the monitor of a machine without GPUs while the block runs."""
     host = Source(name="host", device="", reader=HostReader(), period_s=HOST_PERIOD_S)
     sampler = Sampler([host], RawFile(folder / "readings.csv.gz"))
     sampler.start()
@@ -137,18 +137,18 @@ def watching(folder: Path) -> Iterator[None]:
 
 
 class Seconds(NamedTuple):
-    """Of a block."""
+    """Seconds of one block by each clock."""
 
     wall: float
     processor: float
-    """Of all threads."""
+    """Processor time of all threads."""
     added: float
-    """Of the threads that were not there without tracking and watching."""
+    """Processor time of the threads that exist only with tracking and monitoring."""
 
 
 @contextmanager
 def timed(found: list[Seconds], before: set[int | None]) -> Iterator[None]:
-    """Note how long a block takes, and what the threads take that were not there before."""
+    """Note the seconds of a block, and those of the threads that did not exist before."""
     clocks = [time.pthread_getcpuclockid(each.ident) for each in threading.enumerate() if each.ident not in before]
     added, wall, processor = sum(map(time.clock_gettime, clocks)), time.perf_counter(), time.process_time()
     yield
@@ -157,7 +157,7 @@ def timed(found: list[Seconds], before: set[int | None]) -> Iterator[None]:
 
 
 def pairs(training: Training, tracking: Tracking, folder: Path, steps: int, count: int) -> tuple[Blocks, Blocks]:
-    """Seconds of blocks [count, 3] with tracking and watching, each with the event of an epoch, and without."""
+    """Return the seconds of blocks [count, 3] with tracking and monitoring, an epoch's event in each, and without."""
     loaded: list[Seconds] = []
     plain: list[Seconds] = []
     before = {each.ident for each in threading.enumerate()}
@@ -178,7 +178,7 @@ def pairs(training: Training, tracking: Tracking, folder: Path, steps: int, coun
 
 
 def spread(percent: Blocks) -> str:
-    """Median and quartiles of one value a pair, and where the median lies with 95 % confidence."""
+    """Return median and quartiles of one value per pair, and the 95 % confidence interval of the median."""
     low, middle, high = np.percentile(percent, [25, 50, 75])
     interval = stats.quantile_test(percent, q=np.median(percent), p=0.5).confidence_interval(0.95)
     return (

@@ -1,4 +1,4 @@
-"""What a report of many trials takes: seconds, memory and bytes of HTML, for 100, 1,000 and 10,000 trials.
+"""Cost of a report of many trials: seconds, memory and bytes of HTML, for 100, 1,000 and 10,000 trials.
 
     python tests/perf/report_size.py [TRIALS ...]
 
@@ -24,7 +24,7 @@ SHORTCUTS = ("plain", "A", "B", "C")
 
 
 def one(trials: int) -> None:
-    """Print trials, seconds, peak MiB, HTML and all bytes."""
+    """Print trials, seconds, peak MiB, bytes of HTML and bytes in all."""
     from reports.output.render import write_report
     from reports.testing.synthetic import synthetic_sweep
 
@@ -47,7 +47,7 @@ def one(trials: int) -> None:
 
 
 def main(sizes: list[int]) -> None:
-    """Each size in turn."""
+    """Measure each size in turn."""
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {EPOCHS} epochs, {SEEDS} seeds a cell")
     for trials in sizes:
         subprocess.run([sys.executable, __file__, "--one", str(trials)], check=True)

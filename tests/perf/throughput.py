@@ -1,12 +1,12 @@
-"""Training through the harness beside the same loop hand-written in plain PyTorch: images per second, in turn.
+"""Compare training through the harness with the same loop hand-written in plain PyTorch: images per second.
 
     python tests/perf/throughput.py [--epochs N] [--threads N] [--only TEXT]
 
 Both train the same network on the same batches with the same optimizer, schedule, precision, memory format, compiler
-and number of threads, and keep the same loss and error counts. An epoch of one follows an epoch of the other, in one
-process, so that whatever else the machine does disturbs both alike. Time is that of training steps alone, data
-included; the first epoch of each, which compiles, is left out. Beside the speed stands its share of the matrix products
-that the processor was seen to do right afterwards, in the same precision with as many threads.
+and number of threads, and keep the same loss and error counts. Epochs of the two alternate in one process, so that
+other load on the machine affects both alike. Time is that of training steps alone, data included; the first epoch of
+each, which compiles, is left out. The speed is also printed as a share of the processor's rate of matrix products,
+measured right afterwards in the same precision with as many threads.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CPU = torch.device("cpu")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Noise(DatasetSpec):
-    """Images of CIFAR's shape that hold nothing."""
+    """Random images of CIFAR's shape."""
 
     channels: ClassVar[int] = 3
     image_size: ClassVar[int] = 32
@@ -67,7 +67,7 @@ class Noise(DatasetSpec):
 
 
 def make_trial(dataset: DatasetSpec, *, label: str, threads: int, **recipe: Any) -> Trial:
-    """ResNet-20, option A, under the quick recipe with some of its settings changed."""
+    """Make a trial of ResNet-20, option A, under the quick recipe with some of its settings changed."""
     return Trial(
         model=MODELS["resnet_cifar"](depth=20, shortcut="A"),
         dataset=dataset,
@@ -80,7 +80,7 @@ def make_trial(dataset: DatasetSpec, *, label: str, threads: int, **recipe: Any)
 
 
 def plain_pytorch(trial: Trial) -> Iterator[list[float]]:
-    """Seconds of each step, one epoch after another, of a loop as one would write it for this trial alone."""
+    """Yield the seconds of each step, epoch by epoch, of a loop as one would write it for this trial alone."""
     recipe = trial.recipe
     torch.set_num_threads(trial.scale.cpus_per_worker)
     torch.manual_seed(trial.seed)
@@ -120,7 +120,7 @@ def plain_pytorch(trial: Trial) -> Iterator[list[float]]:
 
 
 def in_turn(trial: Trial) -> tuple[Seconds, Seconds]:
-    """Seconds of each step, [epochs, steps], of the harness and of the plain loop, which follows each of its epochs."""
+    """Return the seconds of each step, [epochs, steps], of the harness and of the plain loop, in alternating epochs."""
     plain, theirs = plain_pytorch(trial), []
 
     def emit(event: Event) -> None:
@@ -134,7 +134,7 @@ def in_turn(trial: Trial) -> tuple[Seconds, Seconds]:
 
 
 def compare(trial: Trial) -> None:
-    """Images per second of both, their share of the peak, and the ratio of each pair of epochs."""
+    """Print images per second of both, their share of the peak, and the ratio of each pair of epochs."""
     ours, theirs = (seconds[1:] for seconds in in_turn(trial))
     recipe, flops = trial.recipe, complexity_of(trial).train_flops_per_image
     print(
@@ -152,7 +152,7 @@ def compare(trial: Trial) -> None:
 
 
 def shares(speeds: Mapping[str, Seconds], flops: int, precision: str) -> str:
-    """Of the matrix products that the processor does in this precision, right now, with as many threads."""
+    """Return the speeds as shares of the processor's matrix product rate, measured now in this precision."""
     if precision not in precisions(CPU):
         return f"none, this processor has no instructions for {precision} and emulates it"
     peak = matmul_flops_per_s(CPU, precision)
@@ -161,13 +161,13 @@ def shares(speeds: Mapping[str, Seconds], flops: int, precision: str) -> str:
 
 
 def spread(values: Seconds, form: str) -> str:
-    """Median, quartiles and n of one value an epoch."""
+    """Return median, quartiles and n of one value per epoch."""
     low, middle, high = np.percentile(values, [25, 50, 75])
     return f"median {middle:{form}}, quartiles {low:{form}} to {high:{form}}, n = {len(values)} epochs"
 
 
 def load() -> str:
-    """Processes that wanted to run in the last minute."""
+    """Return the load average of the last minute: processes that ran or waited to run."""
     return Path("/proc/loadavg").read_text().split()[0]
 
 
@@ -178,7 +178,7 @@ MODES: dict[str, dict[str, Any]] = {
     "compiled": {"compile": True},
     "bf16, channels last, compiled": {"precision": "bf16", "channels_last": True, "compile": True},
 }
-"""What differs from the quick recipe at 32x32, batch 128."""
+"""Mode -> settings that differ from the quick recipe at 32x32, batch 128."""
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""How often a report's verdicts are wrong, and how often they decide, over sweeps drawn with a known truth.
+"""Rates at which a report's verdicts are wrong and at which they decide, over sweeps drawn with a known truth.
 
     python tests/perf/verdict_rates.py [--sweeps N] [--part K/M]
 
-Prints the table of docs/statistics.md. Exact for the same N: the draws are seeded.
+Prints the table of docs/statistics.md. The same N gives the same table, since the draws are seeded.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def cells(rates: Rates) -> list[str]:
 
 
 def share(rate: float, of: int) -> str:
-    """With its exact 95 % interval."""
+    """Return a rate in percent with its exact 95 % interval."""
     low, high = clopper_pearson_pct(round(rate * of), of, 0.95)
     return f"{100 * rate:.1f} [{low:.1f}, {high:.1f}]"
 

@@ -9,12 +9,12 @@ QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def bare_environment(**more: str) -> dict[str, str]:
-    """What a login gives, and neither library reports home.
+    """Return the environment of a fresh login, with both libraries' usage reports switched off.
 
-    Nothing else is handed on: a variable of the machine's own Ray or MLflow, or one that a test before left behind,
-    would change what a whole cluster does.
+    Nothing else is passed on: a variable of the machine's own Ray or MLflow, or one that an earlier test left behind,
+    would change the behaviour of a whole cluster.
 
     Args:
-        more: variables beside it, or instead.
+        more: variables to add or to replace.
     """
     return {**{key: os.environ[key] for key in KEPT if key in os.environ}, **QUIET, **more}

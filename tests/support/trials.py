@@ -1,4 +1,4 @@
-"""Trials that nobody runs, for queues; and a clock that stands still."""
+"""Trials that nobody runs, for queues, and a clock that stands still."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def jobs(*trials: Trial, shape: Shape = ONE) -> list[Job]:
 
 
 class Clock:
-    """Stands still unless the test winds it."""
+    """A clock that stands still unless the test advances it."""
 
     now_s = 100.0
 

@@ -25,7 +25,7 @@ FIELDS = (
     "gpm_dram",
     "processes",
 )
-"""In the order of the C source's enumeration."""
+"""Names of the fields, in the order of the C source's enumeration."""
 
 
 class Device:
@@ -39,7 +39,7 @@ class Device:
             self._library.fake_set(self.place, FIELDS.index(field), ctypes.c_double(value))
 
     def fail(self, field: str, code: int) -> None:
-        """Code 0 mends it."""
+        """Make readings of a field fail with this code; code 0 repairs it."""
         self._library.fake_fail(self.place, FIELDS.index(field), code)
 
     def lose(self) -> None:
@@ -50,7 +50,7 @@ class Device:
 
 
 class FakeNvml:
-    """The machine of the simulation."""
+    """The simulated machine."""
 
     def __init__(self, library) -> None:
         self._library = library
@@ -67,7 +67,7 @@ class FakeNvml:
 
     @property
     def held(self) -> tuple[int, int]:
-        """Starts without a stop, and GPM samples that nobody freed."""
+        """Number of starts without a stop, and of GPM samples that nobody freed."""
         return self._library.fake_started(), self._library.fake_samples()
 
     def _add(self, uuid: str, name: str, whole: int, instance: int, compute_instance: int) -> Device:
@@ -78,7 +78,7 @@ class FakeNvml:
 
 @pytest.fixture(scope="session")
 def nvml_library(tmp_path_factory) -> Path:
-    """The compiled library, in a folder of its own: LD_LIBRARY_PATH can name it."""
+    """Compile the library in a folder of its own, so that LD_LIBRARY_PATH can name it."""
     library = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
     source = Path(__file__).parents[1] / "support" / "fake_nvml.c"
     flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", f"-Wl,-soname,{library.name}"]
@@ -88,7 +88,7 @@ def nvml_library(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def fake_nvml(nvml_library, monkeypatch):
-    """NVML for this test: nvidia-ml-py loads it by its own name, which the loader knows from here on."""
+    """Provide NVML for this test: nvidia-ml-py loads it by its usual name, which the loader knows from now on."""
     library = ctypes.CDLL(str(nvml_library))
     monkeypatch.setattr(pynvml, "nvmlLib", None)
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})

@@ -1,4 +1,4 @@
-"""The files for KubeRay and Slurm: what can be checked of them without either."""
+"""The files for KubeRay and Slurm, as far as they can be checked without either."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SBATCH = FILES / "slurm.sbatch"
 
 
 def closed(required: list[str], **properties: Any) -> dict[str, Any]:
-    """An object with these fields and no others."""
+    """Return the schema of an object with these fields and no others."""
     return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}
 
 
@@ -94,7 +94,7 @@ RAYJOB = closed(
         ),
     ),
 )
-"""The fields of KubeRay's RayJob and RayCluster (ray-operator/apis/ray/v1/*_types.go), and of Kubernetes' pods the few
+"""Fields of KubeRay's RayJob and RayCluster (ray-operator/apis/ray/v1/*_types.go), and those fields of Kubernetes' pods
 that the manifest uses."""
 
 
@@ -169,12 +169,12 @@ STUBS = {
     "harness": 'echo "$@" >>"$LOG"; cat "$RAY_AUTH_TOKEN_PATH" >"$LOG.token"; '
     "trap 'kill $!; exit 5' TERM; [ $1 = run ] && [ -n \"$LONG\" ] && { sleep 60 & touch $LOG.ready; wait; }; exit 3",
 }
-"""Of what the script calls; the last ends with 3, or with 5 where it is told to stop."""
+"""Stubs of the commands that the script calls. The last one ends with code 3, or with 5 if it is stopped."""
 
 
 @pytest.fixture
 def slurm(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start the script where Slurm, Ray and the harness are stubs."""
+    """Return a function that starts the script with stubs of Slurm, Ray and the harness."""
     for name, text in STUBS.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
         (tmp_path / name).chmod(0o755)

@@ -13,7 +13,7 @@ from harness.errors import HarnessError
 
 
 def every_error() -> list[type[HarnessError]]:
-    """All subclasses, those of rooms that import heavy libraries too."""
+    """Return all subclasses, including those in packages that import heavy libraries."""
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

@@ -18,8 +18,8 @@ PACKAGES = ("harness", "models", "reports", "workloads")
 HEAVY = frozenset({"torch", "torchvision", "ray", "mlflow", "pandas", "scipy", "sklearn", "matplotlib"})
 
 LAYERS = "harness has layers"
-# One forbidden line for each sentence: the file it is put into, the module that it imports, and the contract that must
-# name that import.
+# One forbidden import for each rule: the file that gets it, the module that it imports, and the contract that must
+# report it.
 TRESPASSES = [
     ("models/spec.py", "workloads", "models know torch alone"),
     ("models/checks.py", "harness.errors", "models know torch alone"),
@@ -49,7 +49,7 @@ TRESPASSES = [
 
 
 def report_of(tree: Path) -> dict[str, str]:
-    """The broken contracts of a tree: name -> what lint-imports says of each."""
+    """Return the broken contracts of a tree: name -> lint-imports' text about it."""
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     said = subprocess.run(
         command, cwd=tree, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
@@ -62,7 +62,7 @@ def report_of(tree: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def trespassed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The report on a copy of the four packages that holds every forbidden line, each in a file of its own or apart."""
+    """Return the report on a copy of the four packages with every forbidden import added to its file."""
     tree = tmp_path_factory.mktemp("tree")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -115,7 +115,7 @@ print(json.dumps(names))
 
 
 def loaded_by(*modules: str) -> dict[str, set[str]]:
-    """Module -> top-level names that a fresh interpreter has loaded after importing it and those before it."""
+    """Return module -> top-level names that a fresh interpreter has loaded after importing it and those before it."""
     answer = subprocess.run(
         [sys.executable, "-c", LOADED, *modules], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -139,7 +139,7 @@ def test_claims_and_statistics_load_neither_mlflow_nor_a_plotting_library() -> N
 
 
 def test_what_starts_worker_groups_does_not_load_torch() -> None:
-    """Nor does what Ray Train's controllers are sent, since it comes from here."""
+    """Neither does the code sent to Ray Train's controllers, since it comes from these modules."""
     for names in loaded_by("harness.cluster.controller_hosts", "harness.cluster.outbox_queue").values():
         assert names & {"torch", "mlflow", "torchvision"} == set()
 

@@ -1,4 +1,4 @@
-"""The distribution: what its wheel holds, what its constraints pin, and that both work away from the source tree."""
+"""The distribution: the content of its wheel, the pins of its constraints, and their use away from the source tree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree, tests beside the packages, so that nothing stale in the tree can get into a wheel."""
+    """Copy the tree, tests beside the packages, so that nothing stale in the tree can get into a wheel."""
     folder = tmp_path_factory.mktemp("source")
     unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for package in (*PACKAGES, "tests/unit"):
@@ -35,7 +35,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel that the copy builds, without an index to fetch anything from."""
+    """Build the wheel from the copy, without an index."""
     out = tmp_path_factory.mktemp("wheels")
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(out)]
     # What building leaves in the tree must not be looked for in the wheel.
@@ -48,7 +48,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.Zip
 
 @pytest.fixture(scope="module")
 def unpacked(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's files, where an installation would put them."""
+    """Unpack the wheel's files to where an installation would put them."""
     folder = tmp_path_factory.mktemp("site")
     wheel.extractall(folder)
     return folder
@@ -110,7 +110,7 @@ def test_the_installed_command_answers_for_help(tmp_path: Path) -> None:
 
 
 def pins() -> list[re.Match[str]]:
-    """Each line of the constraints file, read as a pin."""
+    """Return each line of the constraints file, read as a pin."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     found = [(line, PIN.fullmatch(line)) for line in lines]
     assert [line for line, pin in found if pin is None] == []

@@ -1,4 +1,4 @@
-"""The loop of a worker: what it keeps, and until when."""
+"""The loop of a worker: the checkpoints that it keeps, and for how long."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TRIAL = Trial(
 
 
 class Watched(TrialQueue):
-    """Notes which checkpoints there are when a trial's end arrives, before it is recorded; may fail to record it."""
+    """A queue that notes the checkpoints present when a trial's end arrives, and may then fail to record the end."""
 
     def watch(self, folder: Path, *, full: bool = False) -> None:
         self.folder, self.full = folder, full
@@ -94,7 +94,7 @@ def test_an_end_that_cannot_be_recorded_leaves_what_the_trial_can_be_ended_from(
 def test_a_rank_that_lost_another_leaves_it_to_others_to_say_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It met the end of a connection; whoever watches both processes knows that the other was killed."""
+    """It only saw a connection close; the controller, which watches both processes, knows that the other was killed."""
 
     def meet_silence(*_args: object) -> TrialEnded:
         raise PeerLost("RuntimeError: connection closed by peer")

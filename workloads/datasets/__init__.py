@@ -1,4 +1,4 @@
-"""Data sets by name. To add one: a small file beside this one, and an entry here."""
+"""Data sets by name. A new data set is a small file beside this one and an entry here."""
 
 from workloads.datasets.cifar import Cifar10, Cifar100
 from workloads.datasets.digits import Digits

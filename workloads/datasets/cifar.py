@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Cifar(DatasetSpec):
-    """What both sets have in common."""
+    """The common part of CIFAR-10 and CIFAR-100."""
 
     root: str = field(default="data", metadata=ASIDE)
-    """Folder or fsspec URL with an official archive, or with what was unpacked from it."""
+    """Folder or fsspec URL with an official archive, or with its unpacked files."""
     normalize: Literal["channel", "pixel-mean"] = "pixel-mean"
-    """pixel-mean as in He et al. 2015, section 4.2; see `workloads.datasets.in_memory`."""
+    """Normalization. pixel-mean is that of He et al. 2015, section 4.2; see `workloads.datasets.in_memory`."""
     split: Literal["all", "train45k"] = "all"
-    """train45k, for choosing settings: 45,000 training images, and the other 5,000 as test images."""
+    """Split. train45k, for choosing settings: 45,000 training images, and the other 5,000 as test images."""
 
     channels: ClassVar[int] = 3
     image_size: ClassVar[int] = 32
@@ -38,20 +38,20 @@ class Cifar(DatasetSpec):
 
     @property
     def train_images(self) -> int:
-        """45,000 of the 50,000 where the others are held out."""
+        """Number of training images: 45,000 of the 50,000 if the others are held out."""
         return 50_000 if self.split == "all" else 45_000
 
     @property
     def test_images(self) -> int:
-        """The official test images, or those held out of the training images."""
+        """Number of test images: the official ones, or those held out of the training images."""
         return 10_000 if self.split == "all" else 5_000
 
     def fingerprint(self) -> str:
-        """Of the official images, known before any file is there; loading holds the files against it."""
+        """Return the digest of the official images, known without any file; loading checks the files against it."""
         return self.official.fingerprint()
 
     def load(self, device: torch.device) -> ImagesInMemory:
-        """All images on the device.
+        """Load all images on the device.
 
         Raises:
             FileNotFoundError, ValueError: files are missing, or not the official ones.
@@ -65,7 +65,7 @@ class Cifar(DatasetSpec):
         return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
 
     def absence(self) -> str | None:
-        """As for every data set."""
+        """Return why the data set cannot be loaded here; see `DatasetSpec.absence`."""
         from workloads.datasets.cifar_files import missing, sources
 
         root = Place(self.root)
@@ -78,13 +78,13 @@ class Cifar(DatasetSpec):
         return next((f"{place} is missing, or may not be read" for place in lacking), None)
 
     def check(self) -> Iterator[Finding]:
-        """Every official file that is at the root, packed or unpacked."""
+        """Check every official file that is at the root, packed or unpacked."""
         from workloads.datasets.cifar_files import findings
 
         return findings(self.official, Place(self.root))
 
     def remotes(self) -> tuple[Remote, ...]:
-        """The archive of the binary version."""
+        """Return the archive of the binary version."""
         archive = self.official.binary.archive
         return (Remote(FOLDER + archive.name, archive),)
 

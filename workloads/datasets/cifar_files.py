@@ -1,4 +1,4 @@
-"""From official CIFAR archives, packed or unpacked, to images and labels. Nothing is parsed before its digest fits."""
+"""From official CIFAR archives, packed or unpacked, to images and labels. Every digest is checked before parsing."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PIXELS = CHANNELS * SIDE * SIDE
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where one version of the images was found."""
+    """The place of one version of the images."""
 
     version: Version
     place: Place
-    """The archive, or the folder that it unpacks to."""
+    """The archive, or the folder to which it unpacks."""
     packed: bool
 
     def files(self) -> Iterator[tuple[Place, OfficialFile]]:
-        """What should be there: the archive, or the files of the folder."""
+        """Yield the expected files: the archive, or the files of the folder."""
         if self.packed:
             yield self.place, self.version.archive
         else:
@@ -37,7 +37,7 @@ class Source:
                 yield self.place / file.name, file
 
     def contents(self, files: Iterable[OfficialFile]) -> Iterator[bytes]:
-        """What is in some of the files, each checked before it is handed out.
+        """Yield the contents of some files, each checked first.
 
         Raises:
             FileNotFoundError, ValueError: one is missing, or not the official one.
@@ -53,7 +53,7 @@ class Source:
 
 
 def sources(official: Official, root: Place) -> Iterator[Source]:
-    """Everything of a set that is at a root, the binary version first and archives before folders.
+    """Yield every version of a set at a root, the binary version first and archives before folders.
 
     The root is the folder that holds an archive or its unpacked folder, or is itself either of them.
     """
@@ -68,7 +68,7 @@ def sources(official: Official, root: Place) -> Iterator[Source]:
 
 
 def findings(official: Official, root: Place) -> Iterator[Finding]:
-    """What is at a root, file by file."""
+    """Yield the findings at a root, file by file."""
     found = list(sources(official, root))
     for source in found:
         for place, file in source.files():
@@ -78,7 +78,7 @@ def findings(official: Official, root: Place) -> Iterator[Finding]:
 
 
 def read_cifar(official: Official, root: Place) -> tuple[Part, Part]:
-    """Training and test images: uint8 [N, 3, 32, 32] and int64 [N], in the official order.
+    """Return training and test images: uint8 [N, 3, 32, 32] and int64 [N], in the official order.
 
     Raises:
         FileNotFoundError: no archive and no unpacked folder, or a file of it is missing.
@@ -97,7 +97,7 @@ def read_cifar(official: Official, root: Place) -> tuple[Part, Part]:
 
 
 def missing(official: Official) -> str:
-    """What to say of a root where nothing of a set is found."""
+    """Return the message for a root that holds nothing of a set."""
     versions = official.binary, official.python
     names = ", ".join(name for version in versions for name in (version.archive.name, version.folder))
     return (
@@ -107,7 +107,7 @@ def missing(official: Official) -> str:
 
 
 def _records(content: bytes, official: Official, version: Version) -> bytes:
-    """A file of either version as the binary version has it: labels, then pixels, image by image."""
+    """Return a file of either version in the binary version's form: labels, then pixels, image by image."""
     if version is official.binary:
         return content
     batch = load_batch(content)
@@ -133,7 +133,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
-"""All that the official pickles name."""
+"""All names that the official pickles contain."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -144,10 +144,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_batch(content: bytes) -> dict[bytes, Any]:
-    """A batch of the Python version: a dictionary that Python 2 pickled. Nothing but numpy arrays can be made.
+    """Load a batch of the Python version, a dictionary pickled by Python 2. Only numpy arrays can be created.
 
     Raises:
-        ValueError: the pickle asks for anything else.
+        ValueError: the pickle contains another name.
     """
     batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     assert isinstance(batch, dict)

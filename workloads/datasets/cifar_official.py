@@ -1,4 +1,4 @@
-"""Which files the official CIFAR archives are, and what is in them: names and digests, known in advance.
+"""Names and digests of the official CIFAR archives and of their files, known in advance.
 
 The digests of the archives are printed on the sets' page. Those of the unpacked files are not: for the Python version
 they are torchvision's, for the binary version Apache MXNet's (Gluon).
@@ -21,9 +21,9 @@ class Version:
 
     archive: OfficialFile
     folder: str
-    """In the archive, and where it is unpacked."""
+    """Name of the folder in the archive, and of the unpacked folder."""
     train: tuple[OfficialFile, ...]
-    """In the order of the images."""
+    """Training files, in the order of the images."""
     test: tuple[OfficialFile, ...]
 
 
@@ -35,19 +35,19 @@ class Official:
     binary: Version
     python: Version
     label_bytes: int
-    """Before the pixels of each image; the last of them is the label, one before it a coarse label."""
+    """Bytes before the pixels of each image; the last of them is the label, one before it a coarse label."""
 
     def fingerprint(self) -> str:
-        """Of all images and labels in order, whichever archive they come from.
+        """Return the digest of all images and labels in order, the same for both archives.
 
-        The binary version's files are nothing but records of labels and pixels, so their digests are those of the
-        images; what is read from the Python version is held against the same digests.
+        The binary version's files contain only records of labels and pixels, so their digests identify the images. The
+        content of the Python version is checked against the same digests.
         """
         return digest_of(*(file.digest for file in (*self.binary.train, *self.binary.test)))
 
 
 def _files(algorithm: str, names: Iterable[str], digests: str) -> tuple[OfficialFile, ...]:
-    """Files with their digests, written one after the other."""
+    """Return files with their digests, which `digests` lists in order."""
     pairs = zip(names, digests.split(), strict=True)
     return tuple(OfficialFile(name=name, digest=f"{algorithm}:{digest}") for name, digest in pairs)
 

@@ -1,4 +1,4 @@
-"""Trees of class folders: which images there are, of which class, and how large. No image is opened."""
+"""Trees of class folders: the images in them, their classes and their sizes. No image is opened."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from workloads.datasets.files import Finding, Place
 ENDINGS = (".jpeg", ".jpg")
 
 CONTENT_BYTES = 2**26
-"""Trees up to this size are digested with all that is in their files, larger ones with the files' names and sizes."""
+"""Largest tree, in bytes, whose digest covers the contents of its files. Larger ones: their names and sizes."""
 
 SCANNERS = 16
-"""Folders listed at once: where they lie on another machine, each takes a while to answer."""
+"""Folders listed at once. On another machine, each takes a while to answer."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
-    """One part of a tree. Over a million names are kept as one run of bytes, which processes can share."""
+    """One part of a tree. Over a million names are kept as one array of bytes, which processes can share."""
 
     place: Place
     classes: tuple[str, ...]
-    """Names of the folders, sorted; their places in this order are the labels."""
+    """Sorted names of the folders; the index of a name is the label."""
     names: NDArray[np.uint8]
     """`class/file` of every image, one after the other, sorted."""
     ends: NDArray[np.int64]
-    """Where each name ends."""
+    """End of each name in `names`."""
     sizes: NDArray[np.int64]
-    """Of each file, in bytes."""
+    """Size of each file, in bytes."""
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -43,16 +43,16 @@ class Part:
 
     @property
     def bytes(self) -> int:
-        """Of all files."""
+        """Total size of all files."""
         return int(self.sizes.sum())
 
     def name(self, index: int) -> str:
-        """`class/file` of one image."""
+        """Return `class/file` of one image."""
         start = self.ends[index - 1] if index else 0
         return self.names[start : self.ends[index]].tobytes().decode()
 
     def faults(self) -> Iterator[Finding]:
-        """What is wrong whatever the classes should be."""
+        """Yield the faults that do not depend on the expected classes."""
         counts = np.bincount(self.labels, minlength=len(self.classes))
         for name in np.array(self.classes)[counts == 0]:
             yield Finding(str(self.place / name), "has no JPEG file")
@@ -66,7 +66,7 @@ class Tree:
     val: Part
 
     def faults(self) -> list[Finding]:
-        """What is wrong whatever the classes should be; none where nothing is."""
+        """Return the faults that do not depend on the expected classes, empty if there are none."""
         found = [*self.train.faults(), *self.val.faults()]
         for a, b in ((self.train, self.val), (self.val, self.train)):
             lacking = sorted({*b.classes} - {*a.classes})
@@ -74,7 +74,7 @@ class Tree:
         return found
 
     def digest(self) -> str:
-        """64 hexadecimal digits, of names and contents, or of names and sizes where there is much to read."""
+        """Return 64 hexadecimal digits of names and contents, or of names and sizes if the tree is large."""
         with_contents = self.train.bytes + self.val.bytes <= CONTENT_BYTES
         digest = hashlib.sha256(b"contents" if with_contents else b"sizes")
         for part in (self.train, self.val):
@@ -87,7 +87,7 @@ class Tree:
 
 @lru_cache(maxsize=4)
 def tree_of(root: Place) -> Tree:
-    """What is in `train` and `val`; listed once in a process.
+    """Return the tree in `train` and `val`; listed once in a process.
 
     Raises:
         FileNotFoundError: one of them is not there.
@@ -97,7 +97,7 @@ def tree_of(root: Place) -> Tree:
 
 
 def list_part(place: Place) -> Part:
-    """All images in the class folders of one part.
+    """Return all images in the class folders of one part.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -122,11 +122,11 @@ def list_part(place: Place) -> Part:
 
 
 def no_folder(place: Place) -> str:
-    """What to say of a part that is not there."""
+    """Return the message on a part that is missing."""
     return f"there is no folder {place}; `root` must hold `train` and `val` with class folders"
 
 
 def _images(folder: Place) -> list[tuple[str, int]]:
-    """Name and size of each JPEG file in a folder, sorted."""
+    """Return the name and size of each JPEG file in a folder, sorted."""
     entries = folder.entries().items()
     return sorted((name, entry.size) for name, entry in entries if name.lower().endswith(ENDINGS))

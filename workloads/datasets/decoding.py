@@ -1,4 +1,4 @@
-"""What a process that decodes is given to do, and what it gives back. A task decides its batch, whoever does it."""
+"""Tasks and results of the processes that decode. The task alone determines its batch, in whichever process it runs."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ class Task(NamedTuple):
 
     split: Split
     rows: Tensor
-    """Which images, int64 [N]."""
+    """Rows of the images, int64 [N]."""
     augmentation: str = ""
-    """Empty for evaluation."""
+    """Augmentation of training, empty for evaluation."""
     seed: int = 0
     epoch: int = 0
     scale: int | None = None
-    """Whole images with a shorter side of so many pixels, and not crops."""
+    """Shorter side in pixels of whole images; None for crops."""
 
 
 class Decoded(NamedTuple):
-    """One batch, before its colours are changed and normalized."""
+    """One batch, before colour changes and normalization."""
 
     pixels: list[Tensor]
-    """uint8 [n, 3, H, W]: one tensor for as many images of one shape as follow each other; for crops, one for all."""
+    """Images, uint8 [n, 3, H, W]: a tensor for each run of images of one shape; crops are all in one."""
     shifts: Tensor
-    """Of colours, float32 [N, 3]."""
+    """Colour shifts, float32 [N, 3]."""
     labels: Tensor
-    """int64 [N]."""
+    """Labels, int64 [N]."""
     corrupt: list[tuple[int, str]]
     """Images that could not be decoded, and why."""
 
 
 class Photos(Dataset[Decoded]):
-    """The photographs of one tree, as tasks ask for them."""
+    """The photographs of one tree, decoded as tasks request."""
 
     def __init__(self, parts: dict[Split, Part], size: int) -> None:
         self._parts: dict[Split, _SharedPart] = {split: _SharedPart(part) for split, part in parts.items()}
         self._size = size
 
     def __getitem__(self, task: Task) -> Decoded:
-        """A whole batch."""
+        """Return a whole batch."""
         part = self._parts[task.split]
         view = self._view(task)
         images, shifts, corrupt = [], [], []
@@ -80,7 +80,7 @@ class Photos(Dataset[Decoded]):
 
 
 def runs(images: Iterable[Tensor]) -> list[Tensor]:
-    """Images of one shape that follow each other, stacked."""
+    """Stack consecutive images of one shape."""
     return [torch.stack(list(run)) for _, run in groupby(images, key=lambda image: image.shape)]
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workloads.datasets.in_memory import ImagesInMemory
 
 TEST_EVERY = 5
-"""Within each class, in the file's order, every fifth image is a test image."""
+"""Distance of test images within each class, in the file's order: every fifth image is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,11 @@ class Digits(DatasetSpec):
     origin: ClassVar[str] = "part of scikit-learn, which is installed with the harness"
 
     def fingerprint(self) -> str:
-        """Digest of pixels, labels and split: 64 hexadecimal digits."""
+        """Return the digest of pixels, labels and split: 64 hexadecimal digits."""
         return _fingerprint()
 
     def load(self, device: torch.device) -> ImagesInMemory:
-        """All images on the device, normalized by the mean and deviation of the training pixels."""
+        """Load all images on the device, normalized by the mean and deviation of the training pixels."""
         from workloads.datasets.in_memory import ImagesInMemory
 
         pixels, labels = read_digits()
@@ -57,9 +57,9 @@ class Digits(DatasetSpec):
 
 
 def read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pixels uint8 [1797, 1, 8, 8] from 0 to 16, and labels int64 [1797].
+    """Return pixels uint8 [1797, 1, 8, 8] from 0 to 16, and labels int64 [1797].
 
-    The file is read without importing scikit-learn, which takes seconds, and pandas and scipy with it.
+    The file is read without importing scikit-learn, which takes seconds and imports pandas and scipy.
 
     Raises:
         FileNotFoundError: scikit-learn is not installed, or keeps its digits elsewhere.
@@ -70,7 +70,7 @@ def read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def is_test(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which images are test images: the 5th, 10th, ... of each class."""
+    """Return a mask of the test images: the 5th, 10th, ... of each class."""
     return every_nth(labels, TEST_EVERY)
 
 

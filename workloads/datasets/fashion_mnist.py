@@ -30,7 +30,7 @@ FILES = IdxFiles(
     ),
     test_labels=OfficialFile(name="t10k-labels-idx1-ubyte", digest="md5:15d484375f8d13e6eb1aabb0c3f46965", size=10_008),
 )
-"""The plain files: what the official gzip files unpack to, and Debian's, which are packed otherwise, as well."""
+"""The plain files, to which both the official gzip files and Debian's differently packed ones unpack."""
 
 DOWNLOADS = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
 
@@ -48,10 +48,10 @@ PACKED = tuple(
         strict=True,
     )
 )
-"""The official gzip files, as their page and torchvision print them."""
+"""The official gzip files, with the digests that their page and torchvision print."""
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
-"""Where Debian's package `dataset-fashion-mnist` keeps them."""
+"""Folder of the files in Debian's package `dataset-fashion-mnist`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,10 @@ class FashionMnist(DatasetSpec):
     root: str = field(default="data", metadata=ASIDE)
     """Folder or fsspec URL with the four IDX files; Debian's package is found without it."""
     image_size: Annotated[int, (28, 32)] = 32
-    """32, padded with 2 black pixels on each side, or 28 as published."""
+    """Side of an image in pixels: 32, padded with 2 black pixels on each side, or 28 as published."""
     normalize: Literal["channel", "pixel-mean"] = "channel"
     split: Literal["all", "train54k"] = "all"
-    """train54k, for choosing settings: 54,000 training images, and the other 6,000 as test images."""
+    """Split. train54k, for choosing settings: 54,000 training images, and the other 6,000 as test images."""
 
     channels: ClassVar[int] = 1
     classes: ClassVar[int] = 10
@@ -73,7 +73,7 @@ class FashionMnist(DatasetSpec):
     )
     official: ClassVar[IdxFiles] = FILES
     elsewhere: ClassVar[tuple[str, ...]] = (DEBIAN,)
-    """Folders to look in where the root holds none of the files."""
+    """Folders to search if the root holds none of the files."""
 
     def __post_init__(self) -> None:
         if self.image_size not in (28, 32):
@@ -82,20 +82,20 @@ class FashionMnist(DatasetSpec):
 
     @property
     def train_images(self) -> int:
-        """54,000 of the 60,000 where the others are held out."""
+        """Number of training images: 54,000 of the 60,000 if the others are held out."""
         return 60_000 if self.split == "all" else 54_000
 
     @property
     def test_images(self) -> int:
-        """The official test images, or those held out of the training images."""
+        """Number of test images: the official ones, or those held out of the training images."""
         return 10_000 if self.split == "all" else 6_000
 
     def fingerprint(self) -> str:
-        """Of the official files, known before any file is there; loading holds the files against it."""
+        """Return the digest of the official files, known without any file; loading checks the files against it."""
         return digest_of(*(file.digest for file in self.official.all))
 
     def load(self, device: torch.device) -> ImagesInMemory:
-        """All images on the device.
+        """Load all images on the device.
 
         Raises:
             FileNotFoundError, ValueError: files are missing, or not the official ones.
@@ -109,7 +109,7 @@ class FashionMnist(DatasetSpec):
         return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
 
     def absence(self) -> str | None:
-        """As for every data set."""
+        """Return why the data set cannot be loaded here; see `DatasetSpec.absence`."""
         if not Place(self.root).is_local:
             return None
         try:
@@ -118,20 +118,20 @@ class FashionMnist(DatasetSpec):
             return str(error)
 
     def check(self) -> Iterator[Finding]:
-        """The four files, plain or packed."""
+        """Check the four files, plain or packed."""
         return self.official.findings(self.places())
 
     def remotes(self) -> tuple[Remote, ...]:
-        """The four files, packed."""
+        """Return the four files, packed."""
         return tuple(Remote(f"{DOWNLOADS}{file.name}", file) for file in PACKED)
 
     def places(self) -> list[Place]:
-        """Where to look, in order."""
+        """Return the places to search, in order."""
         return [Place(self.root), Place(self.root) / "FashionMNIST/raw", *map(Place, self.elsewhere)]
 
 
 def padded(part: Part, side: int) -> Part:
-    """Images [N, 1, side, side], with equally many black pixels on all sides."""
+    """Pad images to [N, 1, side, side], with equally many black pixels on all sides."""
     pixels, labels = part
     margin = (side - pixels.shape[-1]) // 2
     return np.pad(pixels, ((0, 0), (0, 0), (margin, margin), (margin, margin))), labels

@@ -1,4 +1,4 @@
-"""Downloading, openly: one official file at a time, into place only when it is whole and its digest fits."""
+"""Download of one official file at a time. It is moved into place only when it is complete and its digest fits."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from workloads.datasets.files import OfficialFile
 from workloads.datasets.spec import Remote
 
 TIMEOUT_S = 60.0
-"""Longest silence of a server."""
+"""Seconds that a server may be silent."""
 
 
 def fetch(remote: Remote, folder: Path) -> Path:
-    """Download a file into a folder, which is made where there is none. One of that name that is not it is replaced.
+    """Download a file into a folder, and make the folder if needed. A wrong file of that name is replaced.
 
     Raises:
         ConnectionError: the server does not answer, or breaks off.
-        ValueError: what came is not the official file; it is thrown away.
+        ValueError: the download is not the official file; it is deleted.
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def fetch(remote: Remote, folder: Path) -> Path:
 
 
 def is_here(remote: Remote, folder: Path) -> bool:
-    """Whether a folder holds the file already."""
+    """Return whether a folder holds the file already."""
     path = folder / remote.file.name
     return path.is_file() and _fault(remote.file, path) is None
 
@@ -67,7 +67,7 @@ def _fault(file: OfficialFile, path: Path) -> str | None:
 
 @contextlib.contextmanager
 def _temporary(folder: Path) -> Iterator[IO[bytes]]:
-    """A file that is gone at the end, unless it was renamed."""
+    """Open a temporary file that is deleted at the end, unless it was renamed."""
     with NamedTemporaryFile(dir=folder, prefix=".fetching-", delete=False) as file:
         try:
             yield file

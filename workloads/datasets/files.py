@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def located(root: str) -> str:
-    """A root that stays the same wherever it is used: a URL as it is, a path made absolute."""
+    """Return a root that does not depend on the current folder: a URL unchanged, a path made absolute."""
     return root if "://" in root else os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111  URLs are no paths
 
 
 def digest_of(*parts: str) -> str:
-    """64 hexadecimal digits from some texts, in order."""
+    """Return 64 hexadecimal digits from some texts, in order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -29,20 +29,20 @@ class Entry(NamedTuple):
 
     is_folder: bool
     size: int
-    """In bytes."""
+    """Size in bytes."""
 
 
 class Finding(NamedTuple):
-    """What a check says of one file or folder."""
+    """The result of checking one file or folder."""
 
     place: str
     fault: str | None
-    """None where it is as it should be."""
+    """The fault, None if it is correct."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A file or folder, there or not, by its path or URL."""
+    """A file or folder, existing or not, by its path or URL."""
 
     url: str
 
@@ -53,24 +53,24 @@ class Place:
         return Place(f"{self.url.rstrip('/')}/{name}")
 
     def is_file(self) -> bool:
-        """Whether it is there, and a file."""
+        """Return whether it exists and is a file."""
         with self._opened() as (system, path):
             return bool(system.isfile(path))
 
     def is_readable(self) -> bool:
-        """Whether a path is there and may be read; no URL is asked."""
+        """Return whether a path exists and may be read; URLs are not requested."""
         return os.access(self.url, os.R_OK)
 
     def is_folder(self) -> bool:
-        """Whether it is there, and a folder."""
+        """Return whether it exists and is a folder."""
         with self._opened() as (system, path):
             return bool(system.isdir(path))
 
     def read(self) -> bytes:
-        """All of a file.
+        """Return the content of a file.
 
         Raises:
-            OSError: it is not there, or cannot be read.
+            OSError: it does not exist, or cannot be read.
         """
         if self.is_local:  # photographs are read one by one, and fsspec takes longer than the disk
             return Path(self.url).read_bytes()
@@ -78,8 +78,8 @@ class Place:
             return bytes(file.read())
 
     def entries(self) -> dict[str, Entry]:
-        """What is in a folder, by name."""
-        if self.is_local:  # fsspec asks the system four times as much of every file
+        """Return the entries of a folder, by name."""
+        if self.is_local:  # fsspec makes four times as many system calls for every file
             with os.scandir(self.url) as found:
                 return {entry.name: Entry(entry.is_dir(), entry.stat().st_size) for entry in found}
         with self._opened() as (system, path):
@@ -90,7 +90,7 @@ class Place:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a path."""
+        """Return whether it is a path."""
         return "://" not in self.url
 
     @contextmanager
@@ -99,7 +99,7 @@ class Place:
 
         try:
             system, path = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:  # a library that is not installed; a kind of URL that nobody knows
+        except (ImportError, ValueError) as error:  # a library that is not installed; an unknown kind of URL
             raise ValueError(f"{self.url} cannot be opened here: {error}") from error
         yield system, path
 
@@ -114,16 +114,16 @@ def _is_folder(entry: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialFile:
-    """A file that is known by what is in it."""
+    """A file that is identified by its content."""
 
     name: str
     digest: str
     """Algorithm and hexadecimal digits: `md5:...`."""
     size: int | None = None
-    """In bytes, where it is published."""
+    """Size in bytes, if it is published."""
 
     def fault(self, content: bytes) -> str | None:
-        """What is wrong with a file that should be this one."""
+        """Return the fault of content that should be this file's."""
         if self.size is not None and len(content) < self.size:
             return f"is truncated: {len(content):,} of {self.size:,} bytes"
         found = digest_in(content, self.digest)
@@ -133,7 +133,7 @@ class OfficialFile:
         return f"is not the official file: its {algorithm.upper()} is {found.partition(':')[2]}, and must be {expected}"
 
     def checked(self, content: bytes, place: Place) -> bytes:
-        """The content, if it is this file's.
+        """Return the content, if it is this file's.
 
         Raises:
             ValueError: it is not.
@@ -145,7 +145,7 @@ class OfficialFile:
 
 
 def finding(place: Place, file: OfficialFile) -> Finding:
-    """What a check says of a file."""
+    """Check a file, and return the finding."""
     try:
         return Finding(str(place), file.fault(place.read()))
     except OSError as error:
@@ -153,6 +153,6 @@ def finding(place: Place, file: OfficialFile) -> Finding:
 
 
 def digest_in(content: bytes, kind: str) -> str:
-    """The digest of a content, made as another one was: `md5:...` for `md5:...`."""
+    """Return the digest of a content, with the algorithm of another digest: `md5:...` for `md5:...`."""
     algorithm = kind.partition(":")[0]
     return f"{algorithm}:{hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()}"

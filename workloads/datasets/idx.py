@@ -1,4 +1,4 @@
-"""IDX files, as MNIST and its kin come: plain, or packed by gzip. Nothing is parsed before its digest fits."""
+"""IDX files, the format of MNIST and similar sets: plain, or packed by gzip. Every digest is checked before parsing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workloads.datasets.parts import Part
 
 @dataclass(frozen=True, kw_only=True)
 class IdxFiles:
-    """The four files of a set, each known by what is in it, packed or not."""
+    """The four files of a set, each identified by its content, packed or not."""
 
     train_images: OfficialFile
     train_labels: OfficialFile
@@ -25,11 +25,11 @@ class IdxFiles:
 
     @property
     def all(self) -> tuple[OfficialFile, ...]:
-        """The four files."""
+        """Return the four files."""
         return self.train_images, self.train_labels, self.test_images, self.test_labels
 
     def read(self, places: Iterable[Place]) -> tuple[Part, Part]:
-        """Training and test images: uint8 [N, 1, H, W] and int64 [N].
+        """Return training and test images: uint8 [N, 1, H, W] and int64 [N].
 
         Raises:
             FileNotFoundError, ValueError: a file is missing, or not the official one.
@@ -39,7 +39,7 @@ class IdxFiles:
         return (train[:, None], train_labels.astype(np.int64)), (test[:, None], test_labels.astype(np.int64))
 
     def findings(self, places: Iterable[Place]) -> Iterator[Finding]:
-        """What is in the first place with any of the files, file by file."""
+        """Yield the findings in the first place that has any of the files, file by file."""
         try:
             folder = self.folder(list(places))
         except FileNotFoundError as error:
@@ -49,7 +49,7 @@ class IdxFiles:
             yield _finding(folder, file)
 
     def lacking(self, places: Iterable[Place]) -> str | None:
-        """What is not there of the files, or may not be read, by their names alone.
+        """Return a message on the files that are missing or unreadable, found by their names alone.
 
         Raises:
             FileNotFoundError: none of them is there.
@@ -64,7 +64,7 @@ class IdxFiles:
         return None
 
     def folder(self, places: list[Place]) -> Place:
-        """The first place with any of the files."""
+        """Return the first place that has any of the files."""
         for place in places:
             if any(find(place, file) for file in self.all):
                 return place
@@ -73,13 +73,13 @@ class IdxFiles:
 
 
 def find(folder: Place, file: OfficialFile) -> Place | None:
-    """The file in a folder, plain or packed."""
+    """Return the file in a folder, plain or packed."""
     found = (place for place in (folder / file.name, folder / f"{file.name}.gz") if place.is_file())
     return next(found, None)
 
 
 def plain(place: Place) -> bytes:
-    """What is in a file, unpacked where its name ends in `.gz`.
+    """Return the content of a file, unpacked if its name ends in `.gz`.
 
     Raises:
         ValueError: it cannot be unpacked.
@@ -94,7 +94,7 @@ def plain(place: Place) -> bytes:
 
 
 def array(content: bytes) -> NDArray[np.uint8]:
-    """The array of an IDX file: two zeros, 8 for unsigned bytes, the number of dimensions, each as 4 bytes, values."""
+    """Return the array of an IDX file: two zeros, 8 (unsigned bytes), number of dimensions, each as 4 bytes, values."""
     assert content[:3] == b"\x00\x00\x08", "not unsigned bytes, in a file whose digest fits"
     dimensions = content[3]
     shape = np.frombuffer(content, dtype=">u4", count=dimensions, offset=4).tolist()

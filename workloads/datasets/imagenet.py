@@ -24,14 +24,14 @@ class ImageNet(DatasetSpec):
     root: str = field(default="data/imagenet", metadata=ASIDE)
     """Folder or fsspec URL with `train` and `val`, each with a folder of JPEG files for every class."""
     subset: str = ""
-    """Name of a tree that is not all of ImageNet as published: fewer classes, smaller files. Then its class folders are
-    taken as they are, in sorted order, and its fingerprint is that of its files."""
+    """Name of a tree that is not the whole published ImageNet: fewer classes, smaller files. Then its class folders are
+    used as they are, in sorted order, and its fingerprint is that of its files."""
     image_size: Annotated[int, (1, 8_192)] = 224
-    """Of the crops; the sizes that photographs are scaled to before go with it."""
+    """Side of the crops in pixels. The sizes to which photographs are scaled before cropping are proportional to it."""
     max_corrupt_pct: Annotated[float, (0, 100)] = field(default=0.1, metadata=ASIDE)
-    """A trial fails where more than this share of a part's images cannot be decoded; fewer are shown as plain grey."""
+    """Largest percentage of undecodable images in a part; they become plain grey. Above it, a trial fails."""
     decoders: Annotated[int, (0, 1_024)] = field(default=8, metadata=ASIDE)
-    """Processes that decode for each worker, never more than it has cores; 0 decodes in the worker itself."""
+    """Processes that decode for each worker, at most one a core; 0 decodes in the worker itself."""
 
     origin: ClassVar[str] = (
         f"{PAGE} (Stanford and Princeton; an account is needed): {' and '.join(IMAGENET.archives)}. The first holds an "
@@ -50,21 +50,21 @@ class ImageNet(DatasetSpec):
 
     @property
     def classes(self) -> int:
-        """1,000, or the class folders of a subset."""
+        """Number of classes: 1,000, or the class folders of a subset."""
         return len(self.tree().train.classes if self.subset else self.official.classes)
 
     @property
     def train_images(self) -> int:
-        """1,281,167, or the files of a subset."""
+        """Number of training images: 1,281,167, or the files of a subset."""
         return len(self.tree().train) if self.subset else self.official.train_images
 
     @property
     def test_images(self) -> int:
-        """The 50,000 validation images, as everywhere; the labels of the test images were never published."""
+        """Number of validation images, 50,000. The labels of the test images were never published."""
         return len(self.tree().val) if self.subset else self.official.val_images
 
     def tree(self) -> Tree:
-        """What is at the root; listed once in a process.
+        """The tree at the root; listed once in a process.
 
         Raises:
             FileNotFoundError, ValueError: there are no class folders.
@@ -72,14 +72,14 @@ class ImageNet(DatasetSpec):
         return tree_of(Place(self.root))
 
     def fingerprint(self) -> str:
-        """Of the official archives, known before any file is there; loading holds the folders against what is known.
+        """Return the digest of the official archives. It is known without any file; loading checks the folders.
 
-        A subset's is that of its files: names and contents, or names and sizes where there is much of it.
+        A subset's digest is that of its files: names and contents, or names and sizes if the tree is large.
         """
         return self.tree().digest() if self.subset else digest_of(*self.official.archives.values())
 
     def load(self, device: torch.device) -> ImagesOnDisk:
-        """Ready to decode.
+        """Return the data set, ready to decode.
 
         Raises:
             FileNotFoundError, ValueError: classes or images are missing, or there are others than there should be.
@@ -99,7 +99,7 @@ class ImageNet(DatasetSpec):
         )
 
     def absence(self) -> str | None:
-        """As for every data set."""
+        """Return why the data set cannot be loaded here; see `DatasetSpec.absence`."""
         places = [Place(self.root) / part for part in ("train", "val")]
         for place in places if Place(self.root).is_local else ():
             if not place.is_folder():
@@ -109,7 +109,7 @@ class ImageNet(DatasetSpec):
         return None
 
     def check(self) -> Iterator[Finding]:
-        """Both parts, and what is wrong with each; no image is opened."""
+        """Check both parts, and yield the faults of each; no image is opened."""
         try:
             faults = self.faults()
         except (OSError, ValueError) as error:
@@ -121,5 +121,5 @@ class ImageNet(DatasetSpec):
             yield from mine or [Finding(str(part.place), None)]
 
     def faults(self) -> list[Finding]:
-        """What is wrong with the tree; none where nothing is."""
+        """Return the faults of the tree, empty if there are none."""
         return self.tree().faults() if self.subset else self.official.faults(self.tree())

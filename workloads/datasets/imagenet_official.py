@@ -1,8 +1,8 @@
-"""What ImageNet 2012 is, as far as it is known without its 155 GB: classes, counts, and how much there is of it.
+"""Known facts of ImageNet 2012 that need none of its 155 GB: classes, counts and sizes.
 
 No digest of single images was ever published, and to digest all of them takes longer than many a trial. So a tree is
-held against the 1,000 classes, the number of images, and the size of the official archives, of which names, sizes and
-digests are known; smaller copies of the photographs, as they go round, are found out by that.
+compared with the 1,000 classes, the number of images, and the size of the official archives, of which names, sizes and
+digests are known. This also detects the smaller copies of the photographs that are in circulation.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from workloads.datasets.files import Finding
 PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php"
 
 ARCHIVE_OVERHEAD = 0.03
-"""A tar file is larger than what is in it by a header and padding for every file: some 1 % here, and never 3 %."""
+"""Largest share by which a tar file exceeds its files, with a header and padding for each: some 1 % here, never 3 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialTree:
-    """What must be in a tree of class folders."""
+    """The expected content of a tree of class folders."""
 
     classes: tuple[str, ...]
     """WordNet ids in sorted order, which is the order of the labels."""
@@ -35,7 +35,7 @@ class OfficialTree:
     """Official archive -> its digest."""
 
     def faults(self, tree: Tree) -> list[Finding]:
-        """What is wrong with a tree; none where nothing is."""
+        """Return the faults of a tree, empty if there are none."""
         parts = (tree.train, self.train_images, self.train_bytes), (tree.val, self.val_images, self.val_bytes)
         return [
             Finding(str(part.place), fault)
@@ -63,7 +63,7 @@ def _size_faults(part: Part, images: int, archive_bytes: int) -> Iterator[str]:
 
 
 def _some(names: Iterable[str], most: int = 5) -> str:
-    """The first few of many names."""
+    """Return the first few of many names."""
     ordered = sorted(names)
     rest = f" and {len(ordered) - most:,} more" if len(ordered) > most else ""
     return f"{', '.join(ordered[:most])}{rest}"

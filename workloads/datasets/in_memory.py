@@ -1,4 +1,4 @@
-"""Data sets small enough to live on the device: batches are gathered there, and nothing waits for the host."""
+"""Data sets small enough to live on the device: batches are gathered there, without waiting for the host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ImagesInMemory:
     def normalized(
         cls, *, train: Part, test: Part, device: torch.device, normalize: Normalize = "channel"
     ) -> ImagesInMemory:
-        """The pixels as they are, and how to normalize them: by the training pixels alone."""
+        """Make the data set from pixels and the kind of normalization, which depends on the training pixels alone."""
         return cls(
             train_pixels=torch.from_numpy(train[0]).to(device),
             train_labels=torch.from_numpy(train[1]).to(device),
@@ -38,17 +38,17 @@ class ImagesInMemory:
 
     @property
     def corrupt(self) -> dict[str, str]:
-        """None: files that do not fit their digests are not loaded at all."""
+        """Always empty: files that do not fit their digests are not loaded at all."""
         return {}
 
     @property
     def train_images(self) -> Tensor:
-        """All training images as a network sees them without augmentation: float32 [N, C, H, W]."""
+        """All training images as the network's input without augmentation: float32 [N, C, H, W]."""
         return self.normalization(self.train_pixels)
 
     @property
     def test_images(self) -> Tensor:
-        """All test images as a network sees them."""
+        """All test images as the network's input."""
         return self.normalization(self.test_pixels)
 
     def train_batches(
@@ -62,7 +62,7 @@ class ImagesInMemory:
         augmentation: str,
         first_step: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This rank's share of each global batch; see `LoadedDataset.train_batches`."""
+        """Yield this rank's share of each global batch; see `LoadedDataset.train_batches`."""
         share = check_share(batch_size, world_size)
         count = len(self.train_labels)
         steps = steps_per_epoch(count, batch_size)
@@ -70,7 +70,7 @@ class ImagesInMemory:
         mine = slice(rank * share, (rank + 1) * share)
 
         def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            # One copy to the device an epoch, and not one a step.
+            # Copy to the device once an epoch, not once a step.
             order_here = order[: steps * batch_size].view(steps, batch_size)[:, mine].to(self.train_labels.device)
             shifts_here = shifts[: steps * batch_size].view(steps, batch_size, 3)[:, mine].to(self.train_labels.device)
             for step in range(first_step, steps):
@@ -84,7 +84,7 @@ class ImagesInMemory:
     def evaluation_batches(
         self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This rank's disjoint, unpadded slice of the plain images, in order; see `LoadedDataset`."""
+        """Yield this rank's disjoint, unpadded slice of the plain images, in order; see `LoadedDataset`."""
         labels = self.train_labels if split == "train" else self.test_labels
         start, end = (len(labels) * (rank + i) // world_size for i in (0, 1))
         for first in range(start, end, batch_size):
@@ -93,23 +93,23 @@ class ImagesInMemory:
             yield scaled(self.normalization(self.pixels(split, rows)), scale), labels[first:last]
 
     def pixels(self, split: Split, rows: Tensor) -> Tensor:
-        """Some images of one part, uint8, by their places in it."""
+        """Return some images of one part, uint8, by their indices."""
         return (self.train_pixels if split == "train" else self.test_pixels).index_select(0, rows)
 
 
 def scaled(x_NCHW: Tensor, shorter: int | None) -> Tensor:
-    """Square images with sides of so many pixels, or as they are."""
+    """Return square images with sides of `shorter` pixels, or unchanged if it is None."""
     if shorter is None or shorter == x_NCHW.shape[-1]:
         return x_NCHW
     return torch.nn.functional.interpolate(x_NCHW, size=(shorter, shorter), mode="bilinear", antialias=True)
 
 
 PAD = 4
-"""Zeros added on each side, after normalization, before the random crop (He et al. 2015, section 4.2)."""
+"""Pixels of zeros added on each side, after normalization, before the random crop (He et al. 2015, section 4.2)."""
 
 
 def epoch_plan(count: int, *, seed: int, epoch: int, augmentation: str) -> tuple[Tensor, Tensor]:
-    """Order of the images [count] and, for each place in that order, crop and flip [count, 3]; on the host.
+    """Return the order of the images [count] and, for each place in it, crop and flip [count, 3]; on the host.
 
     One generator, seeded by seed and epoch alone, decides for all ranks: each takes its rows.
     """
@@ -125,7 +125,7 @@ def epoch_plan(count: int, *, seed: int, epoch: int, augmentation: str) -> tuple
 
 
 def crop_and_flip(x_NCHW: Tensor, shifts: Tensor) -> Tensor:
-    """Each image padded by 4 zeros, cropped back to its size at its own offset, mirrored where asked.
+    """Pad each image by 4 zeros, crop it back to its size at its own offset, and mirror it if requested.
 
     Args:
         x_NCHW: the plain images.

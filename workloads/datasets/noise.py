@@ -10,15 +10,15 @@ from workloads.datasets.normalization import Normalization
 from workloads.datasets.spec import DatasetSpec, Split
 
 POOL_BYTES = 2**27
-"""Distinct images fill at most this much of the device; after the last of them comes the first again."""
+"""Largest size in bytes of the distinct images on the device; after the last image comes the first again."""
 
 
 class NoiseInMemory(ImagesInMemory):
-    """Uniform noise. Both parts draw on one pool of images, so that a data set of any length fits a device."""
+    """Uniform noise. Both parts use one pool of images, so that a data set of any length fits a device."""
 
     @classmethod
     def of(cls, spec: DatasetSpec, device: torch.device) -> NoiseInMemory:
-        """The noise of some settings: the same in each process, other on another kind of device."""
+        """Make the noise of some settings: the same in each process, different on another kind of device."""
         shape = (spec.channels, spec.image_size, spec.image_size)
         count = min(max(spec.train_images, spec.test_images), max(1, POOL_BYTES // torch.Size(shape).numel()))
         generator = torch.Generator(device).manual_seed(0)
@@ -32,11 +32,11 @@ class NoiseInMemory(ImagesInMemory):
         )
 
     def pixels(self, split: Split, rows: Tensor) -> Tensor:
-        """As for any images, but their places go round and round the pool."""
+        """Return some images by their indices, which wrap around the pool."""
         return super().pixels(split, rows % len(self.train_pixels))
 
 
 _UNIFORM = Normalization(
     torch.tensor(127.5, dtype=torch.float64), torch.tensor((256**2 - 1) / 12, dtype=torch.float64).sqrt()
 )
-"""Mean and deviation of the whole numbers from 0 to 255, each as likely as the others."""
+"""Mean and deviation of the whole numbers from 0 to 255, all equally likely."""

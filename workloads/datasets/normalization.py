@@ -1,4 +1,4 @@
-"""From pixels to what a network sees: shifted by the training set's mean, scaled by its deviation."""
+"""From pixels to the network's input: shifted by the training set's mean, scaled by its deviation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workloads.datasets.parts import Pixels
 Normalize = Literal["channel", "pixel-mean"]
 
 CHUNK = 1000
-"""Images counted at a time, so that counting needs little memory."""
+"""Images counted at a time, to save memory."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +26,22 @@ class Normalization:
     deviation: Tensor
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Float32 images, computed in float64: the same bits on every device."""
+        """Return float32 images, computed in float64: the same bits on every device."""
         return ((pixels - self.mean) / self.deviation).float()
 
     def to(self, device: torch.device) -> Normalization:
-        """The same on a device."""
+        """Return the same normalization on a device."""
         return Normalization(self.mean.to(device), self.deviation.to(device))
 
 
 def normalization(train: Pixels, kind: Normalize) -> Normalization:
-    """What normalizes images as the training images would be.
+    """Return the normalization of the training images.
 
     Args:
         train: the training images.
         kind: `channel` gives every channel mean 0 and deviation 1. `pixel-mean` subtracts the mean image, as the papers
             do on CIFAR, and divides all by one deviation; the papers print no scale, and the first batch normalization
-            takes any scale away.
+            removes any scale.
     """
     if kind == "channel":
         return _per_channel(train)
@@ -59,16 +59,16 @@ def _per_channel(train: Pixels) -> Normalization:
 
 
 def _moments(histogram: list[int]) -> tuple[float, float]:
-    """Mean and deviation of values that occur so often, from whole numbers alone: exact but for the last division."""
+    """Return mean and deviation of a histogram, computed from whole numbers: exact except for the last division."""
     count = sum(histogram)
     total = sum(value * times for value, times in enumerate(histogram))
     squares = sum(value**2 * times for value, times in enumerate(histogram))
     deviation = float(np.sqrt((count * squares - total**2) / count**2))
-    return total / count, deviation or 1.0  # a channel of one value alone is only shifted
+    return total / count, deviation or 1.0  # a channel with a single value is only shifted
 
 
 def _histograms(train: Pixels) -> list[list[int]]:
-    """How often each of the 256 values occurs in each channel."""
+    """Return how often each of the 256 values occurs in each channel."""
     histograms = np.zeros((train.shape[1], 256), dtype=np.int64)
     for first in range(0, len(train), CHUNK):
         channels = train[first : first + CHUNK].swapaxes(0, 1)

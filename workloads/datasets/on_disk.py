@@ -1,4 +1,4 @@
-"""Data sets too large for memory: other processes decode them, batch by batch, ahead of the device."""
+"""Data sets too large for memory: other processes decode them, batch by batch, in advance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class ImagesOnDisk:
-    """A `LoadedDataset` of photographs. One iteration at a time: another one ends those that are not at their end."""
+    """A `LoadedDataset` of photographs. Only one iteration runs at a time: a new one ends the one before."""
 
     def __init__(
         self, parts: dict[Split, Part], *, size: int, decoders: int, max_corrupt_pct: float, device: torch.device
@@ -52,7 +52,7 @@ class ImagesOnDisk:
         augmentation: str,
         first_step: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This rank's share of each global batch; see `LoadedDataset.train_batches`."""
+        """Yield this rank's share of each global batch; see `LoadedDataset.train_batches`."""
         share = check_share(batch_size, world_size)
         count = len(self._parts["train"])
         steps = steps_per_epoch(count, batch_size)
@@ -64,7 +64,7 @@ class ImagesOnDisk:
     def evaluation_batches(
         self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """This rank's disjoint, unpadded slice of the plain images, in order; see `LoadedDataset`."""
+        """Yield this rank's disjoint, unpadded slice of the plain images, in order; see `LoadedDataset`."""
         count = len(self._parts[split])
         start, end = (count * (rank + i) // world_size for i in (0, 1))
         rows = torch.split(torch.arange(start, end), batch_size)
@@ -81,10 +81,10 @@ class ImagesOnDisk:
                 yield finished(run, batch.shifts[here]), batch.labels[here]
 
     def _note(self, split: Split, corrupt: Iterable[tuple[int, str]]) -> None:
-        """Name each image that cannot be decoded, once, and give up when there are too many.
+        """Note each image that cannot be decoded, once.
 
         Raises:
-            ValueError: there are.
+            ValueError: there are too many of them.
         """
         part = self._parts[split]
         for row, why in corrupt:
@@ -101,7 +101,7 @@ class ImagesOnDisk:
 
 
 class _Tasks(Sampler[Task]):
-    """What the loader is to do next."""
+    """The loader's next tasks."""
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
@@ -111,11 +111,11 @@ class _Tasks(Sampler[Task]):
 
 
 def _loader(photos: Photos, tasks: _Tasks, decoders: int, device: torch.device) -> DataLoader[Decoded]:
-    """Processes that decode whole batches and live as long as the loader; a decoder's place decides nothing."""
+    """Make a loader whose processes decode whole batches and live as long as it. Their order affects no result."""
     context = None
     decoders = min(decoders, len(os.sched_getaffinity(0)))
     if decoders:
-        # Not fork: it copies a process with all the locks that its threads hold just then.
+        # Not fork: it copies a process with all the locks that its threads hold at that moment.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([Photos.__module__])
     return DataLoader(
@@ -127,7 +127,7 @@ def _loader(photos: Photos, tasks: _Tasks, decoders: int, device: torch.device) 
         pin_memory=device.type == "cuda",
         multiprocessing_context=context,
         persistent_workers=decoders > 0,
-        generator=torch.Generator(),  # or the loader would draw from the one that networks draw from
+        generator=torch.Generator(),  # otherwise the loader would use the networks' generator
     )
 
 

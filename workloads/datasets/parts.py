@@ -1,4 +1,4 @@
-"""Parts of a data set as files hold them: pixels and labels; and how a part is held out of another."""
+"""Parts of a data set as files contain them: pixels and labels; and how a part is held out of another."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-"""[N, C, H, W]."""
+"""Pixels of images, [N, C, H, W]."""
 
 Labels = NDArray[np.int64]
-"""[N]."""
+"""Labels of images, [N]."""
 
 Part = tuple[Pixels, Labels]
 
 VALIDATION_EVERY = 10
-"""Within each class, in the files' order, every tenth image is held out where settings are chosen: 5k of 50k."""
+"""Distance of held-out images within each class, in the files' order, for choosing settings: 5k of 50k."""
 
 
 def held_out(part: Part) -> tuple[Part, Part]:
-    """A training part without what is held out of it, and what is held out; no random number is in the choice."""
+    """Split a training part into the rest and the held-out images, without random numbers."""
     pixels, labels = part
     out = every_nth(labels, VALIDATION_EVERY)
     return (pixels[~out], labels[~out]), (pixels[out], labels[out])
 
 
 def every_nth(labels: Labels, n: int) -> NDArray[np.bool_]:
-    """Which images are the n-th, 2n-th, ... of their class."""
+    """Return a mask of the n-th, 2n-th, ... image of each class."""
     mask = np.zeros(len(labels), dtype=np.bool_)
     for label in np.unique(labels):
         mask[np.flatnonzero(labels == label)[n - 1 :: n]] = True

@@ -1,7 +1,7 @@
-"""From a photograph's file to what a network sees: decoding, crops, colours. Runs in the processes that decode.
+"""From a photograph's file to the network's input: decoding, crops, colours. Runs in the processes that decode.
 
-Transforms are torchvision's (v2), on uint8 tensors: there its scaling is several times as fast as on PIL's images, and
-differs from it by rounding alone. What they draw comes from torch's generator, seeded anew for every image.
+Transforms are torchvision's (v2), on uint8 tensors: its scaling of these is several times as fast as that of PIL's
+images, with differences by rounding alone. They draw from torch's generator, seeded anew for every image.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 Transform = Callable[[Tensor], Tensor]
-"""A photograph, uint8 [3, H, W], to a crop of it, uint8 [3, S, S]."""
+"""Function from a photograph, uint8 [3, H, W], to a crop of it, uint8 [3, S, S]."""
 
 SCALES = range(256, 481)
-"""Lengths that the shorter side is scaled to in training (He et al. 2015, section 3.4), for crops of 224 pixels."""
+"""Lengths of the shorter side in training (He et al. 2015, section 3.4), for crops of 224 pixels."""
 
 EVALUATION_SCALE = 256
 CROP = 224
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
-"""Of ImageNet's colours, red, green and blue, from 0 to 1, as fb.resnet.torch and torchvision have them. The paper
+"""Deviation of ImageNet's red, green and blue, from 0 to 1, as in fb.resnet.torch and torchvision. The paper
 subtracts a mean for each pixel and prints no deviation."""
 
 GREY = tuple(round(255 * mean) for mean in MEAN)
-"""The mean colour, which is zero to a network."""
+"""The mean colour, which becomes zero in the network's input."""
 
 COLOUR_DEVIATION = 0.1
-"""Of the random weights of the three principal components (Krizhevsky et al. 2012, section 4.1)."""
+"""Deviation of the random weights of the three principal components (Krizhevsky et al. 2012, section 4.1)."""
 
 EIGENVALUES = torch.tensor([0.2175, 0.0188, 0.0045])
 EIGENVECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
-"""Principal components of ImageNet's colours, one in each column; with their eigenvalues as in fb.resnet.torch."""
+"""Principal components of ImageNet's colours, one in each column, with their eigenvalues as in fb.resnet.torch."""
 
 
 def decode(content: bytes) -> Tensor:
-    """A JPEG file, or one of the few with a JPEG's name that hold something else: uint8 [3, H, W].
+    """Decode a JPEG file, or one of the few that have a JPEG's name but another format: uint8 [3, H, W].
 
     Raises:
         OSError, ValueError: it cannot be decoded.
@@ -52,13 +52,13 @@ def decode(content: bytes) -> Tensor:
             pixels: Tensor = v2.functional.pil_to_tensor(coloured)
     except UnidentifiedImageError as error:
         raise ValueError("not an image of any known format") from error
-    except (SyntaxError, Image.DecompressionBombError) as error:  # a broken PNG; a size that nobody photographs
+    except (SyntaxError, Image.DecompressionBombError) as error:  # a broken PNG; an implausible size
         raise ValueError(str(error)) from error
     return pixels
 
 
 def training_view(augmentation: str, size: int) -> Transform:
-    """How a photograph is cropped in training.
+    """Return the crop of a photograph in training.
 
     Raises:
         ValueError: an augmentation that photographs do not have.
@@ -77,17 +77,17 @@ def training_view(augmentation: str, size: int) -> Transform:
 
 
 def evaluation_view(size: int) -> Transform:
-    """The middle of a photograph whose shorter side was scaled to 256, for crops of 224; other crops in proportion."""
+    """Return a centre crop: 224 pixels of a shorter side scaled to 256; other sizes in proportion."""
     return _in_turn(v2.Resize(_scaled(EVALUATION_SCALE, size)), v2.CenterCrop(size))
 
 
 def whole_view(scale: int) -> Transform:
-    """All of a photograph, its shorter side scaled to so many pixels."""
+    """Return a view of the whole photograph, its shorter side scaled to this many pixels."""
     return _in_turn(v2.Resize(scale))
 
 
 def grey(size: int) -> Tensor:
-    """What stands in for an image that cannot be decoded."""
+    """Return the grey image that replaces one that cannot be decoded."""
     return torch.tensor(GREY, dtype=torch.uint8)[:, None, None].expand(3, size, size)
 
 
@@ -101,19 +101,19 @@ def _scaled(length: int, size: int) -> int:
 
 
 def colour_shift(weights: Tensor) -> Tensor:
-    """What is added to every pixel's colour, from 0 to 1, for three weights: [3]."""
+    """Return the change of every pixel's colour, from 0 to 1, for three weights: [3]."""
     return EIGENVECTORS @ (weights * EIGENVALUES)
 
 
 def random_colour_shift(augmentation: str) -> Tensor:
-    """The colour change that goes with an augmentation: PCA colour with the paper's, none with others."""
+    """Return the colour change of an augmentation: PCA colour for the paper's, none for others."""
     if augmentation != "scale-jitter":
         return torch.zeros(3)
     return colour_shift(COLOUR_DEVIATION * torch.randn(3))
 
 
 def finished(pixels_NCHW: Tensor, shifts: Tensor) -> Tensor:
-    """Crops as a network sees them: float32, colours shifted, then normalized by ImageNet's mean and deviation.
+    """Return crops as the network's input: float32, colours shifted, then normalized by ImageNet's mean and deviation.
 
     Args:
         pixels_NCHW: uint8.
@@ -126,7 +126,7 @@ def finished(pixels_NCHW: Tensor, shifts: Tensor) -> Tensor:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """What torch draws on the host inside is decided by the seed; afterwards it goes on as if nothing had been."""
+    """Seed torch's generator on the host inside the block, and restore its state afterwards."""
     state = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:

@@ -1,4 +1,4 @@
-"""What a data set says of itself before any image is read, and what it gives once loaded."""
+"""The interface of data sets: their properties before any image is read, and their batches once loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Split = Literal["train", "test"]
 
 ASIDE = {"aside": True}
-"""Metadata of a field that decides nothing about the data, such as where its files lie: `field(metadata=ASIDE)`."""
+"""Metadata of a field that does not change the data, such as the place of its files: `field(metadata=ASIDE)`."""
 
 
 class Remote(NamedTuple):
@@ -29,45 +29,45 @@ class Remote(NamedTuple):
 class DatasetSpec:
     """A data set by name and options, cheap to make and to hash; subclasses are the entries of `DATASETS`.
 
-    Each number among its options is annotated with the least and the most that a workload file may give.
+    Each number among its options is annotated with its bounds in a workload file.
     """
 
     origin: ClassVar[str]
-    """Where its files come from, for people."""
+    """Source of its files, for people."""
     augmentations: ClassVar[tuple[str, ...]] = ("none", "crop-flip")
-    """Those of a recipe that its images can have."""
+    """Augmentations of a recipe that its images support."""
 
     @property
     def channels(self) -> int:
-        """Of one image."""
+        """Channels of an image."""
         raise NotImplementedError
 
     @property
     def image_size(self) -> int:
-        """Pixels a side."""
+        """Side of an image in pixels."""
         raise NotImplementedError
 
     @property
     def classes(self) -> int:
-        """Kinds of images."""
+        """Number of classes."""
         raise NotImplementedError
 
     @property
     def train_images(self) -> int:
-        """Images that a network is trained on."""
+        """Number of training images."""
         raise NotImplementedError
 
     @property
     def test_images(self) -> int:
-        """Images that its error is counted on."""
+        """Number of images on which the error is counted."""
         raise NotImplementedError
 
     def identity(self) -> dict[str, Any]:
-        """The options that decide the data: not where its files lie, nor how they are read."""
+        """Return the options that determine the data, without the place of its files and how they are read."""
         return {field.name: getattr(self, field.name) for field in fields(self) if "aside" not in field.metadata}
 
     def fingerprint(self) -> str:
-        """Digest of the files and the split.
+        """Return the digest of the files and the split.
 
         Raises:
             FileNotFoundError, ValueError: the files are missing or not the official ones.
@@ -79,28 +79,29 @@ class DatasetSpec:
         raise NotImplementedError
 
     def absence(self) -> str | None:
-        """Why it cannot be loaded here, as far as the names of files tell at once. None where they are there, where it
-        needs none, and where nobody looks before it is loaded: behind a URL.
+        """Return why the data set cannot be loaded here, judged by the names of its files alone.
+
+        None if they are there, if it needs none, and behind a URL, which is checked only on loading.
         """
         return None
 
     def check(self) -> Iterator[Finding]:
-        """What is there of its files, and what is wrong with it; nothing where it needs none."""
+        """Yield the findings on its files, present or faulty; none if it needs no files."""
         yield from ()
 
     def remotes(self) -> tuple[Remote, ...]:
-        """What can be downloaded without asking anybody."""
+        """Return the files that anyone can download without permission."""
         return ()
 
 
 def steps_per_epoch(train_images: int, batch_size: int) -> int:
-    """Whole batches in an epoch.
+    """Return the number of whole batches in an epoch.
 
-    The images left over sit out, others in each epoch: a small last batch would weigh each of its images more than the
-    rest, have noisier batch statistics, and a shape of its own to compile and to time.
+    The images left over are skipped, different ones in each epoch: a small last batch would weigh each of its images
+    more than the rest, have noisier batch statistics, and a shape of its own to compile and to time.
 
     Raises:
-        ValueError: not even one batch.
+        ValueError: the images are fewer than one batch.
     """
     if batch_size > train_images:
         raise ValueError(f"batch_size is {batch_size}, but there are only {train_images} training images")
@@ -108,7 +109,7 @@ def steps_per_epoch(train_images: int, batch_size: int) -> int:
 
 
 def check_share(batch_size: int, world_size: int) -> int:
-    """Images of each global batch that one worker trains on.
+    """Return the number of images of each global batch that one worker trains on.
 
     Raises:
         ValueError: the workers cannot share the batch evenly.
@@ -122,13 +123,13 @@ def check_share(batch_size: int, world_size: int) -> int:
 
 
 def mixed_seed(*numbers: int) -> int:
-    """63 bits from all the numbers, so that neighbouring seeds and epochs share no stream."""
+    """Return 63 bits from all the numbers, so that neighbouring seeds and epochs have different random streams."""
     digest = hashlib.sha256("/".join(map(str, numbers)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 class LoadedDataset(Protocol):
-    """Images and labels in batches. A seed and an epoch decide every global batch, whatever the number of workers."""
+    """Images and labels in batches. Seed and epoch determine every global batch, for any number of workers."""
 
     @property
     def corrupt(self) -> Mapping[str, str]:
@@ -146,7 +147,7 @@ class LoadedDataset(Protocol):
         augmentation: str,
         first_step: int = 0,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """This rank's share of each global batch: images float32 [batch_size / world_size, C, H, W], labels int64.
+        """Yield this rank's share of global batches: images float32 [batch_size / world_size, C, H, W], labels int64.
 
         The epoch's whole batches from `first_step` on; rank r takes the r-th of world_size equal runs of each.
 
@@ -158,9 +159,9 @@ class LoadedDataset(Protocol):
     def evaluation_batches(
         self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """This rank's disjoint, unpadded slice of the plain images, in order.
+        """Yield this rank's disjoint, unpadded slice of the plain images, in order.
 
-        With a `scale`, whole images whose shorter side is so many pixels: in the same order, but a batch holds only as
-        many as have one shape and follow each other.
+        With a `scale`, whole images whose shorter side has this many pixels: in the same order, but a batch holds only
+        consecutive images of one shape.
         """
         ...

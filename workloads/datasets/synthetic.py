@@ -1,4 +1,4 @@
-"""Noise of any shape, made on the device: for timing without a data pipeline."""
+"""Noise of any shape, made on the device, for timing without a data pipeline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Synthetic(DatasetSpec):
 
     origin: ClassVar[str] = "made when it is needed"
     version: ClassVar[str] = "noise 1"
-    """Raised whenever the same settings give other images."""
+    """Version of the noise, raised whenever the same settings give other images."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -35,11 +35,11 @@ class Synthetic(DatasetSpec):
                 raise ValueError(f"{field.name} is {value}; it must be at least 1")
 
     def fingerprint(self) -> str:
-        """Of the settings, which are all there is."""
+        """Return the digest of the settings, which determine the noise."""
         return digest_of(self.version, repr(sorted(self.identity().items())))
 
     def load(self, device: torch.device) -> NoiseInMemory:
-        """Noise on the device, made there."""
+        """Make the noise on the device."""
         from workloads.datasets.noise import NoiseInMemory
 
         return NoiseInMemory.of(self, device)

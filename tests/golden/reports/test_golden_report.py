@@ -1,6 +1,6 @@
-"""What a reader gets of one planted sweep, kept as files to read over.
+"""The report on planted sweeps, kept as files for review.
 
-After a change that was meant: `python tests/golden/reports/test_golden_report.py` writes them anew; read the diff.
+After an intended change: `python tests/golden/reports/test_golden_report.py` writes them anew; read the diff.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ HERE = Path(__file__).parent
 
 
 def whole_sweep() -> SweepResults:
-    """The effect as the paper reports it."""
+    """Return a sweep with the effect that the paper reports."""
     return synthetic_sweep()
 
 
 def broken_sweep() -> SweepResults:
-    """One failed, one missing, one diverged, one still running."""
+    """Return a sweep with one trial failed, one missing, one diverged and one still running."""
     outcomes = {
         ("plain", 44, 0): "failed",
         ("plain", 44, 1): "missing",
@@ -41,7 +41,7 @@ SWEEPS = {"whole": whole_sweep, "broken": broken_sweep}
 
 
 def shown(sweep: str) -> dict[str, str]:
-    """The Markdown report and the terminal's summary."""
+    """Return the Markdown report and the terminal's summary."""
     results = SWEEPS[sweep]()
     console = Console(file=io.StringIO(), width=80)
     print_summary(results, judge(results), console)

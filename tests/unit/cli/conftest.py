@@ -1,4 +1,4 @@
-"""Commands run in this process, in an empty folder and with an environment that says nothing."""
+"""Fixtures that run commands in this process, in an empty folder and with none of our variables set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ seeds: 2
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left."""
+    """Exit code and output of a command."""
 
     code: int
     out: str

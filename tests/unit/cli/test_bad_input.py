@@ -1,4 +1,4 @@
-"""The careless user: one clear message on stderr, the exit code of the design, nothing on stdout, nothing created."""
+"""Bad input: one clear message on stderr, the exit code of the design, nothing on stdout, nothing created."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_full_disk_below_stdout_is_said(folder: Path) -> None:
 
 
 def reads_its_stdin(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the process has opened its stdin a second time, as a file."""
+    """Return whether the process has opened its stdin a second time, as a file."""
     handles = Path(f"/proc/{process.pid}/fd")
     files = []
     for handle in handles.iterdir():

@@ -1,4 +1,4 @@
-"""What each command prints, and what it hands on."""
+"""The output of each command, and the options that it passes on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.unit.cli.conftest import Harness
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[RunOptions]]:
-    """The options of each `run`, which runs nothing."""
+    """Collect the options of each `run` instead of running anything."""
     found: list[RunOptions] = []
 
     def run_sweep_command(options: RunOptions) -> ExitCode:
@@ -102,7 +102,7 @@ def test_a_run_without_flags_has_the_documented_defaults(
     assert (options.fresh, options.json, options.report) == (False, False, True)
     assert options.collective_timeout_s == 300.0
     assert (options.workload.max_attempts, options.workload.trial_timeout_s) == (3, None)
-    assert done.code == ExitCode.FAILED  # what the sweep came to is the command's status
+    assert done.code == ExitCode.FAILED  # the sweep's outcome is the command's exit code
 
 
 def test_the_environment_beats_the_default_and_a_flag_beats_the_environment(
@@ -182,7 +182,7 @@ def test_the_doctor_looks_at_everything_and_makes_nothing(harness: Harness, fold
 
 
 def test_the_doctor_shows_what_the_monitor_reads_of_each_device(nvml_library: Path, folder: Path) -> None:
-    """A process of its own: the loader finds the simulated NVML by LD_LIBRARY_PATH, as it would find a driver's."""
+    """The command runs in its own process, where the loader finds the simulated NVML by LD_LIBRARY_PATH."""
     program = (
         "import ctypes, sys; fake = ctypes.CDLL('libnvidia-ml.so.1');"
         "whole = fake.fake_add(b'GPU-aaaa', b'Tesla T4', -1, 0, 0);"
@@ -260,7 +260,7 @@ def test_sync_sends_an_outbox_once_and_the_sweep_can_then_be_listed(harness: Har
 
 
 class Choosy(MemoryTracker):
-    """Refuses the sweeps of one experiment, and fails with those of another."""
+    """A store that refuses the sweeps of one experiment and fails with those of another."""
 
     def ensure_experiment(self, name: str) -> str:
         if name == "refused":
@@ -279,7 +279,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Choosy:
 
 
 def outbox_of(name: str, experiment: str = "sample") -> SweepFolder:
-    """A sweep's folder below `runs`, with nothing sent of it."""
+    """Make a sweep's folder below `runs` whose events have not been sent."""
     sweep = SweepFolder(Path("runs", name))
     sweep.make()
     outbox = Outbox(sweep.outbox)

@@ -161,7 +161,7 @@ def test_flags_that_change_the_run_are_handed_on(harness: Harness, jobs: Ending)
 
 
 def test_submit_takes_every_flag_by_which_a_run_is_changed(harness: Harness, jobs: Ending) -> None:
-    """Apart from those that choose where a run happens and what it shows."""
+    """Exceptions are the flags that choose where a run happens and what it shows."""
     from inspect import signature
 
     from harness.cli.jobs import submit

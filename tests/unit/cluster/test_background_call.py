@@ -11,7 +11,7 @@ from harness.cluster.background_call import BackgroundCall
 
 
 def settled(call: BackgroundCall) -> None:
-    """Return when it is done."""
+    """Wait until a call is done."""
     deadline = time.monotonic() + 10
     while call.elapsed_s:
         assert time.monotonic() < deadline

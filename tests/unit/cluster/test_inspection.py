@@ -1,4 +1,4 @@
-"""Waiting for what nodes say, with a Ray that is slow."""
+"""Waiting for the answers of nodes when Ray is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ray's client of the Jobs API against servers that are not what one hoped for."""
+"""Ray's client of the Jobs API against servers that give unexpected answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ JOB = {
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Start a server that gives these answers, 404 else; its address."""
+    """Return a function that starts a server with these answers, otherwise 404, and returns its address."""
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     servers: list[ThreadingHTTPServer] = []
@@ -63,7 +63,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 
 def refusal(address: str) -> str:
-    """What the user reads: one line, exit code 4."""
+    """Return the message that the user reads, after checking that it is one line with exit code 4."""
     with pytest.raises(ClusterUnreachable) as caught:
         RayJobs(address)
     assert caught.value.exit_code is ExitCode.UNREACHABLE
@@ -95,9 +95,10 @@ def test_another_server_is_not_taken_for_ray(serve: Serve, answer: tuple[int, An
     assert "is not Ray's dashboard" in refusal("http://" + serve({"/api/version": answer}))
 
 
-def test_a_ray_that_is_too_old_is_named_with_what_is_needed(serve: Serve) -> None:
-    said = refusal("http://" + serve({"/api/version": (200, {**VERSION, "ray_version": "2.9.0"})}))
-    assert "runs Ray 2.9.0; ray>=2.51 is needed" in said
+@pytest.mark.parametrize("version", ["2.9.0", "2.61.0"])
+def test_a_ray_that_is_too_old_or_too_new_is_named_with_what_is_needed(serve: Serve, version: str) -> None:
+    said = refusal("http://" + serve({"/api/version": (200, {**VERSION, "ray_version": version})}))
+    assert f"runs Ray {version}; ray<2.61,>=2.51 is needed" in said
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

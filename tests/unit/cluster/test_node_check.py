@@ -1,4 +1,4 @@
-"""Whether each node of a cluster can do its part, judged from what it says."""
+"""Checks that each node of a cluster can do its part, made on the nodes' own answers."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def test_a_node_looks_for_each_data_set(tmp_path: Path) -> None:
 
 
 def test_a_node_whose_code_is_another_one_is_told_by_its_version(tmp_path: Path) -> None:
-    """It may not know how to look for the data: what it answers is still an answer."""
+    """Older code may be unable to look for the data; its answer still counts."""
 
     class Newer:
-        """What an older installation makes of a newer specification."""
+        """A newer specification as an older installation sees it."""
 
     driver_file(tmp_path).write_text("token")
     strange: Any = Newer()

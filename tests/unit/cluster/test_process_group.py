@@ -1,4 +1,4 @@
-"""How the workers of a group find each other, and what is started beside them."""
+"""Process groups: the rendezvous of a group's workers, and the processes that start beside them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_on_several_nodes_any_other_choice_is_the_users(monkeypatch: pytest.Monk
 def test_the_ranks_meet_at_a_port_of_rank_0_that_is_taken_for_them(
     monkeypatch: pytest.MonkeyPatch, address: str, listens_on: str
 ) -> None:
-    """Where no interface has the address, as behind a network that translates it, all of them are listened on."""
+    """If no interface has the address, as behind a network that translates it, rank 0 listens on all interfaces."""
     monkeypatch.setattr(process_group, "_node_address", lambda: address)
     rendezvous = process_group._rendezvous()
     with socket.socket(fileno=rendezvous.listen_fd) as listen_fd:
@@ -84,11 +84,11 @@ def test_the_ranks_meet_at_a_port_of_rank_0_that_is_taken_for_them(
 
 
 class Context(NamedTuple):
-    """As Ray Train tells a worker its place."""
+    """A stand-in for Ray Train's context, which gives a worker its rank."""
 
     rank: int
     local: int = 2
-    """Workers on this node."""
+    """Number of workers on this node."""
 
     def get_world_rank(self) -> int:
         return self.rank
@@ -130,7 +130,7 @@ def test_two_processes_join_compute_together_and_leave() -> None:
 
 
 def test_a_worker_on_a_gpu_tells_nccl_which_one_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rank 2 of 3, the second worker of its node: what NCCL would choose by the rank is another worker's."""
+    """This is rank 2 of 3, the second worker of its node: the GPU with its rank's number belongs to another worker."""
     import ray.train.torch
     import torch.distributed
 
@@ -151,7 +151,7 @@ def test_a_worker_on_a_gpu_tells_nccl_which_one_is_its_own(monkeypatch: pytest.M
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # Ray's own use of Ray Data
 def test_ray_train_starts_no_process_that_nobody_uses() -> None:
-    """Each of these would: were it no longer among Ray's own, we should no longer name it."""
+    """Ray itself would start each unused callback. One that Ray no longer starts should no longer be named."""
     trainer = LeanTrainer(lambda: None, backend_config=ProcessGroup(device="cpu"))
     theirs = super(LeanTrainer, trainer)._create_default_callbacks()
     assert {type(callback) for callback in theirs} >= set(UNUSED)

@@ -1,4 +1,4 @@
-"""A worker's side of the queue, with an actor that answers at once, or raises what an actor would."""
+"""A worker's side of the queue, with an actor that answers at once, or raises the errors of an actor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.scheduling.types import LeaseLost
 
 
 class Method:
-    """An actor's method. What it returns is its own reference; `ray.get` looks into it."""
+    """An actor's method. The value that it returns is its own reference, which `ray.get` opens."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
@@ -24,7 +24,7 @@ class Method:
 
 
 class Actor:
-    """Refuses every event, as the queue does when the lease is lost, and has no more to say."""
+    """An actor that refuses every event, as the queue does when the lease is lost, and has no other answer."""
 
     def __init__(self, *, refuses: bool) -> None:
         self.flushed = 0

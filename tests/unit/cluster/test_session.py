@@ -1,4 +1,4 @@
-"""Whom we connect to."""
+"""The choice of the Ray cluster to connect to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.errors import ClusterUnreachable
 
 
 def test_a_cluster_that_ray_remembers_and_that_is_gone_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray itself would try for a minute and a half, and print what its libraries say."""
+    """Ray itself would try for a minute and a half, and print its libraries' messages."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         gone = f"127.0.0.1:{free.getsockname()[1]}"

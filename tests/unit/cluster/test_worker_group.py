@@ -1,4 +1,4 @@
-"""What Ray says of a lost worker, in one line that a user can act on."""
+"""Ray's errors about a lost worker, as one line that a user can act on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIED = (
 
 
 class Dead(ray.exceptions.RayActorError):
-    """As Ray makes it, without an actor."""
+    """Ray's error for a dead worker, made without an actor."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -30,7 +30,7 @@ class Dead(ray.exceptions.RayActorError):
 
 
 class Unhealthy(Exception):
-    """As Ray Train wraps it."""
+    """A stand-in for Ray Train's wrapper around the error of a health check."""
 
     def __init__(self, failure: Exception) -> None:
         super().__init__("a worker is not healthy")

@@ -22,7 +22,7 @@ from workloads.recipes import Recipe
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As a worker with one core has: with more, numbers are added in another order."""
+    """Compute on one thread, as a worker with one core does. More threads add numbers in another order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -46,7 +46,7 @@ def tiny_trial(*, depth=8, shortcut="A", width=4, seed=0, workers=1, **recipe) -
 
 
 class Recording:
-    """A context for one worker, and all that the engine sent through it."""
+    """A context for one worker, and all events that the engine sent through it."""
 
     def __init__(self, folder: Path, **settings) -> None:
         self.events = []
@@ -64,7 +64,7 @@ class Recording:
         )
 
     def _stop_requested(self) -> bool:
-        """ActorProxy once after every step, and once after every epoch but the last."""
+        """Answer the engine, which asks once after every step, and once after every epoch but the last."""
         self.asked += 1
         return self.stop_after is not None and self.asked >= self.stop_after
 
@@ -73,7 +73,7 @@ class Recording:
         return sorted((self.context.folder / "checkpoints").glob("*"))
 
     def curves(self) -> list[tuple[int, dict[str, float]]]:
-        """Every point of the series that do not measure time."""
+        """Return every point of the series that do not measure time."""
         return [
             (event.epoch, {key: value for key, value in event.values.items() if is_timeless(key)})
             for event in self.events
@@ -86,12 +86,12 @@ def is_timeless(key: str) -> bool:
 
 
 def timeless_results(ended) -> dict[str, float]:
-    """A trial's results without those that measure time."""
+    """Return a trial's results without those that measure time."""
     return {key: value for key, value in ended.results.items() if is_timeless(key)}
 
 
 def weights_after_50_steps(context: TrialContext, **scale) -> dict[str, torch.Tensor]:
-    """Of a network whose batch statistics are each over 48 images, one worker's whole share where there are two."""
+    """Return the weights after 50 steps. Batch statistics are over 48 images, one worker's whole share of two."""
     trial = tiny_trial(epochs=None, iterations=50, micro_batch_size=48, augmentation="crop-flip", **scale)
     prepare_process(trial, context.device)
     training = Training(trial, context, started=0.0, checkpoint=None)
@@ -112,7 +112,7 @@ PEAK = MeasuredPeak(
 
 
 class Time:
-    """Stands in for the module `time`; it only moves when something is planted on it."""
+    """A stand-in for the module `time` that moves only when a test advances it."""
 
     def __init__(self):
         self.now_s = 1000.0
@@ -125,9 +125,9 @@ class Time:
 
 
 def simulated_time(replace, phases_s: dict[str, float], *, communication_s: float = 0.0) -> Time:
-    """Each phase of a step takes its time, and so does each message with gradients; nothing else takes any."""
+    """Simulate time: only each phase of a step and each message with gradients take time, as given."""
     time = Time()
-    for module in ("timing", "watch", "throughput", "requests"):
+    for module in ("timing", "throughput", "interrupts"):
         replace(f"harness.engine.{module}.time", time)
     replace("harness.engine.roofs.measured_peak", lambda device, precision: PEAK)
     plain = Stepper.__init__
@@ -167,7 +167,7 @@ def timeless():
 
 @pytest.fixture
 def recording(tmp_path):
-    """Makes a recording in a folder of its own."""
+    """Return a function that makes a recording in a folder of its own."""
     count = iter(range(1000))
     return lambda **settings: Recording(tmp_path / str(next(count)), **settings)
 
@@ -179,7 +179,7 @@ def simulate():
 
 @pytest.fixture(scope="session")
 def steady(tmp_path_factory):
-    """A timing trial whose forward pass takes 30 ms, backward 40 ms, optimizer 10 ms: its recording and its end."""
+    """Run a timing trial with 30 ms forward, 40 ms backward and 10 ms optimizer; return its recording and its end."""
     recorded = Recording(tmp_path_factory.mktemp("steady") / "trial")
     trial = tiny_trial(epochs=None, iterations=50, warmup_fraction=0.0)
     with pytest.MonkeyPatch.context() as patch:

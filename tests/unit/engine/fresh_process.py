@@ -1,4 +1,4 @@
-"""Runs one tiny trial in a process of its own and prints what it gave: beside a warm process it must be the same."""
+"""Run one tiny trial in a fresh process and print its results, which must equal those of a warm process."""
 
 import json
 import sys

@@ -25,7 +25,7 @@ DEADLINE_S = 5
 
 
 def plant(what: str) -> None:
-    """Rank 1's third step sends no gradients."""
+    """Make rank 1's third step send no gradients."""
     real, steps = Stepper.step, []
 
     def step(self, *arguments, **settings):
@@ -58,7 +58,7 @@ def main(rank: int, folder: Path, what: str) -> None:
         found = {"outcome": "peer lost", "reason": str(lost)}
     found["seconds"] = time.monotonic() - started
     (folder / f"{rank}.json").write_text(json.dumps(found))
-    # No destroy_process_group: it would wait for the one that hangs, as nothing else may.
+    # No destroy_process_group: it would wait for the worker that hangs, and nothing may wait for that one.
 
 
 if __name__ == "__main__":

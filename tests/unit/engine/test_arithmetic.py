@@ -1,4 +1,4 @@
-"""What could reach a trial's numbers beside its settings: it is set anew, refused, or changes nothing."""
+"""Influences on a trial's numbers other than its settings: each is reset, refused, or changes nothing."""
 
 import dataclasses
 import functools
@@ -29,7 +29,7 @@ def test_a_trial_computes_with_as_many_threads_as_its_id_says_whatever_the_proce
 
 
 def test_numbers_are_added_in_an_order_that_the_number_of_threads_decides():
-    """Why it is part of the id. A sum over threads is a sum of their sums."""
+    """The number of threads is part of the id for this reason: a sum over threads is a sum of their sums."""
     numbers = torch.randn(3_000_001, generator=torch.Generator().manual_seed(0))
     sums = []
     for count in (1, 2, 1, 2):
@@ -40,7 +40,7 @@ def test_numbers_are_added_in_an_order_that_the_number_of_threads_decides():
 
 
 def test_a_networks_first_weights_are_the_same_with_any_number_of_threads(make_trial):
-    """On a GPU too they are drawn on the host, with as many threads as torch likes."""
+    """For a GPU too, the weights are drawn on the host, with as many threads as torch chooses."""
     drawn = []
     for count in (1, 2):
         torch.set_num_threads(count)
@@ -51,7 +51,7 @@ def test_a_networks_first_weights_are_the_same_with_any_number_of_threads(make_t
 
 @pytest.fixture
 def numeric_modes():
-    """Torch's as they were, after the test."""
+    """Restore torch's numeric modes after the test."""
     yield
     torch.backends.mkldnn.conv.fp32_precision = "none"
     torch.set_float32_matmul_precision("highest")
@@ -81,7 +81,7 @@ def test_a_numeric_mode_that_somebody_left_behind_changes_no_trial(
 @pytest.mark.parametrize("before", ["highest", "high"])
 @pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
 def test_the_recipe_alone_says_whether_a_gpu_rounds_fp32_to_tf32(make_trial, numeric_modes, before, precision, allowed):
-    """`high` is what torch begins with where TORCH_ALLOW_TF32_CUBLAS_OVERRIDE is 1. Its two answers must agree."""
+    """Torch begins with `high` if TORCH_ALLOW_TF32_CUBLAS_OVERRIDE is 1. Its two attributes for TF32 must agree."""
     torch.set_float32_matmul_precision(before)
     settle_arithmetic(make_trial(precision=precision), GPU, {})
     matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv

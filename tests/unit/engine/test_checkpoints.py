@@ -23,14 +23,14 @@ from models import MODELS
 from models.spec import ModelSpec
 
 STEPS_PER_EPOCH = 15
-"""1,442 images in batches of 96."""
+"""Whole batches of 96 in 1,442 images."""
 LOOKS = STEPS_PER_EPOCH + 1
-"""At requests, in an epoch: after each step and after the test."""
+"""Number of looks at requests in an epoch: one after each step and one after the test."""
 
 
 @pytest.fixture
 def undisturbed(recording, make_trial):
-    """One uninterrupted run to compare with: its recording and its end."""
+    """Return a function that runs a trial uninterrupted, to compare with; it returns the recording and the end."""
 
     def run(**recipe):
         whole = recording()
@@ -47,7 +47,7 @@ def stop(recorded, trial, after):
 
 
 def step_columns(recorded):
-    """steps.csv without the columns that measure time."""
+    """Return steps.csv without the columns that measure time."""
     lines = (recorded.context.folder / "steps.csv").read_text().splitlines()
     return [[line.split(",")[i] for i in (0, 1, 3, 4)] for line in lines]
 
@@ -108,7 +108,7 @@ def test_a_trial_stopped_again_and_again_still_ends_with_the_same_numbers(record
 
 @pytest.fixture
 def sums(monkeypatch, tmp_path):
-    """Of every step, in which order DDP adds up gradients: the shapes in each of its messages."""
+    """Record the order in which DDP adds up gradients in every step: the shapes in each of its messages."""
     found = []
 
     def note(_state, bucket):
@@ -134,7 +134,7 @@ def sums(monkeypatch, tmp_path):
 def test_a_resumed_trial_adds_up_its_workers_gradients_in_the_order_of_one_that_nobody_stopped(
     recording, make_trial, sums, timeless
 ):
-    """In another order three workers or more round their sums otherwise. One worker shows the order as well."""
+    """In another order, three or more workers round their sums differently. One worker shows the order as well."""
     trial = make_trial(epochs=1)
     whole, part = recording(), recording()
     expected = run_trial(trial, whole.context)
@@ -177,7 +177,7 @@ def test_a_trial_whose_checkpoints_are_all_damaged_starts_afresh(recording, make
 
 
 def test_checkpoints_passed_over_make_way_for_those_of_the_trial_that_started_afresh(recording, make_trial):
-    """Two are kept, and by their names the unreadable ones would be the newest two for 80 epochs."""
+    """Two checkpoints are kept; by their names, the unreadable ones would be the newest two for 80 epochs."""
     part = recording(checkpoint_every_steps=4)
     folder = part.context.folder / "checkpoints"
     folder.mkdir(parents=True)
@@ -188,7 +188,7 @@ def test_checkpoints_passed_over_make_way_for_those_of_the_trial_that_started_af
 
 
 def test_a_checkpoint_is_written_only_when_the_events_before_it_are_safe(recording, make_trial):
-    """Whoever goes on from a checkpoint does not send them again: a lost one would be a hole in a curve."""
+    """An attempt that resumes from a checkpoint does not send them again: a lost event would be a hole in a curve."""
     answers = iter([None, None, HarnessError("the queue refused an event")])
 
     def flush():
@@ -202,7 +202,7 @@ def test_a_checkpoint_is_written_only_when_the_events_before_it_are_safe(recordi
 
 
 def test_another_trials_checkpoint_is_not_taken_up(recording, make_trial, undisturbed, timeless):
-    """As when a setting was changed and the folder copied: the weights would be the wrong ones."""
+    """This happens when a setting is changed and the folder copied: the weights would be the wrong ones."""
     _, expected = undisturbed(lr=0.02)
     part = recording()
     stop(part, make_trial(), 10)
@@ -244,7 +244,7 @@ def test_a_checkpoint_counts_the_time_of_earlier_attempts(recording, make_trial)
 
 
 def test_a_trial_that_ran_out_of_time_has_as_much_again_in_its_next_attempt(recording, make_trial):
-    """Or it would be ended at its first step for ever: an hour behind it, half an hour for each attempt."""
+    """Otherwise every attempt would end at its first step: one hour is over, and each attempt has half an hour."""
     part = recording(timeout_s=1800.0)
     stop(part, make_trial(), 10)
     folder = CheckpointFolder.of(part.context)
@@ -266,7 +266,7 @@ def test_a_trial_lost_after_its_last_evaluation_ends_again_without_training(reco
 
 
 def test_a_checkpoint_is_written_in_the_middle_of_an_epoch_when_time_says_so(recording, make_trial, monkeypatch):
-    """A clock that goes on by 1 s at each look: 7 s after the start the first is due."""
+    """The clock advances by 1 s at each look, so the first checkpoint is due 7 s after the start."""
     written = []
     monkeypatch.setattr(CheckpointFolder, "write", lambda _self, found: written.append((found.epoch, found.step)))
     ticks = iter(range(10_000))
@@ -293,7 +293,7 @@ def test_only_rank_0_reads_and_sends_what_it_read(recording, make_trial, monkeyp
 
 
 class Trap:
-    """Runs code when it is unpickled."""
+    """An object that runs code when it is unpickled."""
 
     def __reduce__(self):
         return pytest.fail, ("the checkpoint's code ran",)

@@ -1,4 +1,4 @@
-"""A second attempt does not meet what a dead worker left in the cache of compiled code."""
+"""A second attempt does not use files that a dead worker left in the cache of compiled code."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ from harness.engine.compile_cache import sound_compile_cache
 
 @pytest.fixture
 def shared_cache(tmp_path, monkeypatch):
-    """The cache that all processes of the node share, empty for this test."""
+    """Provide the cache that all processes of the node share, empty for this test."""
     folder = tmp_path / "shared"
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
     monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
@@ -22,7 +22,7 @@ def shared_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cache_of(recording, make_trial, shared_cache):
-    """The folder in which an attempt compiles."""
+    """Return a function that gives the folder in which an attempt compiles."""
 
     def folder_of(attempt: int, **recipe) -> Path:
         context = dataclasses.replace(recording().context, attempt=attempt)
@@ -42,7 +42,7 @@ def test_the_first_attempt_uses_what_others_compiled_and_a_later_one_a_folder_th
 
 
 def test_a_library_that_was_cut_short_does_not_stop_the_second_attempt(recording, make_trial, shared_cache):
-    """As a node that lost power leaves it: the file is there, and empty."""
+    """A node that lost power leaves such a file: it is there, and empty."""
     numbers = torch.arange(64.0)
 
     def work(values: torch.Tensor) -> torch.Tensor:

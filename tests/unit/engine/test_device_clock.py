@@ -1,4 +1,4 @@
-"""The GPU's clock, over a simulated device: work is queued at once and done later, each kernel taking its own time."""
+"""The GPU's clock, on a simulated device: work is queued at once and done later, and each kernel takes its own time."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from harness.engine.timing import DeviceClock, HostClock, step_clock
 
 
 class Device:
-    """A queue of marks; each mark's moment is how much work was queued before it."""
+    """A queue of marks; the time of a mark is the amount of work queued before it."""
 
     def __init__(self):
         self.now_ms = 0.0
@@ -72,7 +72,7 @@ def test_no_step_waits_for_the_device(device):
 def test_a_timing_trial_finds_the_same_steps_and_phases_by_the_devices_clock(
     device, simulate, recording, make_trial, monkeypatch
 ):
-    """The network runs on the host, whose own clock stands still: whatever lasts has been found by the device's marks.
+    """The network runs on the host, whose own clock stands still: every duration comes from the device's marks.
 
     96 images in 30 + 40 + 10 ms are 1,200 a second.
     """

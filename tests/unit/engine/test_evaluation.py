@@ -1,4 +1,4 @@
-"""Exact evaluation beside a count that takes one image at a time."""
+"""Exact evaluation, compared with a count that takes one image at a time."""
 
 import math
 
@@ -30,7 +30,7 @@ def evaluator(data, *, classes, batch_size=50, rank=0, world_size=1):
 
 
 class Scores(torch.nn.Module):
-    """Answers each image with the scores that are its pixels."""
+    """A network that returns an image's pixels as its scores."""
 
     def __init__(self):
         super().__init__()
@@ -85,7 +85,7 @@ def test_scores_that_are_not_finite_are_an_error_even_where_the_label_is_the_fir
     [(600, True), (590, True), (589, False), (0, False), (900, True)],
 )
 def test_chance_is_within_one_point_of_always_answering_the_commonest_class(errors, chance):
-    """400 of 1,000 images are of the commonest class: answering it makes 60.0 % errors, and 59.0 % is chance too."""
+    """400 of 1,000 images are of the commonest class: to answer it always gives 60.0 % errors; 59.0 % is chance too."""
     assert Evaluation(images=1000, errors=errors, errors_top5=None, loss=1.0, commonest=400).is_chance is chance
 
 

@@ -1,4 +1,4 @@
-"""When the workers of a group look at requests. That they look at the same steps: see `test_two_workers`."""
+"""The steps after which the workers of a group look at requests. `test_two_workers` shows that all use the same."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_slower_steps_are_looked_at_sooner_at_once_and_the_slowest_one_by_one():
 
 
 def test_the_fewest_steps_that_any_worker_proposes_count(recording, monkeypatch):
-    """Votes are combined by the highest, so each worker sends its proposal as a negative number."""
+    """Votes are combined by their maximum, so each worker sends its proposal as a negative number."""
     monkeypatch.setattr(harness.engine.interrupts, "highest", lambda mine, *_: [max(mine[0], 1), mine[1], mine[2], -1])
     context = recording().context
     requests = Interrupts(context.__class__(**{**vars(context), "world_size": 2}))

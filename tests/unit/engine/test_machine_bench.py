@@ -1,4 +1,4 @@
-"""`harness bench` without Ray: what is measured, that ranks agree, and what MLflow gets."""
+"""`harness bench` without Ray: its measurements, the agreement of ranks, and its record in MLflow."""
 
 import json
 import os
@@ -31,7 +31,7 @@ TOGETHER = {"bench/all_reduce_bytes_per_s", "bench/all_reduce_latency_us"}
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Measurements that take no time, in this process."""
+    """Replace the measurements by ones that take no time, in this process."""
     fixed = Repeats(values=(2.0, 6.0, 4.0))
     monkeypatch.setattr(machine, "precisions", lambda _device: ("fp32", "bf16"))
     monkeypatch.setattr(machine, "matmul_flops_per_s", lambda *_args, **_settings: fixed)
@@ -66,7 +66,7 @@ def test_one_worker_measures_all_but_all_reduce(tmp_path, quick):
 
 
 def test_two_workers_measure_all_reduce_too_and_their_values_are_put_together(tmp_path):
-    """Nothing is replaced here: two processes over gloo, each measurement taken twice by each."""
+    """Nothing is replaced here: two processes over gloo each take every measurement twice."""
     found = bench.run_bench(options(tmp_path, workers=2))
     here = {f"bench/matmul_{precision}_flops_per_s" for precision in machine.precisions(CPU)}
     others = {key for key in ALONE if "matmul" not in key}
@@ -80,7 +80,7 @@ def test_two_workers_measure_all_reduce_too_and_their_values_are_put_together(tm
 
 
 def test_workers_without_ray_meet_on_loopback(tmp_path, monkeypatch):
-    """Left alone they would take whatever the machine's name resolves to."""
+    """Otherwise they would use the address to which the machine's name resolves."""
     interfaces = psutil.net_if_addrs()
     monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
     bound = []
@@ -142,7 +142,7 @@ def test_more_gpus_than_there_are_is_infeasible(tmp_path):
 
 
 def test_the_disk_gets_as_many_bytes_as_its_rate_says(tmp_path, monkeypatch):
-    """A clock that ticks once a call: a file is written in one second, and read in one."""
+    """The clock ticks once per call: a file is written in one second, and read in one."""
     ticks = iter(float(tick) for tick in range(100))
     monkeypatch.setattr(storage_rates.time, "perf_counter", lambda: next(ticks))
     sizes = []
@@ -159,7 +159,7 @@ def test_the_photograph_has_the_size_that_imagenets_have_in_the_mean():
 
 
 def test_bus_bandwidth_is_what_each_link_carries(monkeypatch):
-    """NCCL's tests: of 100 bytes over 4 ranks in 1 s, 2 * 3/4 * 100 bytes cross each link."""
+    """NCCL's tests define it: of 100 bytes over 4 ranks in 1 s, 2 * 3/4 * 100 bytes cross each link."""
     import harness.measure.collectives as collectives
 
     monkeypatch.setattr(collectives, "_seconds_a_call", lambda *_args, **_settings: Repeats(values=(1.0, 2.0)))

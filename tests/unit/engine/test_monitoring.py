@@ -1,4 +1,4 @@
-"""Watching the devices of an attempt: what is sent, what is kept, and that training does not notice."""
+"""Monitoring the devices of an attempt: the events sent, the files kept, and no effect on training."""
 
 import csv
 import dataclasses
@@ -24,7 +24,7 @@ WATCHED = Monitoring(visible_devices=None)
 
 @pytest.fixture
 def gpu(fake_nvml, monkeypatch):
-    """A GPU in NVML that CUDA says is this process's, however little torch can do with it here."""
+    """Provide a GPU in NVML that CUDA reports as this process's, although torch cannot compute on it here."""
     monkeypatch.setattr(monitors, "cuda_uuid", lambda _device: "aaaa")
     device = fake_nvml.gpu("GPU-aaaa", "NVIDIA H200")
     device.set(busy=90, power_mw=200_000, memory_used=2**30, gpm_support=1)
@@ -88,7 +88,7 @@ def test_nobody_watches_after_a_stop_or_a_failure(recording, make_trial, monkeyp
 
 
 def test_the_gpu_of_a_trial_is_watched_and_its_energy_counted(recording, make_trial, gpu):
-    """200 W throughout: the energy of the trial is 200 W times the time it was watched; 30 steps of 96 images."""
+    """Power is 200 W throughout: the trial's energy is 200 W times the monitored time; it has 30 steps of 96 images."""
     gpu.fail("energy_mj", 3)
     recorded = recording(monitoring=WATCHED)
     results = attempt_trial(make_trial(), recorded.context).results
@@ -157,7 +157,7 @@ def test_series_go_out_while_a_long_trial_runs(recording, make_trial, monkeypatc
 
 
 class Ranks:
-    """Several ranks as threads: `all_objects` meets at a barrier."""
+    """Several ranks as threads, whose `all_objects` meets at a barrier."""
 
     def __init__(self, count):
         self.count, self.barrier = count, threading.Barrier(count)
@@ -182,7 +182,7 @@ class Ranks:
 def test_each_device_and_each_host_is_watched_once_and_all_ranks_get_the_same(
     recording, make_trial, fake_nvml, monkeypatch
 ):
-    """Ranks 0 and 1 share a GPU of alpha, rank 2 has another one there, rank 3 is alone on beta."""
+    """Ranks 0 and 1 share a GPU of alpha, rank 2 has another GPU of alpha, rank 3 is alone on beta."""
     hosts, devices = ["alpha", "alpha", "alpha", "beta"], ["aaaa", "aaaa", "bbbb", "cccc"]
     for uuid, watts in (("GPU-aaaa", 100), ("GPU-bbbb", 200), ("GPU-cccc", 300)):
         fake_nvml.gpu(uuid).set(power_mw=1000 * watts)

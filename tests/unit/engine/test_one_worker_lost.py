@@ -1,4 +1,4 @@
-"""A worker that hangs, raises or dies within a step does not leave the other waiting for ever. Gloo, for real."""
+"""A worker that hangs, raises or dies within a step does not leave the other waiting for ever, over real gloo."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def test_the_other_worker_fails_with_the_reason_before_the_one_that_hangs_would_
             broken.communicate(timeout=300)
             cause = json.loads((tmp_path / "1.json").read_text())["reason"]
             assert cause.startswith("ZeroDivisionError: planted (rank 1 on ")
-            # Of the two the one that raised was first, so the trace is its own.
+            # The worker that raised was the first of the two, so the trace is its own.
             assert "ZeroDivisionError" in (tmp_path / "trial" / "trace-1.txt").read_text()
     finally:
         broken.kill()

@@ -1,4 +1,4 @@
-"""What a recipe's settings do to a training, each beside a calculation that does the same in the plainest way."""
+"""Effects of a recipe's settings on a training, each compared with the plainest calculation of the same."""
 
 import csv
 import dataclasses
@@ -60,7 +60,7 @@ def weights_after_a_step(recording, trial, *, in_double=False):
 
 @pytest.mark.parametrize("micro", [48, 32, 7, 96, 200])
 def test_gradients_summed_over_parts_are_those_of_the_whole_batch(recording, smooth_trial, micro):
-    """Equal but for the order in which 96 numbers are added: in double precision, to 1e-12."""
+    """Only the order in which 96 numbers are added differs: in double precision, the results agree to 1e-12."""
     whole, expected = weights_after_a_step(recording, smooth_trial(), in_double=True)
     parts, found = weights_after_a_step(recording, smooth_trial(micro_batch_size=micro), in_double=True)
     assert found.loss.item() == pytest.approx(expected.loss.item(), rel=1e-12)
@@ -70,7 +70,7 @@ def test_gradients_summed_over_parts_are_those_of_the_whole_batch(recording, smo
 
 
 def test_parts_are_normalized_each_by_itself_as_on_as_many_devices(recording, make_trial):
-    """What a network with batch norm makes of 2 parts, by hand: each part's own mean gradient, their mean applied."""
+    """A step of a network with batch norm over 2 parts, by hand: each part's mean gradient, and their mean applied."""
     trial = make_trial(micro_batch_size=48)
     found, _ = weights_after_a_step(recording, trial)
     torch.manual_seed(3)
@@ -111,13 +111,13 @@ TRIGGERED = {"schedule": "constant", "warmup_fraction": 0.0, "warmup_lr": 0.001,
 
 
 def training_error_of(recorded, first, last):
-    """Percent, in steps counted from 1, both ends included."""
+    """Return the training error in percent of the steps from first to last, counted from 1, both included."""
     return sum(int(step["errors"]) for step in steps_of(recorded)[first - 1 : last]) / (last - first + 1) / 96 * 100
 
 
 @pytest.fixture
 def look_every_5(monkeypatch):
-    """Looks that fit into an epoch of 15 steps."""
+    """Look at the training error every 5 steps, so that looks fit into an epoch of 15 steps."""
     monkeypatch.setattr("harness.engine.train.LOOK_STEPS", 5)
 
 
@@ -193,7 +193,7 @@ def test_tf32_on_a_cpu_is_refused_and_not_quietly_something_else(recording, make
 
 
 def test_zero_gamma_makes_every_unit_of_a_new_network_its_shortcut(make_trial):
-    """ResNet-14-A with scales of 0: what comes out is the stem's output, subsampled and padded, through the pool."""
+    """With scales of 0, ResNet-14-A passes the stem's output, subsampled and padded, on to the pool."""
     trial = make_trial(depth=14, zero_gamma=True)
     net = build_module(trial, CPU).eval()
     images = torch.randn(5, 1, 8, 8)

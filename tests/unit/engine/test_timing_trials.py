@@ -1,4 +1,4 @@
-"""Timing trials: what they emit, and that a planted data stall is found. Time is simulated; nothing here sleeps."""
+"""Timing trials: the results that they emit, and a planted data stall. Time is simulated; nothing here sleeps."""
 
 import csv
 import dataclasses
@@ -21,7 +21,7 @@ from workloads.datasets.in_memory import ImagesInMemory
 
 @pytest.fixture
 def time(monkeypatch, simulate):
-    """Forward takes 30 ms, backward 40 ms, the optimizer 10 ms, and nothing else any time."""
+    """Simulate time: forward takes 30 ms, backward 40 ms, the optimizer 10 ms, and nothing else any."""
     return simulate(monkeypatch.setattr, {"forward": 0.03, "backward": 0.04, "optimizer": 0.01})
 
 
@@ -33,7 +33,7 @@ def timing_trial(make_trial):
 
 
 def stalls(monkeypatch, time, seconds: float) -> None:
-    """Every real batch comes so much later."""
+    """Delay every real batch by this many seconds."""
     plain = ImagesInMemory.train_batches
 
     def late(self, **settings):
@@ -78,7 +78,7 @@ def test_a_steady_run_is_timed_after_three_windows_and_has_settled(steady):
 
 
 def test_a_run_that_never_becomes_steady_is_timed_all_the_same_and_says_so(recording, timing_trial, time, monkeypatch):
-    """Every batch comes 1 % of a step later than the one before, for 100 steps and on."""
+    """Each batch is delayed by 1 % of a step more than the one before, for 100 steps and beyond."""
     late = iter(np.arange(1, 10_000) * 0.02)
     plain = ImagesInMemory.train_batches
     monkeypatch.setattr(
@@ -92,7 +92,7 @@ def test_a_run_that_never_becomes_steady_is_timed_all_the_same_and_says_so(recor
 
 
 def test_shares_of_peaks_by_hand(steady):
-    """1,200 images/s; the simulated device multiplies at 1 TFLOP/s and copies 100 GB/s: its roofs meet at 10."""
+    """At 1,200 images/s; the device multiplies at 1 TFLOP/s and copies 100 GB/s: its roofs meet at 10 FLOPs a byte."""
     results = steady[1].results
     flops_per_s = 1200 * results["model/train_flops_per_image"]
     assert results["speed/measured_peak_pct"] == pytest.approx(100 * flops_per_s / 1e12)
@@ -141,7 +141,7 @@ def test_laps_of_parts_are_sorted_by_phase():
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """What two workers over gloo found, of which rank 1 is slow and whose gradients are slow to come together."""
+    """Return the results of two workers over gloo: rank 1 is slow, and so is the communication of gradients."""
     folder = tmp_path_factory.mktemp("timed_workers")
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, Path(__file__).parent / "timed_workers.py"]
@@ -168,6 +168,6 @@ def test_a_slow_rank_and_slow_communication_are_each_found_and_told_apart(ranks)
 
 
 def test_the_groups_rate_is_that_of_the_slowest_rank_and_the_same_on_every_rank(ranks):
-    """Rank 0 alone would promise 96 / 0.13 s = 738 images/s, and twice its own share no less."""
+    """From rank 0 alone, or twice its own share, the rate would be 96 / 0.13 s = 738 images/s."""
     assert ranks[0].results["speed/images_per_s"] == pytest.approx(96 / 0.16)
     assert ranks[0].results == ranks[1].results

@@ -1,4 +1,4 @@
-"""One attempt at a trial: what it emits, how it ends, and that nothing leaks into the next."""
+"""One attempt at a trial: its events, its end, and no leak into the next attempt."""
 
 import csv
 import dataclasses
@@ -79,7 +79,7 @@ WITHOUT_INFLUENCE = {
     "PYTHONHASHSEED": "7",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1",
 }
-"""On a CPU: environment variables of Python and of the libraries that compute, other than what they are without."""
+"""Environment variables of Python and of libraries, set to other than their defaults, without effect on a CPU trial."""
 
 
 def test_a_warm_process_gives_the_numbers_of_a_fresh_one_in_another_environment(recording, make_trial, timeless):
@@ -170,7 +170,7 @@ def test_a_loss_that_is_not_finite_ends_training_at_once_and_is_a_result(recordi
 
 
 def test_a_network_that_ends_at_chance_has_diverged(recording, make_trial):
-    """With a learning rate of one in a billion the network stays as it was drawn: it knows nothing."""
+    """With a learning rate of one in a billion, the network stays as it was drawn and learns nothing."""
     ended = run_trial(make_trial(lr=1e-9, epochs=1, seed=3), recording().context)
     assert ended.outcome is Outcome.DIVERGED
     assert "no better than always answering the commonest class" in ended.reason

@@ -1,4 +1,4 @@
-"""Two processes over gloo, beside one process that does the same by hand."""
+"""Two processes over gloo, compared with one process that does the same by hand."""
 
 import os
 import re
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """What each of two workers found."""
+    """Return the results of each of two workers."""
     folder = tmp_path_factory.mktemp("two_workers")
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
     workers = [
@@ -42,7 +42,7 @@ def ranks(tmp_path_factory):
 
 
 def trained_by_hand(trial, part=48):
-    """One process: each half of the batch goes through a network of its own, part by part; gradients are averaged."""
+    """Train in one process: each half of the batch has its own network and goes part by part; average the gradients."""
     data = Digits().load(CPU)
     torch.set_num_threads(1)
     torch.manual_seed(trial.seed)
@@ -83,8 +83,8 @@ def test_weights_after_50_steps_are_those_of_one_worker_but_for_the_order_of_sum
     """fp32 over gloo. Both add up the gradients of 2 x 48 images, and may differ in the order alone.
 
     Another order changes a sum by about one unit in the last place, 6e-8 of it, at each step; 50 steps with a momentum
-    of 0.9, in which a change counts tenfold, make that some 3e-5 where nothing amplifies it. Measured: no difference at
-    all, because to halve is exact and two numbers have the same sum in either order.
+    of 0.9, in which a change counts tenfold, make that some 3e-5 if nothing amplifies it. Measured: no difference at
+    all, because halving is exact and two numbers have the same sum in either order.
     """
     one, two = fifty_steps(), ranks[0]["fifty"]
     difference = max((two[key] - value).abs().max().item() for key, value in one.items())

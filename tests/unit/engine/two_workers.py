@@ -1,4 +1,4 @@
-"""One of two worker processes: trains as the test asks and leaves what it got in a file.
+"""One of two worker processes: it trains as the test asks and writes its results to a file.
 
 python two_workers.py RANK FOLDER
 """
@@ -22,7 +22,7 @@ from harness.trial import Trial
 
 
 def trained(trial: Trial, context: TrialContext) -> dict:
-    """Weights after all epochs, and what evaluations of them count."""
+    """Return the weights after all epochs, and the counts of their evaluations."""
     prepare_process(trial, context.device)
     training = Training(trial, context, started=0.0, checkpoint=None)
     training.train()
@@ -34,7 +34,7 @@ def trained(trial: Trial, context: TrialContext) -> dict:
 
 
 def stopped_and_resumed(recorded: Recording, trial: Trial) -> dict:
-    """Rank 1 alone sees the request, at its third look; both must stop, and then go on."""
+    """Stop and resume a trial. Rank 1 alone sees the request, at its third look; both must stop, and then go on."""
     recorded.stop_after = 3 if recorded.context.rank == 1 else None
     try:
         run_trial(trial, recorded.context)

@@ -1,4 +1,4 @@
-"""What the device `auto` is, and that it is part of a trial's id."""
+"""The device that `auto` stands for, and its part in a trial's id."""
 
 from __future__ import annotations
 

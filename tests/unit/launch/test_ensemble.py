@@ -1,4 +1,4 @@
-"""Trials that kept their weights, asked together; and what is said of those that cannot be asked."""
+"""Ensembles of trials that kept their weights, and the messages about trials that cannot be used."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Swept:
 
 
 def sweep(storage: Path, name: str, *, keep: str = "weights", seeds: int = 3, epochs: int = 2, **more: str) -> Swept:
-    """Train a workload's trials here, and leave what `harness run` leaves."""
+    """Train a workload's trials here, and leave the same files as `harness run`."""
     text = WORKLOAD.format(
         name=name, keep=keep, seeds=seeds, epochs=epochs, **{"dataset": "digits", "device": "cpu", **more}
     )
@@ -90,13 +90,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Swept:
 
 @pytest.fixture
 def storage(trained: Swept, tmp_path: Path) -> Path:
-    """A copy to spoil."""
+    """Return a copy of the storage that a test may damage."""
     return Path(shutil.copytree(trained.folder.root.parent, tmp_path / "runs"))
 
 
 @pytest.fixture
 def say(storage: Path) -> Callable[..., None]:
-    """Write one more event of the sweep."""
+    """Return a function that writes one more event of the sweep."""
 
     def write(event: TrialEnded) -> None:
         outbox = Outbox(SweepFolder(storage / "digits").outbox)
@@ -107,7 +107,7 @@ def say(storage: Path) -> Callable[..., None]:
 
 
 def test_trials_whose_file_leaves_the_device_open_are_found_by_id_and_by_name(tmp_path: Path) -> None:
-    """As nearly every file does; the ids are of trials on the device that there was."""
+    """Nearly every file leaves it open; the ids are those of trials on the device that was there."""
     swept = sweep(tmp_path / "runs", "open", device="auto", seeds=2, epochs=1)
     sweep(tmp_path / "runs", "longer", seeds=2, epochs=2, keep="nothing")
     by_id = make_ensemble(tmp_path / "runs", [trial.id for trial in swept.trials])
@@ -250,7 +250,7 @@ def test_weights_that_are_not_the_trials_own_are_refused(
 
 
 def test_the_newest_copy_that_kept_its_weights_is_taken(storage: Path, trained: Swept) -> None:
-    """As where a sweep ran again with `--fresh`, once without and once with weights kept."""
+    """This happens when a sweep runs again with `--fresh`, once without and once with weights kept."""
     again = sweep(storage, "again", keep="nothing", seeds=1)
     assert again.trials[0].id == trained.trials[0].id
     assert not again.folder.weights(again.trials[0].id).exists()

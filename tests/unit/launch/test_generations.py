@@ -1,4 +1,4 @@
-"""What `--fresh` begins, the plain command goes on with."""
+"""The plain command goes on with the generation that `--fresh` began."""
 
 from __future__ import annotations
 

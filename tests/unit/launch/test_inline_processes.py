@@ -1,4 +1,4 @@
-"""Which process group torchrun's processes join, on a machine that is said to have GPUs."""
+"""The process group that torchrun's processes join, on a machine that reports GPUs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ seeds: 1
 
 @pytest.fixture
 def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The kind of device that each process group was made for."""
+    """Collect the kind of device for which each process group is made."""
     kinds: list[str] = []
 
     @contextlib.contextmanager
@@ -56,7 +56,7 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_group_is_one_of_gpus_only_where_a_trial_may_want_one(
     joined: list[str], tmp_path: Path, device: str, kind: str
 ) -> None:
-    """NCCL sums no tensors of a CPU, and a second process on a machine with one GPU has none to join with."""
+    """NCCL sums no tensors of a CPU, and on a machine with one GPU a second process has no GPU to join with."""
     options = RunOptions(
         workload=parse_workload("w.yaml", TEXT + f"scale: {{workers: 2, device: {device}}}\n"),
         storage=tmp_path,

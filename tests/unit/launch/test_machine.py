@@ -31,7 +31,7 @@ H200 = Machine(device_name="NVIDIA H200", torch="2.9.0", cuda="12.8", driver="57
 
 
 def nvml(names: list[str | bytes], log: list[str]) -> SimpleNamespace:
-    """The part of nvidia-ml-py that is asked."""
+    """Make a stand-in for the part of nvidia-ml-py that is used."""
     return SimpleNamespace(
         NVMLError=RuntimeError,
         nvmlInit=lambda: log.append("init"),
@@ -44,7 +44,7 @@ def nvml(names: list[str | bytes], log: list[str]) -> SimpleNamespace:
 
 
 def named_cpu(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Machine:
-    """This machine's processor in an environment that says this of it, and nothing else."""
+    """Return this machine by its CPU, with these and no other variables that choose a processor's kernels."""
     for name in identity.KERNELS:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -112,7 +112,7 @@ def test_who_trains_is_not_asked(monkeypatch) -> None:
 
 
 def test_variables_that_choose_a_processors_instructions_are_part_of_its_name(monkeypatch) -> None:
-    """With them it rounds like another processor, or is as fast as another one."""
+    """With them the processor rounds like another one, or is as fast as another one."""
     plain = named_cpu(monkeypatch, OMP_NUM_THREADS="2").device_name
     found = named_cpu(monkeypatch, MKL_CBWR="COMPATIBLE", ATEN_CPU_CAPABILITY="avx2").device_name
     assert found == f"{plain} with ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE"

@@ -1,4 +1,4 @@
-"""A sweep that MLflow says is running, with its files in a storage folder where no lock of ours holds."""
+"""A sweep that MLflow reports as running, with its files in a storage folder that we do not hold locked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ seeds: 1
 
 
 def parent(folder: Path) -> tuple[MlflowClient, str, str]:
-    """The sweep's run: the client that knows it, its id and its status."""
+    """Return the sweep's run: the client that knows it, its id and its status."""
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("small")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`harness.kind` = 'sweep'")
@@ -46,7 +46,7 @@ def run(harness: Harness, folder: Path) -> Harness:
 
 @pytest.fixture
 def running(run: Harness, folder: Path) -> Callable[[], None]:
-    """After a run in the folder `first` and on the host `alpha`: says in MLflow that it runs."""
+    """Run once in the folder `first` on the host `alpha`, and mark the run in MLflow as running; return the marker."""
 
     def say() -> None:
         client, run_id, _ = parent(folder)
@@ -59,7 +59,7 @@ def running(run: Harness, folder: Path) -> Callable[[], None]:
 
 @pytest.fixture(autouse=True)
 def host(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Gives the machine another name; `alpha` to begin with."""
+    """Return a function that renames the machine, which is `alpha` to begin with."""
 
     def call(name: str) -> None:
         monkeypatch.setattr(socket, "gethostname", lambda: name)

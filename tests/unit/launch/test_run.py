@@ -69,7 +69,7 @@ def test_outcomes_are_counted_and_those_that_did_not_occur_left_out() -> None:
     ("outcome", "done", "word"),
     [
         (Outcome.FAILED, [], "failed"),
-        (Outcome.STOPPED, ["t1"], "reused"),  # another sweep finished what this one was stopped in
+        (Outcome.STOPPED, ["t1"], "reused"),  # another sweep finished the trial in which this one was stopped
         (Outcome.DIVERGED, ["t1"], "diverged"),  # done, by this sweep itself
         (None, ["t1"], "reused"),
         (None, ["t2"], "missing"),

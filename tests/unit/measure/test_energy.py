@@ -1,4 +1,4 @@
-"""Joules by counter and by power, and points that grow apart: against closed forms and hand computation."""
+"""Joules by counter and by power, and points at growing distances: against closed forms and hand computation."""
 
 import math
 

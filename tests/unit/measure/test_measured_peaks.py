@@ -1,4 +1,4 @@
-"""Peaks that a machine reaches itself: what is counted, and that a node measures each once."""
+"""Measured peaks of a machine: the way they are counted, and that a node measures each once."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +68,7 @@ def test_a_cpu_that_emulates_bf16_has_no_peak_in_it(monkeypatch, has_bf16, expec
 
 
 def test_what_the_processor_says_of_itself_agrees():
-    """Linux lists a processor's instructions: oneDNN needs some for bf16 itself, or all the wide ones of AVX-512."""
+    """Linux lists a processor's instructions: oneDNN needs those for bf16, or all the wide ones of AVX-512."""
     flags = set(Path("/proc/cpuinfo").read_text().split())
     own = flags & {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}
     has_bf16 = bool(own) or flags >= {"avx512bw", "avx512vl", "avx512dq"}
@@ -98,7 +98,7 @@ def test_measuring_leaves_the_numeric_mode_as_it_was():
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Replaces the measuring by fixed figures; a list of what was measured."""
+    """Replace the measurements by fixed figures, and return a list of the measurements made."""
     done = []
 
     def matmul(_device, precision):
@@ -153,7 +153,7 @@ def test_a_folder_of_somebody_else_is_not_trusted(tmp_path, measured, monkeypatc
 
 
 def test_those_who_come_while_one_measures_wait_and_take_its_result(tmp_path, measured):
-    """Threads stand for processes: a lock belongs to the open file, and each opens its own."""
+    """Threads stand in for processes: a lock belongs to the open file, and each thread opens its own."""
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda _: measured_peak(CPU, "fp32", folder=tmp_path), range(3)))
     assert found == [found[0]] * 3

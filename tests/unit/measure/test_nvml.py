@@ -18,7 +18,7 @@ def started(fake_nvml):
 
 @pytest.fixture
 def reader():
-    """Makes readers and closes them."""
+    """Return a function that makes readers; close them after the test."""
     made = []
 
     def make(wanted, **settings):

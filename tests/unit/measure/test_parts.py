@@ -1,4 +1,4 @@
-"""Where a step's time goes: by hand, and planted causes that must be found in simulated steps of four ranks."""
+"""Parts of a step's time: by hand, and planted causes that must be found in simulated steps of four ranks."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ ROUNDS, RANKS, STEPS = 8, 4, 10
 
 
 def simulated(*, compute=1.0, stall=0.0, talk=0.0, slow_rank=None, slower=0.0, noise=0.03, seed=0) -> Rounds:
-    """Ranks with noise of their own; a whole step ends for all when the slowest is done and has talked."""
+    """Simulate ranks with noise of their own; a step ends for all when the slowest has computed and communicated."""
     rng = np.random.default_rng(seed)
     extra = np.zeros(RANKS)
     if slow_rank is not None:
@@ -95,7 +95,7 @@ def test_the_interval_of_two_unlike_pairs_by_hand():
 
 
 def drifting_load(rng, slots: int) -> np.ndarray:
-    """How much slower a machine on which others work is at each step: a random walk, waves, spells of half speed."""
+    """Return how much slower a shared machine is at each step: a random walk, waves, spells of half speed."""
     walk, wave, spell = np.cumsum(rng.normal(0, 0.01, slots)), np.zeros(slots), np.ones(slots)
     for slot in range(1, slots):
         wave[slot] = 0.9 * wave[slot - 1] + rng.normal(0, 0.06)
@@ -105,7 +105,7 @@ def drifting_load(rng, slots: int) -> np.ndarray:
 
 
 def under_load(rng, *, stall_pct: float, rounds=12, steps=3, lead=2) -> Rounds:
-    """One worker; the ways take turns on the machine, forwards and backwards, as the engine has them do."""
+    """Simulate one worker whose variants take turns on the machine, forwards and backwards, as in the engine."""
     load = drifting_load(rng, rounds * 2 * (lead + steps)).reshape(2 * rounds, lead + steps)[:, lead:]
     load *= np.exp(rng.normal(0, 0.05, load.shape))
     ways = {"compute": np.empty((rounds, 1, steps)), "data": np.empty((rounds, 1, steps))}
@@ -122,7 +122,7 @@ def test_the_interval_of_a_stall_holds_what_was_planted_in_95_of_100_trials_on_a
     held = np.mean([one.low <= stall_pct <= one.high for one in found])
     assert 0.93 < held < 0.98
     if stall_pct == 0:
-        assert np.mean([one.low > 0 for one in found]) < 0.05  # a stall is stated from 1 % on: more rarely still
+        assert np.mean([one.low > 0 for one in found]) < 0.05  # stated only from 1 % on, so more rarely still
 
 
 def test_a_stall_of_20_pct_is_found_within_two_points_and_is_nothing_else():

@@ -1,4 +1,4 @@
-"""The thread that reads: what it keeps, what it survives, and what becomes of it in a run."""
+"""The thread that reads devices: the values it keeps, the errors it survives, and its results in a run."""
 
 import csv
 import gzip
@@ -16,7 +16,7 @@ from harness.schema import METRICS
 
 
 class Scripted:
-    """A reader that gives prepared values, the last one again and again."""
+    """A reader that gives prepared values, and then repeats the last one."""
 
     def __init__(self, *values):
         self.absent, self.errors, self.lost = {}, {}, None
@@ -180,7 +180,7 @@ def test_one_device_that_does_not_tell_leaves_the_energy_of_all_unknown():
 
 
 def test_a_timing_trials_means_and_joules_per_image_are_of_its_timed_steps():
-    """100 W while loading and 500 W while timed: at 50 images a second 10 J an image. Energy is of everything."""
+    """500 W while timed, at 50 images a second, are 10 J an image. All energy includes the 100 W while loading."""
     track = Track(source(), start_ms=0)
     for second, (watts, timed) in enumerate([(100, False), (100, False), (500, True), (500, True), (100, False)]):
         values = {"power_w": float(watts), "slowdown_bits": 0.0 if timed else 4.0}
@@ -224,7 +224,7 @@ def test_series_have_mlflows_names_and_the_node_where_there_are_several():
 
 
 def test_mlflow_has_the_names_that_are_said_to_be_its_own():
-    """Its monitors name what they collect; the one of GPUs only where there are some, so its source is read."""
+    """MLflow's monitors name their metrics, the GPU monitor only on a machine with GPUs, so its source is read."""
     from importlib import resources
 
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor

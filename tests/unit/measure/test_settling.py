@@ -1,4 +1,4 @@
-"""When a run is warm, and whether it had settled: by hand, and on simulated steps."""
+"""Detection of a warm run and of a steady state: by hand, and on simulated steps."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from harness.measure.steady_state import WarmUp, drift_of
 
 
 def simulated(rng, steps: int, dependence: float) -> np.ndarray:
-    """Seconds around 1, each leaning on the one before it (an AR(1) process)."""
+    """Return seconds around 1, each depending on the one before it (an AR(1) process)."""
     noise = 0.05 * rng.normal(size=steps + 100)
     for i in range(1, len(noise)):
         noise[i] += dependence * noise[i - 1]
@@ -28,7 +28,7 @@ def test_one_quiet_window_between_two_loud_ones_is_not_warm():
 
 
 def test_drift_is_the_first_fifth_over_the_second_half():
-    """100 steps: 20 of 1.1 s, 30 of 5 s that count for nothing here, 50 of 1 s: 10 % slower in the beginning."""
+    """100 steps: 20 of 1.1 s, 30 of 5 s that do not count here, 50 of 1 s: 10 % slower in the beginning."""
     seconds = np.concatenate([np.full(20, 1.1), np.full(30, 5.0), np.full(50, 1.0)])
     drift = drift_of(seconds)
     assert drift.pct == pytest.approx(10)

@@ -1,4 +1,4 @@
-"""Speed and its interval, against hand computations and the interval's own promise."""
+"""Speed and its interval, against hand computations and the interval's stated coverage."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_a_single_slow_spell_widens_the_interval_more_than_the_same_steps_strewn
 
 @pytest.mark.parametrize("dependence", [0.0, 0.7])
 def test_the_interval_holds_the_true_mean_about_as_often_as_it_says(dependence):
-    """Step times around 1, each leaning on the one before it (an AR(1) process): 95 % promised, 400 simulated runs."""
+    """Step times around 1, each depending on the one before it (an AR(1) process): 95 % stated, 400 simulated runs."""
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(400):

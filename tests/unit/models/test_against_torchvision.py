@@ -60,7 +60,7 @@ CROPS_PX = {
     "efficientnet_b6": 528,
     "efficientnet_b7": 600,
 }
-"""All others are 224."""
+"""Pixels of the evaluation crop; all other networks use 224."""
 
 OURS = {
     "resnet18": ResNetImageNet(depth=18, shortcut="B"),
@@ -85,12 +85,12 @@ _RENAMES = (
 
 
 def spec_of(name: str) -> ModelSpec:
-    """Our specification of torchvision's net of this name."""
+    """Return our specification of torchvision's net of this name."""
     return OURS[name] if name in OURS else model(name)
 
 
 def our_name(theirs: str) -> str:
-    """Where one of torchvision's ResNet tensors is in our net."""
+    """Return the name in our net of one of torchvision's ResNet tensors."""
     for pattern, ours in _RENAMES:
         theirs, changed = re.subn(pattern, ours, theirs)
         if changed:
@@ -99,7 +99,7 @@ def our_name(theirs: str) -> str:
 
 
 def pair(name: str) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """Torchvision's net and ours, with the same weights and running statistics."""
+    """Return torchvision's net and ours, with the same weights and running statistics."""
     torch.manual_seed(0)
     theirs = torchvision.models.get_model(name, weights=None)
     ours = spec_of(name).build(in_channels=3, num_classes=1000, image_size=64)
@@ -196,7 +196,7 @@ def test_zfnet_has_the_shapes_of_its_papers_figure_3():
 
 @pytest.mark.parametrize(("depth", "activations_m"), [(18, 2.5), (34, 3.7), (50, 11.1), (101, 16.2), (152, 22.6)])
 def test_activations_are_those_of_published_tables(depth, activations_m):
-    # Of torchvision's ResNets, in millions: timm's benchmark tables and pycls' model zoo, which agree.
+    # Activations of torchvision's ResNets, in millions: timm's benchmark tables and pycls' model zoo, which agree.
     assert round(imagenet_count(spec_of(f"resnet{depth}")).activations / 1e6, 1) == activations_m
 
 

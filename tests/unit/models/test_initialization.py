@@ -1,4 +1,4 @@
-"""What a net is before its first step: the identity where the paper says so, and its signal finite to the end."""
+"""A net before its first step: the identity where the paper says so, and a finite signal to the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models import ResNetCifar
 
 
 def outputs_with_the_same_weights(first, second, *, training=False):
-    """Both nets' logits and the weights of the first, as far as the second has them."""
+    """Return the logits of two nets, the second with all weights of the first that fit it."""
     torch.manual_seed(0)
     nets = [
         ResNetCifar(depth=14, **axes).build(in_channels=3, num_classes=10, image_size=8) for axes in (first, second)

@@ -1,4 +1,4 @@
-"""Properties that every network of the option space has, and what is outside of it."""
+"""Properties of every network in the option space, and the options outside of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ABLATIONS = [
 
 @st.composite
 def shortcuts(draw):
-    """A shortcut with what it goes together with: A, B, C and conv1x1 in every order, ablations and plain in one."""
+    """Draw a shortcut with the options that go with it: A, B, C, conv1x1 in every order, ablations and plain in one."""
     kind = draw(st.sampled_from(["plain", "A", "B", "C", "conv1x1", "ablation"]))
     if kind == "plain":
         return {"shortcut": "plain"}
@@ -42,7 +42,7 @@ def shortcuts(draw):
 
 @st.composite
 def groups(draw, bottleneck, shortcut):
-    """Width, and for bottlenecks where the stride is and which groups there are."""
+    """Draw the width, and for bottlenecks the place of the stride and the groups."""
     axes = {"width": draw(st.sampled_from([2, 4]))}
     if bottleneck:
         axes["stride_in"] = draw(st.sampled_from(["1x1", "3x3"]))
@@ -68,7 +68,7 @@ def imagenet_specs(draw):
 
 
 def depth_of(net):
-    """Convolutions on the main path, and the classifier."""
+    """Return the number of layers: the convolutions on the main path, and the classifier."""
     layers = [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     return sum(re.search(r"^stem\.|\.branch\.conv\d$|^fc$", name) is not None for name in layers)
 
@@ -104,7 +104,7 @@ def test_a_specification_is_given_back_by_its_axes_and_by_pickling(spec):
 
 
 def every_valid(kind, depths, **lists):
-    """All combinations of a grid that are not refused, equal ones once."""
+    """Yield all combinations of a grid that are not refused, equal ones once."""
     for values in itertools.product(depths, *lists.values()):
         try:
             yield kind(**dict(zip(["depth", *lists], values, strict=True)))

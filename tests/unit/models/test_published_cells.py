@@ -15,7 +15,7 @@ COUNTED = [cell for cell in PUBLISHED if cell.counts]
 
 
 def errors(spec, dataset, source, **only):
-    """Values of the cell's errors from one source, in their order."""
+    """Return the values of the cell's errors from one source, in their order."""
     cell = published(spec, dataset)
     assert cell is not None
     figures = [figure for figure in cell.errors if figure.source.endswith(source)]

@@ -41,7 +41,7 @@ def test_a_gate_is_the_sigmoid_of_a_1x1_convolution():
 
 
 class Times(nn.Module):
-    """A branch that can be computed in one's head."""
+    """A branch that is easy to compute by hand."""
 
     def __init__(self, factor):
         super().__init__()
@@ -137,7 +137,7 @@ def test_a_projecting_preactivation_unit_activates_once_for_both_paths():
 
 
 def one_channel_net(activation):
-    """Depth 8, one pixel, one channel, batch norms the identity: stem x3, first unit x2 then x-1, fc a sum plus 0.5."""
+    """Make depth 8, one pixel, one channel, identity batch norms: stem x3, first unit x2 then x-1, fc sum plus 0.5."""
     net = build(ResNetCifar(depth=8, width=1, activation=activation)).eval()
     for name, module in net.named_modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""What networks cost is counted once for each distinct network and code, and remembered between commands."""
+"""The cost of a network is counted once for each distinct network and code, and remembered between commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COST = KnownCost(params=269_722, norm_params=1_376, macs=40_551_040, train_flops
 
 
 class Counter:
-    """Answers the same for every network and notes what it was asked."""
+    """A counter that gives the same answer for every network and notes its calls."""
 
     def __init__(self, answer: KnownCost = COST) -> None:
         self.answer = answer

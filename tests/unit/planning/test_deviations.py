@@ -1,4 +1,4 @@
-"""The ledger of what is not as published: against what the papers print."""
+"""The ledger of deviations from the published training, against the papers' own text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def changes(ledger: Ledger) -> dict[str, tuple[str | None, str]]:
 
 
 def resnet(depth: int, *, recipe: str, dataset: str = "cifar10", more: str = "", scale: str = "workers: 2") -> Ledger:
-    """On two workers, as the papers' two GPUs."""
+    """Return the ledger of a network on two workers, like the papers' two GPUs."""
     matrix = f"{{model: resnet_cifar, depth: {depth}{more}}}"
     [found] = ledgers(f"dataset: {dataset}\nmatrix: {matrix}\nrecipe: {recipe}\nscale: {{{scale}}}\n")
     return found
@@ -106,7 +106,7 @@ def test_what_a_paper_needs_and_does_not_print_is_in_the_ledger_without_a_publis
     assert changes(found) == {
         "recipe.plateau_epochs": (None, "5"),
         "recipe.plateau_points": (None, "0.1"),
-        # Photographs of all sizes have no mean of each pixel but that of a crop.
+        # Photographs of many sizes have no mean of each pixel, except that of a crop.
         "dataset.normalize": ("pixel-mean", "channel"),
     }
 
@@ -170,7 +170,7 @@ def test_a_plan_has_a_ledger_for_every_cell() -> None:
 
 def test_every_recipe_of_a_paper_is_somewhere_compared_with() -> None:
     assert set(RECIPES) == {
-        "quick",  # these two are no paper's
+        "quick",  # these two belong to no paper
         "timing",
         "he2015-cifar",
         "he2015-cifar-110",

@@ -1,4 +1,4 @@
-"""What a sweep costs, whether its networks are the published ones, and in which order it runs."""
+"""The costs of a sweep, the audit of its networks against the published ones, and the order of its trials."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FakeCost:
 
 
 class FakeCount:
-    """Costs by depth, the shortcut one more; remembers what it was asked."""
+    """A counter with costs by depth, one more for shortcut A, that notes its calls."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[ModelSpec, DatasetSpec]] = []

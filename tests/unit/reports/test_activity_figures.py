@@ -1,4 +1,4 @@
-"""Activity over time: what was watched is drawn and named for what it is, and nothing else is."""
+"""Activity over time: exactly the monitored quantities are drawn, each under its own name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = ["trial_id", "node", "source", "quantity", "elapsed_s", "value"]
 
 
 def watched(*points: tuple[str, str, str, float, float]) -> SweepResults:
-    """A sweep in which the first trial was watched: node, source, quantity, seconds and value of each point."""
+    """Return a sweep whose first trial was monitored: node, source, quantity, seconds and value of each point."""
     results = synthetic_sweep(depths=(8, 20), shortcuts=("A",))
     first = results.trials["trial_id"][0]
     return dataclasses.replace(results, activity=pd.DataFrame([(first, *point) for point in points], columns=COLUMNS))

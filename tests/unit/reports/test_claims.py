@@ -377,7 +377,7 @@ def test_costs_are_compared_before_anything_has_run(macs: float | None, ruling: 
 
 
 def _with_a_trial(bare: Cell) -> Cell:
-    """A trial of the plan, not run yet."""
+    """Add a trial of the plan that has not run yet."""
     depth, shortcut = (50, "B") if "50" in bare.label else (152, "B") if "152" in bare.label else (34, "B")
     planned = imagenet(bare.label, [None], depth=depth, shortcut=shortcut, macs=bare.planned_macs)
     planned.trials[0].row["final/train_error_pct"] = None

@@ -1,4 +1,4 @@
-"""Two sweeps against each other: the statistics by hand, what is refused, and what a planted change is called."""
+"""Comparison of two sweeps: the statistics by hand, the refusals, and the findings for planted changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEED, TEST, TRAIN = "speed/images_per_s", "final/val_error_pct", "final/train_e
 
 
 def sweep(name: str = "before") -> SweepResults:
-    """The speeds of a cell's seeds differ by at most 0.6 %."""
+    """Return a sweep in which the speeds of a cell's seeds differ by at most 0.6 %."""
     made = synthetic_sweep(name=name, depths=(8, 20), shortcuts=("plain", "A"), seeds=(0, 1, 2, 3))
     places = zip(made.trials["label"], made.trials["seed"], strict=True)
     speeds = [2_000 * (1 + 0.003 * noise("speed", label, seed)) for label, seed in places]
@@ -32,12 +32,12 @@ def sweep(name: str = "before") -> SweepResults:
 
 
 def held(first: SweepResults, second: SweepResults, **options: float) -> Comparison:
-    """Compared, a whole sweep and its repeat being as fast as each other unless another allowance is given."""
+    """Compare two sweeps, with no allowance for the speeds of whole sweeps unless one is given."""
     return compare([first], [second], **{"between_pct": 0.0, **options})
 
 
 def slower(results: SweepResults, share: float, *, jitter: float = 0.003) -> SweepResults:
-    """The same sweep, its speeds lowered by a share and by noise of a share on top."""
+    """Return the same sweep with its speeds lowered by a share, and by noise of a share on top."""
     seeds = zip(results.trials["label"], results.trials["seed"], strict=True)
     factors = [(1 - share) * (1 + jitter * noise("slower", label, seed)) for label, seed in seeds]
     trials = results.trials.assign(**{SPEED: results.trials[SPEED] * factors})
@@ -253,7 +253,7 @@ def test_sweeps_without_a_cell_in_common_are_refused() -> None:
 
 
 def without_results(results: SweepResults, seeds: set[int]) -> SweepResults:
-    """The same sweep, the trials of some seeds failed."""
+    """Return the same sweep with the trials of some seeds failed."""
     gone = results.trials["seed"].isin(seeds)
     columns = {"outcome": results.trials["outcome"].mask(gone, "failed")}
     columns |= {key: results.trials[key].mask(gone) for key in (TEST, TRAIN, SPEED)}
@@ -285,7 +285,7 @@ def test_seeds_of_its_own_are_nothing_that_the_second_lacks() -> None:
 
 
 def a_line(metric: str) -> Line:
-    """Not yet decided."""
+    """Return a line that is not yet decided."""
     return Line(
         cell="x",
         metric=metric,
@@ -303,7 +303,7 @@ def a_line(metric: str) -> Line:
 
 
 def findings(*drawn: Effect, margin: float = 0.0) -> list[Line]:
-    """Of one error for each effect."""
+    """Return decided lines, with one test error for each effect."""
     return decided([(a_line(TEST), effect) for effect in drawn], margin)
 
 

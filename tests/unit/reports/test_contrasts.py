@@ -1,4 +1,4 @@
-"""Which cells a claim compares: on cells of the shipped workloads, each setting of one side changed in turn."""
+"""The cells that a claim compares, on cells of the shipped workloads, each setting of one side changed in turn."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Row = Mapping[str, Any]
 
 
 def rows_of(text: str) -> list[Row]:
-    """One row for each cell of a workload."""
+    """Return one row for each cell of a workload."""
     workload = parse_workload("w.yaml", text)
     trials = expand(workload, fingerprints(workload))
     return [
@@ -51,7 +51,7 @@ def shipped(name: str) -> dict[str, Row]:
 
 
 def cells_of(rows: Iterable[Row]) -> tuple[Cell, ...]:
-    """Cells with ids of their own, whatever was changed in a row."""
+    """Make cells with ids of their own, even from equal or changed rows."""
     return cells_of_rows([{**row, "cell_id": str(place)} for place, row in enumerate(rows)], (), ())
 
 
@@ -85,10 +85,10 @@ SETTINGS = MODEL | DATASET | RECIPE | PLACE | {"measure"}
 DEPTH = {"model.depth"}
 # He 2015, Table 1: basic blocks at 18 and 34 layers, bottlenecks from 50 on, with their stride in the first 1x1.
 STRIDE = {"model.stride_in"}
-# He 2016, Table 1: what is set of scaled, gated and dropped shortcuts belongs to the shortcut.
+# He 2016, Table 1: the settings of scaled, gated and dropped shortcuts belong to the shortcut.
 OF_SHORTCUTS = {"model.shortcut_scale", "model.residual_scale", "model.gate_bias", "model.dropout_rate"}
-# What a published error does not fix: how steps are computed, and where. The schedule and all else that steps depend on
-# are held: a short training would bear out that a network fails, and contradict that it reaches an error.
+# Settings that a published error leaves open: how and where steps are computed. The schedule and all else that steps
+# depend on are held: a short training would support that a network fails, and contradict that it reaches an error.
 DIGEST = {"dataset.fingerprint", "dataset.normalize"}
 COMPUTED = {
     "recipe.precision",
@@ -104,7 +104,7 @@ COLD = WARMED | UNWARMED
 
 IMAGENET, CIFAR, DEEP = "he2015-imagenet", "he2015-cifar10", "he2016-depth"
 _164, _1001 = "164-B-bottleneck cifar10", "1001-B-bottleneck cifar10"
-# Claim -> workload, and of each cell that is compared the settings that may be another's.
+# Claim -> workload, and for each compared cell the settings that may have another value.
 MAY_DIFFER: dict[str, tuple[str, dict[str, Collection[str]]]] = {
     "plain-degrades-with-depth": (CIFAR, {"plain-20": DEPTH, "plain-110": DEPTH}),
     "plain-test-error-grows": (IMAGENET, {"plain-18": DEPTH, "plain-34": DEPTH}),
@@ -164,7 +164,7 @@ PUBLISHED_ERRORS = {
 
 
 def changed(row: Row, key: str) -> Row:
-    """The row with another value of one setting."""
+    """Return the row with another value of one setting."""
     value = row.get(key)
     if key == "measure":
         return {**row, key: "throughput"}
@@ -419,7 +419,7 @@ FORMS = {
 
 
 def many(form: str, depths: int, *, alike: bool) -> list[Cell]:
-    """Cells that differ in form and depth, and also in their learning rate if they are not alike."""
+    """Make cells that differ in form and depth, and also in their learning rate if they are not alike."""
     make, kinds = FORMS[form]
     made = []
     for place in range(MANY):

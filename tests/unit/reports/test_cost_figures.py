@@ -1,4 +1,4 @@
-"""What accuracy costs: fronts and costs against values reckoned by hand."""
+"""The cost of accuracy: fronts and costs, against values computed by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reports.testing.synthetic import synthetic_sweep
 
 HOURS = {("plain", 8): 0.5, ("plain", 20): 1.0, ("A", 8): 0.7, ("A", 20): 2.0}
 ERRORS = {("plain", 8): 9.0, ("plain", 20): 12.0, ("A", 8): 8.0, ("A", 20): 7.0}
-"""plain-20 costs more than both of depth 8 and errs more: the other three are the front."""
+"""Errors in percent. plain-20 costs more than both networks of depth 8 and errs more: the other three are the front."""
 
 
 def costly() -> SweepResults:

@@ -1,4 +1,4 @@
-"""Tables for papers: what LaTeX reads as commands stands there as text."""
+"""Tables for papers: characters that LaTeX reads as commands appear as text."""
 
 from __future__ import annotations
 

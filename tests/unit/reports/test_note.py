@@ -1,4 +1,4 @@
-"""What a sweep's run says of itself in MLflow's UI."""
+"""The description of a sweep's run in MLflow's UI."""
 
 from __future__ import annotations
 

@@ -49,16 +49,16 @@ def test_two_bounds_take_more_seeds_than_one_and_a_far_one_takes_none() -> None:
 
 
 def test_the_smallest_distance_that_can_be_told_is_the_one_that_takes_these_seeds() -> None:
-    # Cohen's other way round: 64 a group tell half a standard deviation.
+    # Cohen's figures in reverse: 64 a group detect half a standard deviation.
     assert detectable(ONE_EACH, n=64, alpha=0.05) == pytest.approx(0.5, abs=0.005)
 
 
 def test_the_seeds_behind_a_published_mean_limit_what_more_seeds_of_ours_can_tell() -> None:
-    # The paper's error alone is 1 / sqrt(5) with 4 degrees of freedom: half a spread is never told.
+    # The paper's error alone is 1 / sqrt(5) with 4 degrees of freedom: half a spread is never detected.
     beside = Spreads(sds=(1.0,), published_sd=1.0, published_runs=5)
     assert required_seeds([0.5], beside, alpha=0.05) is None
     assert required_seeds([0.5], Spreads(sds=(1.0,)), alpha=0.05) == 34  # one-sample t test, G*Power's manual
-    # Our own mean is known for certain then: what is told apart is the critical value times the paper's error.
+    # Our own mean is then known for certain: the detectable gap is the critical value times the paper's error.
     limit = detectable(beside, n=100_000, alpha=0.05)
     assert limit == pytest.approx(stats.t.ppf(0.975, 4) / math.sqrt(5), rel=0.01)
 

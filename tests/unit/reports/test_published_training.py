@@ -1,4 +1,4 @@
-"""Where a sweep is not trained as published, and when it reached which error."""
+"""Deviations of a sweep from the published training, and the times at which it reached given errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_cells_that_no_paper_trained_are_named_below() -> None:
 
 
 def timed(times: dict[int, list[float | None]]) -> SweepResults:
-    """Three seeds of one cell with the times to some errors."""
+    """Return a sweep of three seeds of one cell with their times to some errors."""
     results = synthetic_sweep(depths=(20,), shortcuts=("A",))
     trials = results.trials[[name for name in results.trials if not name.startswith("time_to_error/")]].copy()
     for pct, values in times.items():

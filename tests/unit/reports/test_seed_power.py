@@ -1,4 +1,4 @@
-"""What a plan says of seeds and claims, against tables and the verdicts of drawn sweeps."""
+"""A plan's statements about seeds and claims, against tables and the verdicts of drawn sweeps."""
 
 from __future__ import annotations
 

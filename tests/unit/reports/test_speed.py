@@ -1,4 +1,4 @@
-"""Speeds of two sweeps: what no seed decides, what a whole sweep shares, and what repeats of a sweep show."""
+"""Speeds of two sweeps: the spread that seeds do not explain, the part that a whole sweep shares, and repeats."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Z = 1.959964
 
 @cache
 def template(cells: int, seeds: int) -> SweepResults:
-    """A sweep with no more columns than are compared, since many are made of it."""
+    """Make a sweep with only the columns that are compared, since many sweeps are made from it."""
     made = synthetic_sweep(depths=(8, 20, 32, 44)[:cells], shortcuts=("A",), seeds=tuple(range(seeds)))
     settings = [column for column in made.trials if str(column).startswith(("recipe.", "model.", "version."))]
     return dataclasses.replace(made, trials=made.trials.drop(columns=settings), curves=made.curves[:0])
 
 
 def timed(logs: object, name: str = "sweep") -> SweepResults:
-    """A sweep of residual networks with these speeds: a row of logarithms for each cell, a column for each seed."""
+    """Make a sweep with these speeds: a row of logarithms for each cell, a column for each seed. All are ResNets."""
     speeds = np.exp(np.atleast_2d(np.asarray(logs, dtype=float)))
     made = template(*speeds.shape)
     trials = made.trials.assign(**{SPEED: speeds.ravel()}, run_id=[f"{name}-{i}" for i in range(speeds.size)])
@@ -116,7 +116,7 @@ def test_one_sweep_a_side_shows_no_spread_between_sweeps() -> None:
 
 
 def draws(count: int, *, between: float, within: float, sweeps: int = 1, slower: float = 0.0) -> list[np.ndarray]:
-    """Pairs of sides as side, sweep, cell, seed: two cells of three seeds, always the same draws."""
+    """Draw pairs of sides as side, sweep, cell, seed: two cells of three seeds, always the same draws."""
     rng = np.random.default_rng(7)
     levels = between * rng.standard_normal((count, 2, sweeps, 1, 1))
     logs = levels + within * rng.standard_normal((count, 2, sweeps, 2, 3))
@@ -125,7 +125,7 @@ def draws(count: int, *, between: float, within: float, sweeps: int = 1, slower:
 
 
 def regressions(drawn: list[np.ndarray], between_pct: float | None) -> int:
-    """How many of the pairs of sides are said to have a regression."""
+    """Return the number of pairs of sides for which a regression is reported."""
     sides = [[[timed(sweep, f"{i}{j}") for j, sweep in enumerate(side)] for i, side in enumerate(one)] for one in drawn]
     return sum(bool(compare(*side, between_pct=between_pct).regressions) for side in sides)
 
@@ -242,7 +242,7 @@ def test_repeats_on_other_hardware_are_refused() -> None:
 
 @pytest.fixture
 def repeats(tmp_path: Path) -> list[str]:
-    """Two sweeps, and two that are 20 % slower."""
+    """Write two sweeps, and two that are 20 % slower, and return their folders."""
     folders = [str(tmp_path / name) for name in ("a1", "a2", "b1", "b2")]
     for folder, level in zip(folders, (0.0, 0.001, math.log(0.8), math.log(0.8) - 0.001), strict=True):
         write_bundle(timed([[level, level + 0.001]], Path(folder).name), Path(folder))

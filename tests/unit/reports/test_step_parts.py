@@ -1,4 +1,4 @@
-"""Timing trials in a report: a step's parts by hand, when a stall is stated, and no empty columns for errors."""
+"""Timing trials in a report: a step's parts by hand, the statement of a stall, and no empty columns for errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GROUP = {**ALONE, "compute": 90.0, "whole": 125.0}
 
 
 def timed(parts: Mapping[str, float], *others: Mapping[str, float], label: str = "resnet-20-A") -> Cell:
-    """A cell with a trial for each of the settings."""
+    """Make a cell with a trial for each of the settings."""
     milliseconds = {f"parts/{name}_ms": value for name, value in parts.items()}
     trials = [
         Trial(
@@ -111,7 +111,7 @@ def test_a_bar_has_the_number_of_its_row_and_panels_hold_twelve() -> None:
 
 
 def test_a_part_below_zero_is_in_the_numbers_and_not_in_the_bar() -> None:
-    """Data 2 ms quicker than none: the bar ends where forward, backward and optimizer do."""
+    """Steps with data are 2 ms quicker than without: the bar ends where forward, backward and optimizer end."""
     [figure] = step_figures.draw([timed({**ALONE, "data": 78.0, "whole": 78.0})])
     assert figure.data.rows[-1] == (1, "resnet-20-A", "input", -2)
     waiting = [part for part in ET.fromstring(figure.panels[0]).iter() if part.get("data-series") == "waiting for data"]
@@ -147,7 +147,7 @@ def test_the_table_of_scaling_has_every_point_with_its_interval() -> None:
 
 
 def timed_sweep() -> SweepResults:
-    """As the harness leaves it: no error of anything, and no curve."""
+    """Return a timing sweep as the harness leaves it, without any error or curve."""
     results = synthetic_sweep(depths=(8, 20), shortcuts=("A",))
     errors = [name for name in results.trials if str(name).startswith(("final/", "time_to_error/"))]
     found: dict[str, Any] = {f"parts/{name}_ms": value for name, value in ALONE.items()}

@@ -15,7 +15,7 @@ SWEEPS = 100
 
 
 def stated_pct(scenario: Scenario) -> float:
-    """Percent of sweeps in which a verdict may be wrong, as the reader is told."""
+    """Return the percentage of sweeps in which a verdict may be wrong, as stated to the reader."""
     if scenario.design is None:
         return max(5.0, scenario.unseen_pct)
     fewest = min(truth.seeds or scenario.seeds for truth in scenario.cells.values())
@@ -31,7 +31,7 @@ def test_where_nothing_is_to_be_found_no_more_reports_are_wrong_than_is_stated(s
 
 @pytest.mark.parametrize("scenario", REAL, ids=lambda scenario: scenario.name)
 def test_where_the_truth_is_as_published_verdicts_are_right_as_often_as_is_planned(scenario: Scenario) -> None:
-    # Five points from the plan at most, beside the chance of a hundred sweeps.
+    # At most five points from the plan, plus the chance error of a hundred sweeps.
     rates = simulate(scenario, SWEEPS, 1)
     assert rates.wrong <= stats.binom.ppf(0.9999, SWEEPS, 0.025) / SWEEPS
     assert rates.promised is not None

@@ -26,7 +26,7 @@ def verdicts(results: SweepResults) -> dict[str, Verdict]:
 
 
 def planted(values: dict[tuple[str, int], Sequence[float]], other: float = 0.0) -> PlantedError:
-    """Errors by shortcut and depth, one for each seed; all else ends at `other`."""
+    """Plant errors by shortcut and depth, one for each seed; all others end at `other`."""
     return lambda shortcut, depth, seed: values.get((shortcut, depth), [other] * 12)[seed]
 
 

@@ -1,4 +1,4 @@
-"""A bundle: the same results without a server, nothing private, and no damage that goes unseen."""
+"""A bundle: the same results without a server, nothing private, and no undetected damage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRIVATE = re.compile(r"alpha-gpu|10\.1\.2\.3|/home/ada|/data|mlflow\.example|s3:
 
 
 def private_sweep() -> SweepResults:
-    """Names of hosts, paths and addresses wherever results can hold them."""
+    """Return a sweep with names of hosts, paths and addresses wherever results can hold them."""
     results = synthetic_sweep(
         outcomes={("plain", 8, 0): "failed"},
         reasons={
@@ -110,7 +110,7 @@ def test_the_manifest_has_each_files_digest_and_size(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_the_first_version_is_read_and_knows_nothing_of_what_devices_did(tmp_path: Path) -> None:
-    """One of a digits sweep, written before there was a second version."""
+    """The bundle is of a digits sweep, written before there was a second version."""
     first = Path(__file__).parent / "version_1"
     assert json.loads((first / "manifest.json").read_text())["version"] == 1
     found = read_bundle(first)

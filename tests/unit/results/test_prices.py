@@ -1,4 +1,4 @@
-"""A file of prices is read strictly, and what nobody priced has no price."""
+"""A file of prices is read strictly, and a device that it does not name has no price."""
 
 import pytest
 

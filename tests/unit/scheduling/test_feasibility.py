@@ -1,4 +1,4 @@
-"""Which shapes fit on which nodes."""
+"""Feasibility: the nodes on which a shape fits."""
 
 from __future__ import annotations
 

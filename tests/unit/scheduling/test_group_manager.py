@@ -1,4 +1,4 @@
-"""Which worker groups the driver starts, buries and gives up; with a real queue, on hosts that only take notes."""
+"""Worker groups that the driver starts, reaps and gives up, with a real queue, on hosts that only record calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.trials import ONE, TWO, Clock, a_trial, jobs
 
 @dataclass
 class Notes:
-    """Hosts on which nothing runs."""
+    """Controller hosts that run nothing and record their calls."""
 
     started: list[tuple[str, Shape, str]] = field(default_factory=list)
     avoided: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Notes:
 
 @dataclass
 class Bench:
-    """Groups, their queue, and the clock of both."""
+    """Worker groups, their queue, and the clock of both."""
 
     queued: list[Job]
     clock: Clock = field(default_factory=Clock)
@@ -59,7 +59,7 @@ class Bench:
         self.queue.end(group, ended)
 
     def lose(self, group: str, node: str, nodes: Sequence[NodeResources], trials: int = 1) -> None:
-        """A group on a node fails so many trials, and is lost."""
+        """Let a group on a node fail this many trials and then be lost."""
         self.queue.register_worker(group, 0, object(), node)
         for _ in range(trials):
             self.finish(group, outcome=Outcome.FAILED)
@@ -131,7 +131,7 @@ def test_a_group_that_ended_a_trial_before_it_was_lost_is_no_failure() -> None:
 
 
 def test_groups_that_are_lost_together_are_lost_once() -> None:
-    """As where another sweep fills the cluster: eight groups give up waiting for a place at the same moment."""
+    """This happens when another sweep fills the cluster: eight groups stop waiting for a place at the same moment."""
     bench, nodes = Bench(seeds(100)), [node("a", 8)]
     for rounds in range(FAILURES_IN_A_ROW):
         bench.groups.reconcile(nodes)
@@ -154,7 +154,7 @@ def test_no_trial_is_given_up_while_a_group_of_its_shape_works() -> None:
 
 
 def test_a_node_with_a_broken_gpu_does_not_eat_the_queue() -> None:
-    """Eight nodes, seven of them with trials of an hour; on the eighth every trial fails and takes its group along."""
+    """On seven of eight nodes a trial takes an hour; on the eighth every trial fails and its group is lost."""
     nodes = [node(f"node-{number}", 1) for number in range(8)]
     bench = Bench(seeds(100), stall_timeout_s=None)
     bench.groups.reconcile(nodes)

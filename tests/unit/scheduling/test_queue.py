@@ -147,7 +147,7 @@ def test_what_happened_later_has_a_later_time_whatever_the_clocks_of_two_hosts_s
 
 
 def test_a_trial_that_failed_again_waits_behind_the_others() -> None:
-    """The node that failed it twice is perhaps the only one that is free."""
+    """The node on which it failed twice may be the only free one."""
     queue, _ = a_queue(a_trial(44), a_trial(32), max_attempts=3)
     depths = []
     for group in ("a", "b", "c"):
@@ -247,7 +247,7 @@ def test_a_thousand_trials_pass_exactly_once_through_groups_that_die_at_random()
 
 
 def test_a_thousand_trials_start_in_order_of_cost_but_for_the_seeds_of_one_cell_that_follow_each_other() -> None:
-    """Simulated workers, whose trials take as long as they cost: who is free first leases next."""
+    """Workers are simulated, and their trials take as long as they cost: the first free worker leases next."""
     cells = [a_trial(depth) for depth in range(8, 8 + 6 * 100, 6)]
     trials = [replace(cell, seed=seed) for cell in reversed(cells) for seed in range(10)]
     queue, record = a_queue(*trials)

@@ -21,7 +21,7 @@ RUNNING = Job(id="harness-tiny-0123456789ab", state=State.RUNNING, started_ms=1)
 
 
 class Clock:
-    """Time that passes when somebody sleeps; each tick may bring something new."""
+    """A clock that advances only during a sleep; each tick may bring something new."""
 
     def __init__(self, *ticks: Callable[[], None]) -> None:
         self.now_s, self._ticks = 0.0, list(ticks)

@@ -1,4 +1,4 @@
-"""What travels with a job, and what its driver makes of it."""
+"""The files that travel with a job, and their use by its driver."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ def test_without_rays_settings_nothing_is_taken_out() -> None:
 
 
 def test_the_driver_becomes_the_run_with_the_environment_that_was_sent(tmp_path: Path) -> None:
-    """A stand-in for the harness prints what it got."""
+    """A stand-in for the harness prints its arguments, the sent variable and its folder."""
     driver.write_payload(tmp_path, submission_id="id", workload="name: x", environment={"KEY": "planted"})
     storage = tmp_path / "storage"
-    (storage / "harness").mkdir(parents=True)  # must not go before the shipped one
+    (storage / "harness").mkdir(parents=True)  # must not take precedence over the shipped one
     (tmp_path / "stub" / "harness").mkdir(parents=True)
     (tmp_path / "stub" / "harness" / "__main__.py").write_text(
         "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['KEY'], os.getcwd()]))"

@@ -1,4 +1,4 @@
-"""Which id a submission has, and what its driver is told."""
+"""The id of a submission, and the arguments of its driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series of devices become a few trials' worth of points; what did not belong together is not averaged."""
+"""Series of devices are reduced to a few points of a few trials; only values that belong together are averaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START_MS = 1_760_000_000_000
 
 
 def windows(key: str, values: list[float], start_ms: int = START_MS) -> list[tuple[str, Point]]:
-    """One window a second, told at its end."""
+    """Return one window per second, timed at its end."""
     return [("run", Point(key, value, start_ms + 1000 * (step + 1), step)) for step, value in enumerate(values)]
 
 
@@ -77,14 +77,14 @@ def test_a_short_series_keeps_every_second_and_its_place() -> None:
 
 
 def test_a_long_series_becomes_a_hundred_means() -> None:
-    """1,000 s counted up from 0: a tenth of a hundred values at a time, whose means are 4.5, 14.5, ... 994.5."""
+    """1,000 s counted up from 0: ten values at a time, whose means are 4.5, 14.5, ... 994.5."""
     found = frame({"trial": "run"}, windows(BUSY, [float(second) for second in range(1000)]))
     assert list(found["value"]) == [10 * place + 4.5 for place in range(100)]
     assert list(found["elapsed_s"]) == [10 * place + 5 for place in range(100)]
 
 
 def test_windows_that_widen_with_age_fill_every_one_of_the_hundred_spans() -> None:
-    """An hour as the engine tells it: 60 windows of 1 s, then 60 of 2 s, and so on."""
+    """An hour as the engine reports it: 60 windows of 1 s, then 60 of 2 s, and so on."""
     from harness.measure.windows import Windows
 
     made = Windows(START_MS)
@@ -121,7 +121,7 @@ def test_nodes_whose_clocks_differ_by_an_hour_begin_together() -> None:
 
 
 def test_what_could_not_be_read_leaves_a_gap_and_moves_nothing() -> None:
-    """The first CPU reading has nothing to compare with; memory tells when watching began."""
+    """The first CPU reading has nothing to compare with; the series of memory shows when monitoring began."""
     points = windows(CPU, [math.nan, 20.0]) + windows("system/system_memory_usage_percentage", [5.0, 6.0])
     assert points_of(frame({"trial": "run"}, points))[0] == ["host", "host_cpu_pct", 1.5, 20]
 

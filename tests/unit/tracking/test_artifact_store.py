@@ -1,4 +1,4 @@
-"""Which errors of an artifact store pass, and which are final: of requests, and of the libraries of S3 and Google."""
+"""Temporary and final errors of an artifact store: those of requests, and of the libraries of S3 and Google."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def http_error(status: int) -> requests.HTTPError:
 
 
 class BotoCoreError(Exception):
-    """As in botocore, which is not installed here."""
+    """A stand-in for botocore's base error; botocore is not installed here."""
 
 
 class NoCredentialsError(BotoCoreError):
-    """As in botocore."""
+    """A stand-in for botocore's error of this name."""
 
 
 class HTTPClientError(BotoCoreError):
-    """As in botocore: what all errors of a connection are."""
+    """A stand-in for botocore's base of all connection errors."""
 
 
 class EndpointConnectionError(HTTPClientError):
-    """As in botocore."""
+    """A stand-in for botocore's error of this name."""
 
 
 class ClientError(Exception):
-    """As in botocore: an answer of S3."""
+    """A stand-in for botocore's error for an answer of S3."""
 
     def __init__(self, response: Mapping[str, Mapping[str, int]]) -> None:
         super().__init__("an error occurred")
@@ -45,7 +45,7 @@ class ClientError(Exception):
 
 
 class GoogleError(Exception):
-    """As google.api_core.exceptions.GoogleAPICallError."""
+    """A stand-in for google.api_core.exceptions.GoogleAPICallError."""
 
     def __init__(self, code: HTTPStatus) -> None:
         super().__init__("an error occurred")
@@ -57,7 +57,7 @@ def of_s3(status: int) -> ClientError:
 
 
 def wrapped(error: Exception) -> Exception:
-    """As boto3 wraps what botocore raised."""
+    """Wrap an error as boto3 wraps errors of botocore."""
     try:
         try:
             raise error

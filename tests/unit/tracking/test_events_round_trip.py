@@ -1,4 +1,4 @@
-"""An event that was encoded and decoded is the event, whatever floats and texts it holds."""
+"""An event is the same after encoding and decoding, whatever floats and texts it holds."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_line_is_one_json_object_that_names_its_kind() -> None:
 
 
 def same(left: object, right: object) -> bool:
-    """Equal, where NaN equals NaN."""
+    """Return whether two values are equal, where NaN equals NaN."""
     if isinstance(left, float) and isinstance(right, float) and math.isnan(left):
         return math.isnan(right)
     if isinstance(left, dict) and isinstance(right, dict):

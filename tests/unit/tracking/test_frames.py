@@ -1,4 +1,4 @@
-"""Runs and points become frames; what is not known stays unknown."""
+"""Runs and points become frames; unknown values stay unknown."""
 
 from __future__ import annotations
 

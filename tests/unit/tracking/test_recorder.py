@@ -1,4 +1,4 @@
-"""What the recorder writes to a tracking store, seen through the store in memory."""
+"""The recorder's writes to a tracking store, seen through the store in memory."""
 
 from __future__ import annotations
 
@@ -361,7 +361,7 @@ def test_sending_everything_again_changes_nothing(desk: Desk) -> None:
 
 
 class Flaky(MemoryTracker):
-    """Goes away at its n-th call: before doing what it is asked, or after doing it but before it answers."""
+    """A store that goes away at its n-th call: before the work of the call, or after the work but before the answer."""
 
     def __init__(self, at: int, *, done: bool) -> None:
         super().__init__()
@@ -413,7 +413,7 @@ def test_a_call_that_is_lost_anywhere_leaves_what_an_undisturbed_sweep_leaves(
 
 
 def essence(tracker: MemoryTracker) -> list[object]:
-    """All that a reader sees, run ids left out."""
+    """Return everything that a reader sees, except run ids."""
     names = {run_id: run.record.name for run_id, run in tracker.runs.items()}
     return sorted(
         (
@@ -508,7 +508,7 @@ def test_one_run_that_was_deleted_comes_back_whole(desk: Desk) -> None:
     assert desk.run().record.params["model.depth"] == "8"
 
 
-# When the store is away, or says no
+# When the store is away or refuses
 
 
 def test_a_store_that_is_away_costs_nothing_but_time(desk: Desk) -> None:
@@ -525,7 +525,7 @@ def test_a_store_that_is_away_costs_nothing_but_time(desk: Desk) -> None:
 
 
 class Picky(MemoryTracker):
-    """Refuses one metric for good, as MLflow refuses a name that it does not like."""
+    """A store that refuses one metric for good, as MLflow refuses an invalid name."""
 
     def log(self, run_id: str, *, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         if any(point.key == "train/bad" for point in points):
@@ -546,7 +546,7 @@ def test_one_value_that_is_refused_costs_no_other_and_is_told(desk: Desk) -> Non
 
 
 class NoRoom(MemoryTracker):
-    """Its artifact store takes no file."""
+    """A store whose artifact store takes no file."""
 
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
         raise Refused(f"{file.name} is too large")
@@ -565,7 +565,7 @@ def test_files_that_are_refused_cost_no_run_its_end_and_are_told(desk: Desk) -> 
 
 
 class Deleted(MemoryTracker):
-    """Its experiment was deleted."""
+    """A store whose experiment was deleted."""
 
     def ensure_experiment(self, name: str) -> str:
         raise Refused(f"experiment {name!r} was deleted; restore it")
@@ -597,7 +597,7 @@ def test_an_unusable_address_is_refused_at_once(desk: Desk) -> None:
 
 
 class Slow(MemoryTracker):
-    """Takes a moment for every call."""
+    """A store that takes a moment for every call."""
 
     def _called(self) -> None:
         super()._called()
@@ -643,7 +643,7 @@ def test_closing_without_a_background_sends_what_is_left(desk: Desk) -> None:
 
 
 class Broken(MemoryTracker):
-    """Has a fault that nobody thought of."""
+    """A store with an unexpected fault."""
 
     def check(self) -> None:
         raise ZeroDivisionError("a fault")

@@ -1,4 +1,4 @@
-"""Which sweep is meant by a word."""
+"""The sweep that a word in a command stands for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of a workload file: how much it may hold, which numbers and which text, and how short each refusal is."""
+"""Limits of a workload file: its size, its numbers, its text, and the length of each refusal."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ UNFIT = {
     "right-to-left isolate": "2067",
     "no character": "FFFF",
 }
-"""What MLflow, JSON, HTML or a terminal cannot carry as it is -> its number."""
+"""Character that MLflow, JSON, HTML or a terminal cannot carry unchanged -> its code point."""
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_text_of_any_language_is_taken(text: str) -> None:
 
 
 def numbers_of(hints: dict[str, Any]) -> list[str]:
-    """The fields that are numbers, or may be."""
+    """Return the fields that are numbers, or may be."""
     return [name for name, hint in hints.items() if {int, float} & {hint, *get_args(hint)}]
 
 

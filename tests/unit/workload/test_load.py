@@ -1,4 +1,4 @@
-"""What a workload file may say, and what it comes to."""
+"""The allowed content of a workload file, and the workload that results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ seeds: 1
 
 
 def with_line(key: str, line: str) -> str:
-    """The minimal file with one top-level line exchanged, or added."""
+    """Return the minimal file with one top-level line exchanged or added."""
     lines = [old for old in MINIMAL.strip().splitlines() if not old.startswith(f"{key}:")]
     return "\n".join([*lines, line]) + "\n"
 
@@ -117,7 +117,7 @@ def test_a_label_names_a_recipe_only_where_a_network_has_several() -> None:
 
 
 def test_a_label_names_of_a_data_set_only_what_others_of_its_kind_have_otherwise() -> None:
-    """And not what another kind lacks, as CIFAR lacks ImageNet's `subset`."""
+    """It does not name settings that another kind lacks, as CIFAR lacks ImageNet's `subset`."""
     photos = (
         "  - {model: resnet_imagenet, depth: 50, dataset: imagenet, recipe: he2015-imagenet}\nrecipe: he2015-cifar\n"
     )

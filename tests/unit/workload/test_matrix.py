@@ -110,7 +110,7 @@ def test_neither_the_order_of_keys_nor_the_names_of_things_changes_a_trial(
 
 
 def shuffle(value: Any, order: Any) -> Any:
-    """The same content with the keys of every mapping in another order."""
+    """Return the same content with the keys of every mapping in another order."""
     if isinstance(value, dict):
         keys = list(value)
         order.shuffle(keys)
@@ -190,7 +190,7 @@ def test_the_threads_of_a_cpus_workers_make_another_trial_and_the_cores_of_a_gpu
 
 
 def test_no_result_from_when_threads_were_in_no_id_is_taken_for_one_of_now() -> None:
-    """One thread's neither: several threads' results had the same id."""
+    """This holds for results of one thread too, since results of several threads had the same id."""
     [now] = trials_of(with_axes({("scale", "device"): ["cpu"]}))
     then = {key: value for key, value in now.settings().items() if key != "scale.cpus_per_worker"}
     text = json.dumps(then, sort_keys=True, separators=(",", ":"))

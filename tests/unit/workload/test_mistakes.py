@@ -1,4 +1,4 @@
-"""What a careless user writes in a workload file, and what he is told."""
+"""A careless user's mistakes in a workload file, and the messages about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ scale: {workers: 1}
 seeds: 2
 """
 
-# What is written instead of what, the line of the mistake, and what the message must say.
+# The correct text, the mistake in its place, the line of the mistake, and the texts that the message must contain.
 MISTAKES = [
     (
         "name: tiny",

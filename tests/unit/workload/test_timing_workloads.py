@@ -1,4 +1,4 @@
-"""Workloads that time: what their trials are, and what the shipped ones hold."""
+"""Timing workloads: their trials, and the content of the shipped ones."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ RECONSTRUCT = np.empty(0).__reduce__()[0]
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes what Python 2 wrote with protocol 2: text and bytes are both its `str`, numpy's modules have old names."""
+    """A pickler like Python 2's with protocol 2: text and bytes are both its `str`, numpy's modules have old names."""
 
     dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
@@ -70,7 +70,7 @@ FORMS = ["binary packed", "binary unpacked", "python packed", "python unpacked"]
 
 
 def write_tiny_cifar(base: type[Cifar], root: Path, *, shuffle_python: bool = False) -> TinyCifar:
-    """A set of `base`'s format with 20 training images a file and 30 test images."""
+    """Write a set in `base`'s format with 20 training images per file and 30 test images."""
     rng = np.random.default_rng(1)
     coarse = base is Cifar100
     batches = {file.name: 20 for file in base.official.binary.train} | {base.official.binary.test[0].name: 30}
@@ -110,7 +110,7 @@ def write_tiny_cifar(base: type[Cifar], root: Path, *, shuffle_python: bool = Fa
 
 
 def write_version(version: Version, contents: dict[str, bytes], packed: Path, unpacked: Path) -> Version:
-    """The files of one version as archive and as folder, and their own digests."""
+    """Write the files of one version as archive and as folder, and return the version with their own digests."""
     contents = contents | {"readme.html": b"<p>Kept beside the images in the official archives.</p>"}
     for name, content in contents.items():
         path = unpacked / version.folder / name
@@ -149,7 +149,7 @@ def pickled():
 
 
 def write_photo_tree(root: Path, *, classes: int = 4, train: int = 10, val: int = 5) -> None:
-    """Class folders of JPEG files: crops of the two photographs that scikit-learn ships."""
+    """Write class folders of JPEG files: crops of the two photographs that scikit-learn ships."""
     photographs = load_sample_images().images
     rng = np.random.default_rng(0)
     for part, count in (("train", train), ("val", val)):
@@ -164,6 +164,6 @@ def write_photo_tree(root: Path, *, classes: int = 4, train: int = 10, val: int 
 
 @pytest.fixture
 def photo_tree(tmp_path) -> Path:
-    """40 training and 20 validation images of 4 classes."""
+    """Write 40 training and 20 validation images of 4 classes, and return their folder."""
     write_photo_tree(tmp_path / "photos")
     return tmp_path / "photos"

@@ -12,7 +12,7 @@ IMAGES, TEST_IMAGES, BATCH = 50, 23, 12
 
 @pytest.fixture
 def data() -> ImagesInMemory:
-    """Every image is told by its label, which counts up from 0 in training and from 1000 in test."""
+    """Make images that are known by their labels, which count up from 0 in training and from 1000 in test."""
     rng = np.random.default_rng(0)
 
     def part(count: int, first: int):

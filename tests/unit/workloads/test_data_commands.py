@@ -1,4 +1,4 @@
-"""`harness data`: what it says of files that are here, damaged or missing, and how it fetches them."""
+"""`harness data`: its messages about files that are present, damaged or missing, and its downloads."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ CONTENT = bytes(range(256)) * 5000
 
 @pytest.fixture
 def harness(capsys):
-    """Runs a command; its exit code, what it printed, and what it said."""
+    """Return a function that runs a command and returns its exit code, stdout and stderr."""
 
     def run(*arguments):
         code = main(arguments)
@@ -35,7 +35,7 @@ def tiny(tiny_cifar10, monkeypatch):
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves the file whole, cut short, or altered, as the path says."""
+    """A server that sends the file whole, cut short, or altered, depending on the path."""
 
     def do_GET(self):
         if self.path == "/gone":
@@ -63,7 +63,7 @@ def server():
 
 @pytest.fixture
 def offer(monkeypatch):
-    """Makes `cifar10` a set of one file that a URL gives."""
+    """Return a function that makes `cifar10` a set of one file at a URL."""
 
     def of(url):
         file = OfficialFile(name="images.tar.gz", digest=f"md5:{hashlib.md5(CONTENT).hexdigest()}", size=len(CONTENT))

@@ -12,7 +12,7 @@ from workloads.datasets import DATASETS
 from workloads.datasets.digits import Digits, is_test, read_digits
 
 CPU = torch.device("cpu")
-# Of the 178, 182, 177, 183, 181, 182, 181, 179, 174, 180 images of each class, every fifth.
+# Every fifth of the 178, 182, 177, 183, 181, 182, 181, 179, 174, 180 images of each class.
 TEST_IMAGES_PER_CLASS = [35, 36, 35, 36, 36, 36, 36, 35, 34, 36]
 
 

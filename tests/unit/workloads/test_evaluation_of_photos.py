@@ -1,4 +1,4 @@
-"""Several views of an image, beside torchvision's functions on Pillow's pixels, one image at a time."""
+"""Several views of an image, compared with torchvision's functions on Pillow's pixels, one image at a time."""
 
 from pathlib import Path
 
@@ -20,20 +20,20 @@ from workloads.recipes import Recipe
 
 CPU = torch.device("cpu")
 SIZE, CROPPED_FROM = 28, 32
-"""An eighth of 224 and 256."""
+"""Pixels of the crop and of the image before it: an eighth of 224 and 256."""
 SCALES = (28, 32, 48, 60, 80)
-"""An eighth of 224, 256, 384, 480 and 640."""
+"""Pixels of the scales: an eighth of 224, 256, 384, 480 and 640."""
 
 
 @pytest.fixture
 def photos(photo_tree):
-    """40 training and 20 validation images of many shapes."""
+    """Load 40 training and 20 validation images of many shapes."""
     return ImageNet(root=str(photo_tree), subset="photos", image_size=SIZE, decoders=0)
 
 
 @pytest.fixture
 def network():
-    """A network whose answers differ from image to image, with the running statistics of some noise."""
+    """Return a network whose answers differ from image to image, with the running statistics of some noise."""
     torch.manual_seed(1)
     net = MODELS["resnet_cifar"](depth=8, shortcut="A", width=8).build(in_channels=3, num_classes=12, image_size=SIZE)
     nn.init.normal_(net.fc.weight, std=0.5)

@@ -26,7 +26,7 @@ def write_idx(path: Path, values: np.ndarray) -> OfficialFile:
 
 @pytest.fixture
 def tiny(tmp_path):
-    """Files of 20 training and 10 test images, and a specification that knows them."""
+    """Write files of 20 training and 10 test images, and return a specification that knows them."""
     rng = np.random.default_rng(0)
 
     def pair(first: str, count: int):

@@ -1,4 +1,4 @@
-"""What ImageNet's folders must hold, and what is said where they do not."""
+"""The required content of ImageNet's folders, and the messages where it is missing."""
 
 import dataclasses
 import shutil
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def tiny_imagenet(photo_tree):
-    """A specification that takes the tree of photographs for all of ImageNet."""
+    """Return a specification that takes the tree of photographs for all of ImageNet."""
     sizes = {
         part: sum(file.stat().st_size for file in (photo_tree / part).rglob("*.JPEG")) for part in ("train", "val")
     }

@@ -1,4 +1,4 @@
-"""Decoded batches are decided by seed and epoch, whoever decodes them; what cannot be decoded is counted."""
+"""Decoded batches depend on seed and epoch, not on the decoders; files that cannot be decoded are counted."""
 
 import logging
 
@@ -15,7 +15,7 @@ SIZE = 32
 
 @pytest.fixture
 def load(photo_tree):
-    """Loads the 40 and 20 photographs."""
+    """Return a function that loads the 40 and 20 photographs."""
     return lambda **settings: ImageNet(
         root=str(photo_tree), subset="photos", image_size=SIZE, **{"decoders": 0, **settings}
     ).load(CPU)

@@ -1,4 +1,4 @@
-"""What is done to a photograph, beside PIL, hand computations and the papers' ranges."""
+"""Transforms of a photograph, compared with PIL, hand computations and the papers' ranges."""
 
 import io
 
@@ -34,7 +34,7 @@ def encoded(image: Image.Image, form: str) -> bytes:
 
 @pytest.fixture
 def ramps():
-    """Red grows from left to right, green from top to bottom: a crop tells how far the image was scaled."""
+    """Make an image with red growing to the right and green to the bottom, so that a crop shows its scale."""
     image = np.zeros((375, 500, 3))
     image[..., 0] = np.linspace(0, 255, 500)
     image[..., 1] = np.linspace(0, 255, 375)[:, None]
@@ -91,7 +91,10 @@ def test_random_resized_crop_shows_8_to_100_percent_of_the_area(ramps):
 
 
 def share_of_area(rng) -> float:
-    """Of one crop of a 500x375 photograph: area and aspect drawn until it fits (Szegedy et al. 2015, section 6)."""
+    """Draw a crop of a 500x375 photograph and return its share of the area.
+
+    Area and aspect are drawn until the crop fits (Szegedy et al. 2015, section 6).
+    """
     while True:
         area, aspect = rng.uniform(0.08, 1), np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
         if area * 500 * 375 * aspect <= 500**2 and area * 500 * 375 / aspect <= 375**2:

@@ -20,7 +20,7 @@ IMAGENET_NET = "{model: resnet_imagenet, depth: 50, shortcut: B}"
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch, capsys):
-    """Plans a workload in an empty folder: exit code, plan, message."""
+    """Return a function that plans a workload in an empty folder and returns exit code, plan and message."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 

@@ -9,9 +9,9 @@ from workloads.recipes import RECIPES, Recipe
 from workloads.schedule import LOOK_STEPS, START, Schedule, ScheduleState
 
 CIFAR_STEPS = 390
-"""Whole batches of 128 in 50,000 images."""
+"""Steps of an epoch: whole batches of 128 in 50,000 images."""
 IMAGENET_STEPS = 5_004
-"""Whole batches of 256 in 1,281,167 images."""
+"""Steps of an epoch: whole batches of 256 in 1,281,167 images."""
 BASE = {"epochs": 1, "batch_size": 1, "lr": 0.1}
 
 
@@ -20,7 +20,7 @@ def rates(schedule: Schedule, state: ScheduleState = START) -> list[float]:
 
 
 def table(*runs: tuple[int, float]) -> list[float]:
-    """So many steps at a rate, then so many at another."""
+    """Return the rate of every step, from pairs of a number of steps and their rate."""
     return [rate for count, rate in runs for _ in range(count)]
 
 
@@ -199,7 +199,7 @@ def test_a_length_in_the_other_unit_takes_the_place_of_the_recipes_own():
 
 
 def test_the_papers_settings_are_theirs():
-    """He 2015, sections 3.4 and 4.2; He 2016, appendix; Goyal 2017, section 5.1."""
+    """The settings are from He 2015, sections 3.4 and 4.2; He 2016, appendix; Goyal 2017, section 5.1."""
     for name, batch, decay_norm, nesterov in (
         ("he2015-cifar", 128, True, False),
         ("he2015-cifar-110", 128, True, False),

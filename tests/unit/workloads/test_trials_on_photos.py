@@ -1,4 +1,4 @@
-"""Whole trials on JPEG files: what they record, and how they end where files are damaged or not to be seen."""
+"""Whole trials on JPEG files: their records, and their ends where files are damaged or not visible."""
 
 import json
 import os
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def attempt(photo_tree, tmp_path):
-    """Trains on the 40 photographs for 2 epochs; how it ended, and the losses."""
+    """Return a function that trains on the 40 photographs for 2 epochs and returns the end and the losses."""
     count = iter(range(100))
 
     def run(**settings):

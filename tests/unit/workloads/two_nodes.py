@@ -1,4 +1,4 @@
-"""One of two workers on nodes of their own, of which the second does not see the data.
+"""One of two workers on nodes of their own; the second node does not see the data.
 
 python two_nodes.py RANK FOLDER ROOT
 """
