@@ -1,6 +1,6 @@
-"""One trial on one worker group: torch alone, neither ray nor mlflow.
+"""Run one trial on one worker group, with torch alone: neither Ray nor MLflow is imported.
 
-`run_trial(trial, context)` is the whole of it; `attempt_trial` turns whatever goes wrong into an outcome.
+`run_trial(trial, context)` runs one attempt; `attempt_trial` also turns errors into an outcome.
 """
 
 from harness.engine.context import TrialContext

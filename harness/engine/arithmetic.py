@@ -1,6 +1,6 @@
-"""The arithmetic of a trial, settled in one place: threads, precision, and environment variables that would change it.
+"""The settings of a trial's arithmetic: threads, precision, and environment variables that would change either.
 
-What else can reach a trial's numbers, and what is done about it, is a table in docs/decisions.md.
+A table in docs/decisions.md lists everything else that can change a trial's numbers, and how each is handled.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
     },
     "cuda": {"NVIDIA_TF32_OVERRIDE": ""},
 }
-"""Device -> environment variable -> the value that changes nothing. With another one libraries compute in another
-precision, or on other threads, than the trial's id says, and torch has no setting that is stronger."""
+"""Device -> environment variable -> the value that changes nothing. Any other value makes libraries compute in another
+precision, or with other threads, than the trial's id says, and no setting of torch overrides it."""
 
 COMPILER = ("TORCHDYNAMO_", "TORCHINDUCTOR_", "TORCH_COMPILE_")
-"""First parts of the names of environment variables that change what torch's compiler makes. They are too many to list,
-and other ones in each version of torch."""
+"""Prefixes of environment variables that change the code that torch's compiler generates. The variables are too many to
+list, and they differ between versions of torch."""
 COMPILER_ALLOWED = frozenset(
     {
         "TORCHINDUCTOR_AUTOGRAD_CACHE",
@@ -39,14 +39,15 @@ COMPILER_ALLOWED = frozenset(
         "TORCH_COMPILE_DEBUG_DIR",
     }
 )
-"""Those that decide only where the compiled code lies, how fast it is made, and what is written about it."""
+"""Variables with such a prefix that only decide where compiled code is stored, how fast it is compiled, and what is
+logged about it."""
 
 
 def settle_arithmetic(trial: Trial, device: torch.device, environment: Mapping[str, str]) -> None:
-    """Set threads and precision as the trial's settings say, whatever this process or its environment had before.
+    """Set threads and precision as the trial's settings say, whatever the process or its environment had set before.
 
     Raises:
-        ValueError: the device cannot compute as the recipe says, or the environment has it compute otherwise.
+        ValueError: the device cannot compute as the recipe says, or an environment variable changes how it computes.
     """
     if found := ", ".join(sorted(_against(trial.recipe, device, environment))):
         raise ValueError(
@@ -78,10 +79,10 @@ def _check_cpu(recipe: Recipe) -> None:
 def _set_precision(*, tf32: bool) -> None:
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.deterministic = False
-    # fp32 means fp32: cuDNN's own default is TF32, with 10 bits of mantissa.
+    # fp32 must mean fp32: cuDNN's own default is TF32, with 10 bits of mantissa.
     torch.backends.cudnn.conv.fp32_precision = "tf32" if tf32 else "ieee"  # type: ignore[attr-defined]
     torch.backends.mkldnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # these are made at run time
-    # Of cuBLAS and oneDNN. To set cuBLAS's by its own name would leave this one as it was, and torch raises where the
-    # two disagree.
+    # This sets cuBLAS and oneDNN. Setting cuBLAS by its own name would leave this setting as it was, and torch raises
+    # if the two disagree.
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.set_flush_denormal(False)

@@ -1,4 +1,4 @@
-"""Batches without end, for steps that are timed and not counted in epochs."""
+"""Endless batches, for steps that are timed and not counted in epochs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Batches = Generator[tuple[Tensor, Tensor], None, None]
 
 
 def real_batches(data: LoadedDataset, trial: Trial, context: TrialContext, *, first_epoch: int = 0) -> Batches:
-    """This rank's share of one batch after another, epoch after epoch, as training takes them."""
+    """Yield this rank's share of one batch after another, epoch after epoch, as training takes them."""
     for epoch in itertools.count(first_epoch):
         yield from data.train_batches(
             seed=trial.seed,
@@ -30,7 +30,7 @@ def real_batches(data: LoadedDataset, trial: Trial, context: TrialContext, *, fi
 
 
 def one_batch(trial: Trial, context: TrialContext) -> Batches:
-    """The same noise on the device, again and again: what a step takes when it waits for no data."""
+    """Yield the same noise on the device again and again, for steps that wait for no data."""
     dataset, device = trial.dataset, context.device
     share = trial.recipe.batch_size // context.world_size
     generator = torch.Generator(device).manual_seed(0)

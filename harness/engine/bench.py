@@ -1,4 +1,4 @@
-"""Everything that `harness bench` measures on a group of workers, and how it is written down."""
+"""All measurements of `harness bench` on a worker group, and the file that they are written to."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ BLOCK_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """What each worker of a bench is told."""
+    """The settings that each worker of a bench receives."""
 
     folder: Path
-    """Of this bench, at the same path for every worker: the result, and files that the disk is measured with."""
+    """Folder of this bench, at the same path for every worker: for the result, and for files to measure the disk
+    with."""
     workers: int
     device: str
     """cpu or cuda."""
@@ -38,7 +39,7 @@ class BenchConfig:
 
 
 def bench_worker(order: BenchConfig, *, rank: int, device: torch.device) -> None:
-    """One worker's share of a bench; rank 0 leaves the result as `bench.json`. The process group is up already.
+    """Run one worker's share of a bench; rank 0 writes the result as `bench.json`. The process group is up already.
 
     Raises:
         OSError: the folder cannot be written.
@@ -56,35 +57,35 @@ def bench_worker(order: BenchConfig, *, rank: int, device: torch.device) -> None
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One row of a bench: a key of `harness.schema.BENCH` and every value that was measured of it."""
+    """One row of a bench: a key of `harness.schema.BENCH` and all values that were measured for it."""
 
     key: str
     values: tuple[float, ...]
 
     @property
     def repeats(self) -> Repeats:
-        """The values with their middle and ends."""
+        """The values with their median and extremes."""
         return Repeats(values=self.values)
 
     def record(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the row in a form that JSON can hold."""
         repeats, metric = self.repeats, BENCH[self.key]
         ends = {"n": repeats.n, "median": repeats.median, "low": repeats.low, "high": repeats.high}
         return {"label": metric.label, "unit": metric.unit, **asdict(self), **ends}
 
 
 def measure_machine(device: torch.device, *, rank: int, world_size: int, folder: Path, n: int) -> list[Measurement]:
-    """Every measurement, on every rank. All ranks take part.
+    """Take every measurement, and return them all on every rank. All ranks take part.
 
-    What each worker does alone is measured on all of them at once, as training would, and the values of all are put
-    together: a slow node shows as the low end. The disk is measured by rank 0 alone, and there is no all-reduce of one.
+    Measurements of a single worker run on all workers at once, as training does, and the values of all are pooled: a
+    slow node shows as the low end. Rank 0 alone measures the disk. With one worker there is no all-reduce to measure.
 
     Args:
-        device: this rank's.
-        rank: in the group.
-        world_size: of the group.
-        folder: where files are written.
-        n: values of each measurement and worker.
+        device: this rank's device.
+        rank: this worker's rank in the group.
+        world_size: number of workers in the group.
+        folder: folder in which files are written.
+        n: number of values for each measurement and worker.
 
     Raises:
         OSError: the folder cannot be written.
@@ -112,7 +113,7 @@ def _of_all(device: torch.device, world_size: int, n: int) -> Iterator[tuple[str
 
 
 def _of_disk(folder: Path, rank: int, world_size: int, n: int) -> dict[str, tuple[float, ...]]:
-    """Rank 0's; what went wrong there is raised on all ranks, so that none waits in vain."""
+    """Measure the disk on rank 0. An error there is raised on all ranks, so that none waits for ever."""
     found, fault = None, None
     if rank == 0:
         try:

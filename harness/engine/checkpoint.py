@@ -1,7 +1,7 @@
-"""Checkpoints: everything that a trial needs to go on as if it had never been interrupted.
+"""Checkpoints: all that a trial needs to go on as if it had never been interrupted.
 
-A file is the SHA-256 of its content, then the content. It is written whole or not at all, and one whose digest does not
-fit is passed over for the one before it.
+A file holds the SHA-256 digest of its content, then the content. It is written whole or not at all. A file whose digest
+does not match is skipped, and the one before it is read.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ FORMAT = 3
 WEIGHTS_FORMAT = 1
 """Version of the file that keeps the final weights of a trial."""
 KEPT = 2
-"""Checkpoints kept: the newest, and one before it in case the newest is damaged."""
+"""Number of checkpoints kept: the newest, and the one before it in case the newest is damaged."""
 log = logging.getLogger(__name__)
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A trial between two steps."""
+    """The state of a trial between two steps."""
 
     trial_id: str
     epoch: int
-    """Epochs done."""
+    """Number of epochs done."""
     step: int
-    """Steps done in the running epoch."""
+    """Number of steps done in the running epoch."""
     module: dict[str, Any]
     stepper: dict[str, Any]
-    """Optimizer and gradient scaler."""
+    """State of the optimizer and of the gradient scaler."""
     schedule: dict[str, Any]
-    """What the schedule has seen: a plateau, the end of a warm-up."""
+    """State of the schedule: of a plateau, and of a warm-up's end."""
     lr: float
-    """Of the last step."""
+    """Learning rate of the last step."""
     milestones: dict[int, tuple[float, float]]
     """Thresholds reached, see `milestones.Milestones`."""
     history: Tensor
@@ -56,19 +56,20 @@ class Checkpoint:
     running: Tensor | None
     """Steps of the running epoch on each rank: float64 [world_size, 4, step]. None between two epochs."""
     random: Tensor | None
-    """State of each rank's random generators: uint8 [world_size, bytes]. None between two epochs: each seeds them."""
+    """State of each rank's random generators: uint8 [world_size, bytes]. None between two epochs: each epoch seeds
+    them."""
     evaluate_s: float
     total_s: float
     format: int = FORMAT
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
-    """The content of a checkpoint's file."""
+    """Return the content of a checkpoint's file."""
     return seal(dict(vars(checkpoint)))
 
 
 def seal(fields: dict[str, Any]) -> bytes:
-    """The digest of some values, and the values."""
+    """Serialize some values, with the digest of the bytes in front of them."""
     buffer = io.BytesIO()
     torch.save(fields, buffer)
     content = buffer.getvalue()
@@ -76,10 +77,10 @@ def seal(fields: dict[str, Any]) -> bytes:
 
 
 def unseal(content: bytes, **expected: Any) -> dict[str, Any]:
-    """The values in what `seal` made, of which some are known beforehand; tensors are on the host.
+    """Return the values in the bytes that `seal` made, and check the `expected` ones; tensors are on the host.
 
     Raises:
-        ValueError: the content is truncated, altered, or something else than expected.
+        ValueError: the content is truncated or altered, or a value is not the expected one.
     """
     digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
@@ -99,10 +100,10 @@ def _listed(values: dict[str, Any]) -> str:
 
 
 def decode(content: bytes, *, trial_id: str) -> Checkpoint:
-    """The checkpoint in a file's content; its tensors are on the host.
+    """Return the checkpoint in a file's content; its tensors are on the host.
 
     Raises:
-        ValueError: the file is truncated, altered, another trial's or of another format.
+        ValueError: the file is truncated, altered, of another trial or of another format.
     """
     return Checkpoint(**unseal(content, format=FORMAT, trial_id=trial_id))
 
@@ -115,19 +116,19 @@ class CheckpointFolder:
 
     @classmethod
     def of(cls, context: TrialContext) -> CheckpointFolder:
-        """The folder of a context's trial."""
+        """Return the checkpoint folder of a context's trial."""
         return cls.below(context.folder)
 
     @classmethod
     def below(cls, trial_folder: Path) -> CheckpointFolder:
-        """The folder of the trial that keeps its files there."""
+        """Return the checkpoint folder inside a trial's folder."""
         return cls(trial_folder / "checkpoints")
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Add one, and keep beside it only the one before it. For rank 0 alone.
+        """Add a checkpoint, and keep only the one before it. For rank 0 alone.
 
         Raises:
-            StorageError: it cannot be written; those before it are still there.
+            StorageError: it cannot be written; the earlier ones are still there.
         """
         path = self.root / f"{checkpoint.epoch:06d}-{checkpoint.step:08d}.checkpoint"
         try:
@@ -140,17 +141,17 @@ class CheckpointFolder:
         self._keep_up_to(path)
 
     def read(self, *, trial_id: str, rank: int, world_size: int) -> Checkpoint | None:
-        """The newest that is whole and this trial's, or None. Rank 0 alone reads, and sends it to the others."""
+        """Return this trial's newest intact checkpoint, or None. Rank 0 alone reads it, and sends it to the others."""
         return from_rank_0(next(self._whole(trial_id), None) if rank == 0 else None, world_size)
 
     def clear(self) -> None:
-        """Remove all. Those that cannot be removed stay: nobody will read them."""
+        """Remove all checkpoints. Files that cannot be removed stay: nobody will read them."""
         for path in self._newest_first():
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
     def _keep_up_to(self, newest: Path) -> None:
-        """Remove the old ones. What has a later name goes too: it was passed over when this attempt began."""
+        """Remove old checkpoints, and those with a later name, which were skipped when this attempt began."""
         paths = self._newest_first()
         later = [path for path in paths if path > newest]
         for path in later + paths[len(later) + KEPT :]:
@@ -168,17 +169,17 @@ class CheckpointFolder:
 
 
 def write_weights(trial_folder: Path, trial_id: str, module: nn.Module) -> None:
-    """Weights and running statistics, whole or not at all. For rank 0 alone."""
+    """Write weights and running statistics, whole or not at all. For rank 0 alone."""
     content = seal({"format": WEIGHTS_FORMAT, "trial_id": trial_id, "module": module.state_dict()})
     write_atomic(trial_folder / WEIGHTS_FILE, content)
 
 
 def read_weights(trial_folder: Path, trial_id: str) -> dict[str, Any]:
-    """As `write_weights` was given them, on the host.
+    """Return the weights that `write_weights` wrote, on the host.
 
     Raises:
         OSError: there are none, or they cannot be read.
-        ValueError: they are truncated, altered, another trial's or of another format.
+        ValueError: they are truncated, altered, of another trial or of another format.
     """
     fields = unseal((trial_folder / WEIGHTS_FILE).read_bytes(), format=WEIGHTS_FORMAT, trial_id=trial_id)
     weights: dict[str, Any] = fields["module"]

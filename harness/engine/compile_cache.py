@@ -1,4 +1,4 @@
-"""Where `torch.compile` keeps what it compiled. A worker that died may have left half a library there."""
+"""The cache of `torch.compile`. A worker that died may have left an incomplete library in it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from harness.trial import Trial
 
 @contextmanager
 def sound_compile_cache(trial: Trial, context: TrialContext) -> Iterator[None]:
-    """An empty cache for any attempt after the first; the common one for the first, and where nothing is compiled.
+    """Use an empty cache in any attempt after the first. First attempts, and trials without compilation, use the shared
+    one.
 
-    torch 2.15's inductor renames its Python code and its graphs into place, but has the linker write each C++ library
-    where it will lie, and never builds one anew whose file is there. One that was cut short ends every process that
-    loads it, with SIGBUS or "file too short", attempt after attempt.
+    The inductor of torch 2.15 renames its Python code and its graphs into place. But its linker writes each C++ library
+    directly to the final path, and a library whose file exists is never built again. A truncated library ends every
+    process that loads it, with SIGBUS or "file too short", attempt after attempt.
     """
     if context.attempt == 1 or not trial.recipe.compile:
         yield

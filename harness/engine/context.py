@@ -1,4 +1,4 @@
-"""Where a trial runs: all that the engine is told by whoever launches it."""
+"""The context of a trial: everything that the engine gets from its launcher."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True, kw_only=True)
 class Monitoring:
-    """How the devices of an attempt are watched."""
+    """Settings for watching the devices of an attempt."""
 
     visible_devices: str | None
-    """This process's CUDA_VISIBLE_DEVICES, None where it is not set."""
+    """This process's CUDA_VISIBLE_DEVICES; None if it is not set."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +32,32 @@ class TrialContext:
     world_size: int
     device: torch.device
     emit: Callable[[Event], None]
-    """Takes each event, in order. Called on rank 0 alone, but for a trace: the first rank that fails sends it."""
+    """Function that takes each event, in order. Only rank 0 calls it, except for a trace: the first rank that fails
+    sends it."""
     stop_requested: Callable[[], bool]
-    """Called after every step where there is one worker, so it must answer at once: a flag, not a message."""
+    """Function that tells whether to stop. A single worker calls it after every step, so it must read a flag, not send
+    a message."""
     flush: Callable[[], None] = lambda: None
-    """Returns when every event is durable. Called before a checkpoint is written, since whoever goes on from it sends
-    none of them again. Raises where the right to run this attempt is lost."""
+    """Function that returns when every event is durable. It is called before a checkpoint is written, since an attempt
+    that resumes from the checkpoint sends none of these events again. It raises if the right to run this attempt is
+    lost."""
     progressed: Callable[[], None] = lambda: None
-    """Told of every step and every batch evaluated, so that a trial that hangs can be told from a slow one."""
+    """Function that is called after every step and every evaluated batch, so that a hanging trial can be told from a
+    slow one."""
     checkpoint_every_s: float | None = None
-    """Longest time without a checkpoint, in the middle of an epoch too."""
+    """Most seconds without a checkpoint, also in the middle of an epoch."""
     checkpoint_every_steps: int | None = None
-    """Checkpoints in the middle of an epoch too, after this many of its steps."""
+    """Steps between two checkpoints in the middle of an epoch, counted from the epoch's start."""
     timeout_s: float | None = None
-    """Seconds the attempt may take. The next one, from its checkpoint, has as many again, so each gets further."""
+    """Seconds that the attempt may take. The next one starts at its checkpoint with the full time, so each gets
+    further."""
     checkpoint_interval_s: float = 5.0
-    """An epoch's end within this many seconds of the last checkpoint writes none, so that short trials pay nothing."""
+    """Seconds after a checkpoint in which the end of an epoch writes no other, so that short trials lose no time."""
     timing: Callable[[bool], None] = lambda _running: None
-    """Told when the steps that a timing trial times begin and when they have ended."""
+    """Function that is called with True when the timed steps of a timing trial begin, and with False when they have
+    ended."""
     monitoring: Monitoring | None = None
-    """None: nobody watches the devices."""
+    """Settings of the monitor; None if nobody watches the devices."""
 
     def __post_init__(self) -> None:
         assert self.device.type != "cuda" or self.device.index is not None, "say which GPU: cuda:0"

@@ -1,4 +1,4 @@
-"""Takes steps with and without real batches, and with and without the other workers: see `harness.measure.parts`."""
+"""Steps with and without real batches, and with and without the other workers: see `harness.measure.parts`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ from harness.trial import Trial
 from workloads.datasets.spec import LoadedDataset
 
 ROUNDS = 12
-"""Six pairs: a machine's speed wanders, and an interval of fewer would be very wide."""
+"""Number of rounds, which form six pairs. A machine's speed drifts, so fewer pairs would give a very wide interval."""
 LEAD_STEPS = 2
-"""Before the timed steps of each way: batches that were ready before it began are used up, and kernels are chosen."""
+"""Untimed steps before the timed ones of each way: they use up batches that were ready before, and kernels are
+chosen."""
 FEWEST_STEPS = 3
 STEPS_OF_TRIAL = 60
-"""Each way times one of so many of the trial's steps in each round."""
+"""Divisor of the trial's steps that gives the number of timed steps of each way in each round."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +39,20 @@ class _Way:
     """One way to take steps."""
 
     batches: Callable[[int], Batches]
-    """Fresh ones for a round."""
+    """Function from a round's number to fresh batches."""
     step: Callable[[Tensor, Tensor], None]
     laps: int
-    """A step's: one, or those of forward and backward, part after part, and of the optimizer."""
+    """Laps of a step: 1, or one each for forward and backward of every part, and one for the optimizer."""
 
 
 class Decomposition:
-    """Of one trial, whose whole step is there already."""
+    """Timed rounds of one trial, whose whole step is already built."""
 
     def __init__(
         self, trial: Trial, context: TrialContext, data: LoadedDataset, module: nn.Module, whole: Stepper, watch: Watch
     ) -> None:
-        """`module` is the network that `whole` trains; alone, each rank trains a copy, which nobody else waits for."""
+        """`module` is the network that `whole` trains. Steps alone train a copy on each rank, which no other rank waits
+        for."""
         self._trial, self._context, self._data, self._watch = trial, context, data, watch
         self._clock = step_clock(context.device)
         self._whole = whole
@@ -65,7 +67,8 @@ class Decomposition:
         self._steps = max(FEWEST_STEPS, trial.schedule.steps // STEPS_OF_TRIAL)
 
     def rounds(self) -> Rounds:
-        """Time every way in every round, forwards and backwards in turn, so that no way is always the first."""
+        """Time every way in every round. The order alternates, forwards and backwards, so that no way is always the
+        first."""
         ways = self._ways()
         found: dict[str, list[Tensor]] = {name: [] for name in ways}
         for number in range(ROUNDS):
@@ -105,10 +108,11 @@ class Decomposition:
         self._watch.step_done_alone()
 
     def _time(self, way: _Way, number: int) -> Tensor:
-        """Seconds of this rank's timed steps, float64 [steps, phases], or [steps, 1]; all ranks begin together."""
+        """Return the seconds of this rank's timed steps, float64 [steps, phases] or [steps, 1]. All ranks begin
+        together."""
         self._watch.look()
         with closing(way.batches(number)) as batches:
-            self._clock.start()  # the lead steps are lapped too, and their laps thrown away
+            self._clock.start()  # the lead steps have laps too, which are thrown away
             for images, labels in itertools.islice(batches, LEAD_STEPS):
                 way.step(images, labels)
             any_rank([False], self._context.world_size, self._context.device)
@@ -119,13 +123,13 @@ class Decomposition:
         return _by_phase(torch.tensor(self._clock.take(), dtype=torch.float64).view(self._steps, way.laps))
 
     def _of_all_ranks(self, seconds: Tensor) -> NDArray[np.float64]:
-        """[rounds, ranks, steps, phases] from this rank's [rounds, steps, phases]."""
+        """Return [rounds, ranks, steps, phases] from this rank's [rounds, steps, phases]."""
         found: NDArray[np.float64] = gathered(seconds, self._context.world_size, self._context.device).numpy()
         return found.swapaxes(0, 1)
 
 
 def _by_phase(laps: Tensor) -> Tensor:
-    """Forward, backward and optimizer [steps, 3] from a step's laps, of which the parts' come in turn."""
+    """Return forward, backward and optimizer [steps, 3] from a step's laps, in which forward and backward alternate."""
     if laps.shape[1] == 1:
         return laps
     return torch.stack([laps[:, :-1:2].sum(dim=1), laps[:, 1:-1:2].sum(dim=1), laps[:, -1]], dim=1)

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
-# Newer versions of torch rename the option, and warn of the old name.
+# Newer versions of torch rename the option, and warn about the old name.
 _NEW_NAME = "forward_sync_buffers"
 _IS_RENAMED = _NEW_NAME in signature(DistributedDataParallel).parameters
 _NO_BUFFERS_EACH_STEP: dict[str, Any] = {_NEW_NAME if _IS_RENAMED else "broadcast_buffers": False}
@@ -23,7 +23,7 @@ _NO_BUFFERS_EACH_STEP: dict[str, Any] = {_NEW_NAME if _IS_RENAMED else "broadcas
 
 @contextmanager
 def process_group(device: torch.device, *, timeout_s: float = 600.0) -> Iterator[tuple[int, int]]:
-    """Rank and world size of a process that `torchrun` started, its process group up for as long as the block runs."""
+    """Keep a process group up while the block runs, in a process that `torchrun` started. Yield rank and world size."""
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
     try:
         yield dist.get_rank(), dist.get_world_size()
@@ -32,9 +32,9 @@ def process_group(device: torch.device, *, timeout_s: float = 600.0) -> Iterator
 
 
 def data_parallel(module: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """The module with its gradients averaged over all ranks.
+    """Return the module with its gradients averaged over all ranks.
 
-    Batch statistics stay each rank's own. Running statistics take no part in training, so they are sent once before
+    Batch statistics stay local to each rank. Running statistics take no part in training, so they are sent once before
     each evaluation (`share_buffers`) and not before each step.
     """
     return DistributedDataParallel(
@@ -58,14 +58,14 @@ def share_buffers(module: nn.Module, world_size: int) -> None:
 
 
 def summed(values: Tensor, world_size: int) -> Tensor:
-    """The sum over all ranks, on every rank; in place."""
+    """Sum values over all ranks, on every rank and in place."""
     if world_size > 1:
         dist.all_reduce(values)
     return values
 
 
 def gathered(values: Tensor, world_size: int, device: torch.device) -> Tensor:
-    """Every rank's values, on every rank's host: [world_size, *values.shape]."""
+    """Return every rank's values, on every rank's host: [world_size, *values.shape]."""
     if world_size == 1:
         return values.cpu()[None]
     rows = [torch.empty_like(values, device=device) for _ in range(world_size)]
@@ -74,12 +74,12 @@ def gathered(values: Tensor, world_size: int, device: torch.device) -> Tensor:
 
 
 def any_rank(flags: list[bool], world_size: int, device: torch.device) -> list[bool]:
-    """For each flag, whether it is up on some rank: the same answer on every rank."""
+    """Return for each flag whether it is set on some rank. The answer is the same on every rank."""
     return [bool(vote) for vote in highest([*map(int, flags)], world_size, device)]
 
 
 def highest(values: list[int], world_size: int, device: torch.device) -> list[int]:
-    """For each value the highest of all ranks: the same answer on every rank. A GPU waits for it."""
+    """Return for each value the highest of all ranks. The answer is the same on every rank. A GPU waits for it."""
     if world_size == 1:
         return values
     votes = torch.tensor(values, dtype=torch.int64, device=device)
@@ -89,7 +89,7 @@ def highest(values: list[int], world_size: int, device: torch.device) -> list[in
 
 
 def all_objects(value: T, world_size: int) -> list[T]:
-    """Every rank's value, on every rank; pickled on its way."""
+    """Return every rank's value, on every rank; values are pickled on the way."""
     if world_size == 1:
         return [value]
     values: list[T | None] = [None] * world_size
@@ -98,7 +98,7 @@ def all_objects(value: T, world_size: int) -> list[T]:
 
 
 def from_rank_0(value: T, world_size: int) -> T:
-    """Rank 0's value, on every rank; pickled on its way."""
+    """Return rank 0's value, on every rank; it is pickled on the way."""
     if world_size == 1:
         return value
     box = [value]

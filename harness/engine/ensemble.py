@@ -1,4 +1,4 @@
-"""Several trained networks asked together: the average of their softmax scores, image by image."""
+"""Ensembles of trained networks: the average of their softmax scores, image by image."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from harness.trial import Trial
 
 
 def ask_together(members: Iterable[tuple[Trial, dict[str, Any]]], device: torch.device) -> list[Evaluation]:
-    """What trained networks answer on their common test set: each by itself, and last all together.
+    """Evaluate trained networks on their common test set: each by itself, and last all together.
 
-    Each looks at the images as its own recipe evaluates them, and each counts the same. The members are taken one after
-    another, so one network is in memory at a time.
+    Each network evaluates the images by its own recipe, and all have the same weight. The members are taken one after
+    another, so only one network is in memory at a time.
 
     Args:
-        members: each trial and its weights, all of one data set.
-        device: to compute on.
+        members: each trial and its weights, all for one data set.
+        device: device to compute on.
 
     Raises:
         OSError, ValueError: the data cannot be loaded, or the device cannot compute with a recipe's precision.

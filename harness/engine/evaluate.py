@@ -1,4 +1,4 @@
-"""Exact evaluation: every image once, whatever the number of workers."""
+"""Exact evaluation: every image counts once, whatever the number of workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.engine.views import View
 from workloads.datasets.spec import LoadedDataset, Split
 
 FEW_CLASSES = 10
-"""With no more classes than this five answers say little, and nobody publishes them."""
+"""Most classes for which top-5 errors are not counted: they say little there, and nobody publishes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,45 +24,45 @@ class Evaluation:
 
     images: int
     errors: int
-    """Images whose highest score is another class's. Scores that are not finite are no answer, and an error."""
+    """Images whose highest score belongs to another class. Scores that are not finite count as an error."""
     errors_top5: int | None
-    """Images whose class is not among the five with the highest scores; None where there are but a few classes."""
+    """Images whose class is not among the five with the highest scores; None if there are only a few classes."""
     loss: float
     """Mean cross-entropy in nats; not finite where the scores are not."""
     commonest: int
-    """Images of the most frequent class: always answering it makes images - commonest errors."""
+    """Images of the most frequent class. Always answering this class makes images - commonest errors."""
 
     @property
     def error_pct(self) -> float:
-        """Errors among 100 images."""
+        """Errors per 100 images."""
         return 100 * self.errors / self.images
 
     @property
     def error_top5_pct(self) -> float | None:
-        """As `error_pct`, of the five best answers."""
+        """Top-5 errors per 100 images; None if they are not counted."""
         return None if self.errors_top5 is None else 100 * self.errors_top5 / self.images
 
     @property
     def is_chance(self) -> bool:
-        """Whether the answers are no better, within 1 point, than always naming the commonest class."""
+        """Whether the answers are no better, within 1 point, than always answering the most frequent class."""
         return self.error_pct >= 100 * (1 - self.commonest / self.images) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluator:
-    """How one rank takes part in evaluations: all ranks take part in each, and all get the same value."""
+    """One rank's part in evaluations. All ranks take part in each, and all get the same value."""
 
     data: LoadedDataset
     classes: int
     batch_size: int
-    """Plain images at once; fewer where a view of one takes more memory."""
+    """Number of plain images at once. There are fewer if one view of an image takes more memory."""
     rank: int
     world_size: int
     precision: torch.autocast
 
     @torch.no_grad()
     def plain(self, module: nn.Module, split: Split) -> Evaluation:
-        """Answers on plain images, in evaluation mode."""
+        """Evaluate on plain images, in evaluation mode."""
         self._prepare(module)
         tally = _Tally(self.classes, _device_of(module))
         for images, labels in self._batches(split, self.batch_size, None):
@@ -72,14 +72,15 @@ class Evaluator:
         return tally.over(self.world_size)
 
     def through(self, views: Sequence[View], module: nn.Module, split: Split) -> Evaluation:
-        """Answers by the average of the scores in all views of an image."""
+        """Evaluate by the average of the scores in all views of an image."""
         return self.count(*self.scores(views, module, split))
 
     @torch.no_grad()
     def scores(self, views: Sequence[View], module: nn.Module, split: Split) -> tuple[Tensor, Tensor]:
-        """Softmax scores, averaged over the views, of this rank's images in order: float32 [n, classes]; their labels.
+        """Return this rank's softmax scores in order, averaged over the views, float32 [n, classes], and the labels.
 
-        A view after the other goes over all images, so the scores of all are kept: 200 MB for ImageNet's 50,000.
+        Each view goes over all images before the next, so the scores of all images are kept: 200 MB for ImageNet's
+        50,000.
         """
         self._prepare(module)
         with _shapes_that_vary():
@@ -104,7 +105,7 @@ class Evaluator:
         return torch.cat(scores), torch.cat(labels)
 
     def count(self, scores: Tensor, labels: Tensor) -> Evaluation:
-        """Errors of all ranks, from each rank's scores."""
+        """Count the errors of all ranks, from each rank's scores."""
         tally = _Tally(self.classes, scores.device)
         tally.add(scores, labels, functional.nll_loss(scores.log(), labels, reduction="sum"))
         return tally.over(self.world_size)
@@ -120,7 +121,7 @@ class Evaluator:
 
 
 class _Tally:
-    """Whole numbers that stay on the device until all images are counted, and a sum of losses."""
+    """Counts that stay on the device until all images are counted, and a sum of losses."""
 
     def __init__(self, classes: int, device: torch.device) -> None:
         self._classes = classes
@@ -128,15 +129,15 @@ class _Tally:
         self._loss = torch.zeros(1, dtype=torch.float64, device=device)
 
     def add(self, scores: Tensor, labels: Tensor, loss: Tensor) -> None:
-        """Some images; logits or softmax scores, since only their order counts, and the sum of their losses."""
+        """Add some images: logits or softmax scores, since only their order counts, and the sum of their losses."""
         self._counts[0] += errors_at(1, scores, labels)
         self._counts[1] += errors_at(5, scores, labels) if self._classes > FEW_CLASSES else 0
         self._counts[2:].scatter_add_(0, labels, torch.ones_like(labels))  # bincount would wait for the device
         self._loss += loss
 
     def over(self, world_size: int) -> Evaluation:
-        """Of all ranks."""
-        # The one place where the host waits: these two read-outs.
+        """Return the evaluation over all ranks."""
+        # The host waits for the device only here, in these two read-outs.
         errors, errors_top5, *per_class = summed(self._counts, world_size).tolist()
         total = sum(per_class)
         return Evaluation(
@@ -154,7 +155,7 @@ def _device_of(module: nn.Module) -> torch.device:
 
 @contextmanager
 def _shapes_that_vary() -> Iterator[None]:
-    """Photographs have hundreds of shapes, and cuDNN would try all of its kernels on each."""
+    """Stop cuDNN from trying all of its kernels on each shape: photographs have hundreds of shapes."""
     before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
     try:
         yield
@@ -163,6 +164,6 @@ def _shapes_that_vary() -> Iterator[None]:
 
 
 def errors_at(k: int, scores: Tensor, labels: Tensor) -> Tensor:
-    """Images whose class is not among the k with the highest scores, or whose highest score is not finite."""
+    """Count images whose class is not among the k with the highest scores, or whose highest score is not finite."""
     best, answers = scores.topk(k, dim=1) if k > 1 else scores.max(dim=1, keepdim=True)
     return ((answers != labels[:, None]).all(dim=1) | ~best[:, 0].isfinite()).sum()

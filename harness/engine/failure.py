@@ -1,4 +1,4 @@
-"""What went wrong in a trial: as an outcome with a one-line reason, and a trace that names rank and node."""
+"""Failures of a trial: an outcome with a one-line reason, and a trace that names rank and node."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ MOST_CAUSE_CHARS = 300
 
 
 class PeerLost(HarnessError):
-    """A collective broke: another rank died, hangs, failed by itself or cannot be reached. This rank cannot tell."""
+    """A collective failed: another rank died, hangs, failed by itself or cannot be reached. The cause is unknown
+    here."""
 
 
 def failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded:
-    """Record what a rank has caught. The first rank of an attempt that fails writes the trace, and sends it.
+    """Turn an error that a rank caught into an outcome. The first rank of an attempt that fails writes and sends the
+    trace.
 
-    Those that fail after it mostly say that the first one left a collective.
+    Ranks that fail later mostly report only that the first one left a collective.
 
     Raises:
-        PeerLost: the error says that, and no more. The trace is written all the same: there may be no other.
+        PeerLost: the error reports only that. The trace is written all the same: there may be no other.
     """
     outcome = Outcome.OUT_OF_MEMORY if _is_out_of_memory(error) else Outcome.FAILED
     cause = f"{type(error).__name__}: {' '.join(str(error).split())}"[:MOST_CAUSE_CHARS]
@@ -43,7 +45,7 @@ def failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded
 
 
 def _keep_trace(error: Exception, trial: Trial, context: TrialContext) -> str:
-    """Where the trace is, or why there is none."""
+    """Write the trace. Return a reference to it, or why it cannot be written."""
     name = trace_artifact(context.attempt)
     path = context.folder / name
     where = f"rank {context.rank} of {context.world_size} on {socket.gethostname()}"
@@ -61,7 +63,7 @@ def _keep_trace(error: Exception, trial: Trial, context: TrialContext) -> str:
 
 
 def _peak(context: TrialContext) -> str:
-    """The most memory that was in use: of the device where it counts that, else of the process."""
+    """Describe the peak of memory in use: on the device if it counts that, else in the process."""
     peak = memory_peak_gib(context.device)
     if peak is not None:
         return f"peak of {peak:.2f} GiB allocated"
@@ -76,7 +78,8 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _is_of_a_peer(error: Exception) -> bool:
-    """Some errors have a class of torch's own. Others name NCCL, or the source file of gloo that they come from."""
+    """Tell whether another rank is lost: by torch's own classes, or by messages that name NCCL or gloo's source
+    files."""
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and re.search(r"/gloo/|\bNCCL\b", str(error)) is not None
     )

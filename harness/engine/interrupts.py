@@ -1,4 +1,4 @@
-"""What is asked of a running trial from outside, and how its workers agree on the step at which they obey."""
+"""Requests to a running trial from outside, and how its workers agree on the step at which they act."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from harness.engine.distributed import highest
 from harness.errors import HarnessError, Stopped
 
 LOOK_EVERY_S = 0.5
-"""Between two looks of a group of several workers."""
+"""Seconds between two looks of a group of several workers."""
 MOST_STEPS = 1000
-"""Between two looks, however quick the steps are."""
+"""Most steps between two looks, however fast the steps are."""
 
 
 class TimedOut(HarnessError):
@@ -20,7 +20,7 @@ class TimedOut(HarnessError):
 
 
 class Interrupt(NamedTuple):
-    """What some worker has seen, the same on every worker."""
+    """Requests that some worker has seen; the same on every worker."""
 
     stop: bool
     late: bool
@@ -28,12 +28,12 @@ class Interrupt(NamedTuple):
 
 
 class Interrupts:
-    """Asks whether to stop, whether time is up, whether a checkpoint is due.
+    """Checks whether to stop, whether time is up, and whether a checkpoint is due.
 
-    A worker that is alone asks after every step: a flag and a clock, the device goes on meanwhile. Several must obey at
-    the same step, or one waits for gradients that the others never send. So they vote, at steps that the vote before
-    has fixed: each proposes as many steps as pass in `LOOK_EVERY_S`, and the fewest count. A vote is one message of 32
-    bytes, for which a GPU catches up with its host.
+    A single worker checks after every step: it reads a flag and a clock, and the device goes on meanwhile. Several
+    workers must act at the same step, or one waits for gradients that the others never send. So they vote, at steps
+    that the previous vote has fixed: each worker proposes the number of steps that pass in `LOOK_EVERY_S`, and the
+    smallest number counts. A vote is one message of 32 bytes, and its host waits until the GPU has caught up.
     """
 
     def __init__(self, context: TrialContext) -> None:
@@ -43,16 +43,16 @@ class Interrupts:
         self._looked_s = time.perf_counter()
 
     def is_time_to_look(self) -> bool:
-        """Called after each step: whether all workers look now."""
+        """Return whether all workers look now. This is called after each step."""
         self._steps += 1
         return self._steps >= self._steps_until_look
 
     def look(self, *, late: bool, checkpoint: bool) -> Interrupt:
-        """What any worker has seen. All take part.
+        """Return the requests that any worker has seen. All workers take part.
 
         Args:
             late: whether this worker's clock says that the trial's time is up.
-            checkpoint: whether this worker wants one written.
+            checkpoint: whether this worker wants a checkpoint written.
         """
         context = self._context
         mine = Interrupt(context.stop_requested(), late, checkpoint)
@@ -70,13 +70,14 @@ class Interrupts:
 
 
 def steps_until_look(steps: int, seconds: float) -> int:
-    """Steps until the next look, from those since the last: at most twice as many, since a few steps may mislead."""
+    """Return the steps until the next look: at most twice the steps since the last one, since a few steps may
+    mislead."""
     in_time = int(LOOK_EVERY_S * steps / max(seconds, 1e-9))
     return max(1, min(in_time, 2 * steps, MOST_STEPS))
 
 
 class Watch:
-    """Of one attempt; `started`, on `perf_counter`'s clock, is when it was."""
+    """Clock and interrupts of one attempt; `started` is its start on the clock of `perf_counter`."""
 
     def __init__(self, context: TrialContext, *, started: float) -> None:
         self._context = context
@@ -86,27 +87,28 @@ class Watch:
 
     @property
     def total_s(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the start of the attempt."""
         return time.perf_counter() - self._started
 
     def step_done(self) -> None:
-        """After a step that all ranks take: what any of them has seen, all act upon, as in training and as seldom.
+        """Count a step that all ranks take. All ranks act on the requests that any of them has seen, as rarely as in
+        training.
 
         Raises:
-            Stopped: asked to stop.
-            TimedOut: out of time.
+            Stopped: a stop was requested.
+            TimedOut: the time is up.
         """
         self.step_done_alone()
         if self._interrupts.is_time_to_look():
             self.look()
 
     def step_done_alone(self) -> None:
-        """After a step in which no rank may wait for another."""
+        """Count a step in which no rank may wait for another."""
         self._steps += 1
         self._context.progressed()
 
     def look(self) -> None:
-        """Whether to go on. All ranks take part. Raises as `step_done` does."""
+        """Act on the requests that any rank has seen. All ranks take part. Raises the same errors as `step_done`."""
         timeout_s = self._context.timeout_s
         late = timeout_s is not None and self.total_s > timeout_s
         asked = self._interrupts.look(late=late, checkpoint=False)

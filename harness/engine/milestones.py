@@ -1,4 +1,4 @@
-"""When a trial's test error first was as low as each threshold of the ladder, on two clocks."""
+"""Times at which a trial's test error first reached each threshold of the ladder, on two clocks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Milestones = dict[int, tuple[float, float]]
 
 
 def passed(milestones: Milestones, *, error_pct: float, train_s: float, evaluate_s: float) -> Milestones:
-    """With the thresholds that this error, known after so many seconds of each, is the first to reach."""
+    """Add the thresholds that this error is the first to reach, after these seconds of training and evaluation."""
     clocks = (train_s, train_s + evaluate_s)
     new = {pct: clocks for pct in ERROR_LADDER_PCT if error_pct <= pct and pct not in milestones}
     return {**milestones, **new}
 
 
 def as_results(milestones: Milestones) -> dict[str, float]:
-    """The metrics of the thresholds that were reached; the others are censored by having none."""
+    """Return the metrics of the thresholds that were reached. The others are censored, so they have no metric."""
     return {
         time_to_error(pct, evaluation=evaluation): clocks[evaluation]
         for pct, clocks in milestones.items()

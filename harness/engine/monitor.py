@@ -1,4 +1,4 @@
-"""Watching the devices of one attempt: each by one rank, while all ranks train as if nobody watched."""
+"""The monitor of one attempt: one rank watches each device, and all ranks train as if nobody watched."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from harness.storage import write_atomic
 from harness.trial import Trial
 
 SEND_EVERY_MS = 10_000
-"""While a trial runs; its end sends the rest."""
+"""Milliseconds between two sends while a trial runs; the rest is sent at its end."""
 
 Shown = Mapping[tuple[str, str, str], str]
 """Host, source and metric -> MLflow's name of the series."""
@@ -34,29 +34,29 @@ Shown = Mapping[tuple[str, str, str], str]
 
 @dataclass(frozen=True)
 class Place:
-    """A rank, as the others know it."""
+    """Location of a rank, as the other ranks know it."""
 
     host: str
     device: str | None
-    """What tells the GPU from others; None on a CPU."""
+    """UUID of the GPU; None on a CPU."""
     pid: int
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What one rank's sampler has at the end."""
+    """Results of one rank's sampler at the end."""
 
     host: str
     summaries: Sequence[Summary]
     windows: Mapping[str, Sequence[Window]] = field(default_factory=dict)
     raw: str | None = None
-    """Path of the file of all readings, below the trial's folder."""
+    """Path of the file with all readings, relative to the trial's folder."""
     fault: str | None = None
 
 
 @contextmanager
 def monitored(trial: Trial, context: TrialContext) -> Iterator[Monitor]:
-    """Watch for as long as the block runs. All ranks take part."""
+    """Watch the devices while the block runs. All ranks take part."""
     monitor = Monitor(trial, context, context.monitoring)
     try:
         yield monitor
@@ -65,7 +65,7 @@ def monitored(trial: Trial, context: TrialContext) -> Iterator[Monitor]:
 
 
 class Monitor:
-    """One rank's share of watching an attempt; nothing at all where the context asks for none."""
+    """One rank's share of watching an attempt. It does nothing if the context asks for no monitoring."""
 
     def __init__(self, trial: Trial, context: TrialContext, monitoring: Monitoring | None) -> None:
         self._trial, self._plain = trial, context
@@ -75,7 +75,7 @@ class Monitor:
         self._sent_ms = now_ms()
         self._epochs: tuple[float, float] | None = None
         self.context = context
-        """What the attempt is to run with."""
+        """Context to run the attempt with."""
         if monitoring is None:
             return
         self.context = replace(context, emit=self._emit, timing=self._timing)
@@ -85,7 +85,7 @@ class Monitor:
         self._start(places, monitoring)
 
     def stop(self) -> None:
-        """End the thread, whatever became of the attempt."""
+        """End the thread, whatever the result of the attempt."""
         if self._sampler is not None:
             self._sampler.stop()
         if self._uses_nvml:
@@ -93,7 +93,7 @@ class Monitor:
             self._uses_nvml = False
 
     def finish(self, ended: TrialEnded) -> TrialEnded:
-        """The end with what was measured in it; the series, tags and files are sent first. All ranks take part."""
+        """Add the measurements to an attempt's end; series, tags and files are sent first. All ranks take part."""
         if self._plain.monitoring is None:
             return ended
         self.stop()
@@ -119,7 +119,8 @@ class Monitor:
             self._sampler.start()
 
     def _own_sources(self, places: Sequence[Place], monitoring: Monitoring) -> Iterator[Source]:
-        """A device is watched by the first rank on it, a host by the first rank there."""
+        """Yield this rank's sources. The first rank on a device watches it, and the first rank on a host watches the
+        host."""
         mine, rank = places[self._plain.rank], self._plain.rank
         if mine.device is not None and _first(places, lambda place: _device_of(place) == _device_of(mine)) == rank:
             name = f"gpu_{_devices_of(places, mine.host).index(mine.device)}"
@@ -146,7 +147,7 @@ class Monitor:
         return nvml.GpuReader(gpu, own_pids=pids), f"{gpu.uuid} {gpu.name}"
 
     def _emit(self, event: Event) -> None:
-        """Pass an event on, and now and then what was seen so far behind it. Only rank 0 emits."""
+        """Pass an event on, and now and then send the readings so far after it. Only rank 0 emits."""
         self._plain.emit(event)
         match event:
             case TrialStarted():
@@ -173,7 +174,7 @@ class Monitor:
         return self._epochs is None or self._epochs[0] == 0.0
 
     def _images(self) -> int | None:
-        """Images trained on in this attempt, as far as rank 0's events tell."""
+        """Return the number of images trained on in this attempt, as far as rank 0's events show."""
         if self._epochs is None or self._epochs[1] <= self._epochs[0]:
             return None
         schedule = self._trial.schedule
@@ -224,7 +225,7 @@ class Monitor:
 
 
 def cuda_uuid(device: torch.device) -> str | None:
-    """What CUDA says is the UUID of a GPU."""
+    """Return the UUID of a GPU from CUDA; None on a CPU."""
     if device.type != "cuda":
         return None
     return str(torch.cuda.get_device_properties(device).uuid)
@@ -243,12 +244,12 @@ def _first(places: Sequence[Place], wanted: Callable[[Place], bool]) -> int:
 
 
 def _devices_of(places: Sequence[Place], host: str) -> list[str]:
-    """The GPUs of a host that this attempt uses, in the order of their first ranks."""
+    """Return the GPUs of a host that this attempt uses, in the order of their first ranks."""
     return list(dict.fromkeys(place.device for place in places if place.host == host and place.device is not None))
 
 
 def _sources_of(places: Sequence[Place]) -> dict[str, list[str]]:
-    """Host -> what is read there."""
+    """Return host -> names of its sources."""
     return {
         host: [*(f"gpu_{index}" for index in range(len(_devices_of(places, host)))), "host"]
         for host in dict.fromkeys(place.host for place in places)
@@ -260,7 +261,7 @@ def _named(shown: Shown, host: str, source: str, values: Mapping[str, float]) ->
 
 
 def _unseen(name: str, reason: str) -> Summary:
-    """A device that NVML does not know."""
+    """Return the summary of a device that NVML does not know."""
     empty: dict[str, float] = {}
     return Summary(
         source=name,

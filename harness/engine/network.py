@@ -1,4 +1,4 @@
-"""From a trial's settings to what is trained: weights, their runnable form, their optimizer."""
+"""The network of a trial: its weights, their runnable form, and their optimizer."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Network:
-    """The weights as training calls them: over all workers, compiled. Evaluation calls the bare module."""
+    """The network as training calls it: over all workers, compiled. Evaluation calls the bare module."""
 
     call: Callable[[Tensor], Tensor]
     parallel: DistributedDataParallel | None
 
     def alone(self) -> AbstractContextManager[None]:
-        """Backward passes in this context leave the gradients to this worker: the next one outside sums them up."""
+        """Keep the gradients of backward passes in this context on this worker. The next pass outside sums them up."""
         return contextlib.nullcontext() if self.parallel is None else self.parallel.no_sync()
 
 
 def build_module(trial: Trial, device: torch.device) -> nn.Module:
-    """The network on the device, its weights drawn on the host: a seed gives the same ones whatever the device."""
+    """Build the network on the device. Its weights are drawn on the host, so a seed gives the same ones on any
+    device."""
     dataset, recipe = trial.dataset, trial.recipe
     module = trial.model.build(in_channels=dataset.channels, num_classes=dataset.classes, image_size=dataset.image_size)
     initialize(module, recipe)
@@ -44,7 +45,7 @@ def build_module(trial: Trial, device: torch.device) -> nn.Module:
 
 @torch.no_grad()
 def initialize(module: nn.Module, recipe: Recipe) -> None:
-    """What the recipe wants otherwise than the model draws it (Goyal 2017, section 5.1)."""
+    """Set the weights that the recipe initializes differently from the model (Goyal 2017, section 5.1)."""
     if recipe.zero_gamma:
         for norm in last_norms(module):
             norm.weight.zero_()
@@ -54,10 +55,10 @@ def initialize(module: nn.Module, recipe: Recipe) -> None:
 
 
 def last_norms(module: nn.Module) -> Iterable[Norm]:
-    """The last batch norm of each residual branch.
+    """Return the last batch norm of each residual branch.
 
     Raises:
-        ValueError: there is no residual branch that ends in one.
+        ValueError: there is no residual branch, or one of them has no batch norm.
     """
     branches = [unit.branch for unit in module.modules() if isinstance(unit, ResidualUnit | ExclusiveGateUnit)]
     norms = [[layer for layer in branch.modules() if isinstance(layer, Norm)][-1:] for branch in branches]
@@ -67,14 +68,14 @@ def last_norms(module: nn.Module) -> Iterable[Norm]:
 
 
 def runnable(module: nn.Module, recipe: Recipe, context: TrialContext) -> Network:
-    """The same weights as training calls them."""
+    """Return the same weights in the form that training calls."""
     parallel = data_parallel(module, context.device) if context.world_size > 1 else None
     network = module if parallel is None else parallel
     return Network(compiled(network, recipe), parallel)
 
 
 def compiled(network: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
-    """The network as the recipe wants it called."""
+    """Compile the network if the recipe asks for it."""
     if not recipe.compile:
         return network
     # Every step of a trial has the same shapes, so a graph recorded once serves all of them.
@@ -82,7 +83,8 @@ def compiled(network: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum; weight decay on all parameters, or all but normalization's. The rate is set at each step."""
+    """Return SGD with momentum. Weight decay is on all parameters, or all but normalization's. Each step sets the
+    rate."""
     return torch.optim.SGD(
         _decay_groups(module, recipe),
         lr=recipe.lr,
@@ -103,11 +105,12 @@ def _decay_groups(module: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
 
 
 def precision(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """The context in which the network and its loss are computed; weights stay fp32."""
+    """Return the context in which the network and its loss are computed; weights stay fp32."""
     dtype = AUTOCAST.get(recipe.precision)
     return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 
 
 def gradient_scaler(recipe: Recipe, device: torch.device) -> torch.amp.GradScaler:
-    """Keeps small gradients of fp16 above zero, and leaves out a step whose gradients overflow; idle elsewhere."""
+    """Return a scaler that keeps small fp16 gradients above zero and skips steps that overflow; idle in other
+    precisions."""
     return torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")

@@ -1,4 +1,4 @@
-"""A worker process between trials: what could leak from one into the next is set anew; and what the process runs on."""
+"""A worker process: state that could leak from one trial into the next is reset, and its hardware is described."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from harness.trial import Trial
 from workloads.datasets.spec import DatasetSpec, LoadedDataset
 
 DECODERS = ("torchvision", "pillow")
-"""Packages that turn a photograph's file into numbers."""
+"""Packages that decode the files of photographs."""
 
 
 def prepare_process(trial: Trial, device: torch.device) -> None:
     """Make a warm process equal to a fresh one: arithmetic, memory, compiled graphs and seed.
 
-    Seeds come last: what is built next, the network, is then the same on all ranks and in every attempt.
+    Seeds are set last, so that the network, which is built next, is the same on all ranks and in every attempt.
 
     Raises:
-        ValueError: the device cannot compute as the recipe says, or the environment has it compute otherwise.
+        ValueError: the device cannot compute as the recipe says, or an environment variable changes how it computes.
     """
-    settle_arithmetic(trial, device, os.environ)  # noqa: TID251  # what the libraries of this process see
+    settle_arithmetic(trial, device, os.environ)  # noqa: TID251  # the environment that this process's libraries see
     if device.type == "cuda":
         _free_memory(device)
     _forget_compiled_graphs(trial.cell_id)
@@ -43,7 +43,7 @@ def prepare_process(trial: Trial, device: torch.device) -> None:
 
 
 def _free_memory(device: torch.device) -> None:
-    gc.collect()  # networks hang in reference cycles, and hold device memory until those are collected
+    gc.collect()  # networks are part of reference cycles, and hold device memory until those are collected
     torch.cuda.set_device(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
@@ -51,23 +51,23 @@ def _free_memory(device: torch.device) -> None:
 
 @lru_cache(maxsize=1)
 def _forget_compiled_graphs(cell_id: str) -> None:  # noqa: ARG001  # the cache's key
-    """Does nothing when called for the same cell again: its seeds share their compiled graphs."""
+    """Reset the compiler, except after a call for the same cell: the seeds of a cell share their compiled graphs."""
     if "torch._dynamo" in sys.modules:
         torch.compiler.reset()
 
 
 @lru_cache(maxsize=1)
 def load_dataset(spec: DatasetSpec, device: torch.device) -> LoadedDataset:
-    """The data set on the device; trials that follow one another on the same data load it once."""
+    """Load the data set onto the device; consecutive trials on the same data load it once."""
     return spec.load(device)
 
 
 def load_everywhere(spec: DatasetSpec, context: TrialContext) -> LoadedDataset:
-    """The data set on this rank's device, once every rank has it. All ranks take part.
+    """Load the data set onto this rank's device, and wait until every rank has it. All ranks take part.
 
     Raises:
-        ValueError: some rank cannot load it, say because its node does not see the root. All ranks raise the same, with
-            the names of those nodes, so that none waits for another in vain.
+        ValueError: some rank cannot load it, for example because its node does not see the root. All ranks raise the same
+            error, with the names of those nodes, so that none waits for ever.
     """
     data, fault = None, ""
     try:
@@ -81,9 +81,9 @@ def load_everywhere(spec: DatasetSpec, context: TrialContext) -> LoadedDataset:
 
 
 def describe_workers(context: TrialContext) -> dict[str, str]:
-    """Tags of the trial's run: devices, hosts, versions. All ranks take part.
+    """Return the tags of the trial's run: devices, hosts, versions. All ranks take part.
 
-    A device counts once, however many workers share it; on a CPU a device is a host.
+    A device counts once, however many workers share it. On a CPU, each host counts as a device.
     """
     workers = all_objects((socket.gethostname(), *_device(context.device)), context.world_size)
     hosts = [host for host, _, _ in workers]
@@ -108,7 +108,7 @@ def describe_workers(context: TrialContext) -> dict[str, str]:
 
 
 def node_layout(hosts: Sequence[str]) -> str:
-    """Which ranks ran where, from each rank's host: `alpha: 0 1; beta: 2`."""
+    """Return the ranks of each host, from each rank's host: `alpha: 0 1; beta: 2`."""
     ranks: dict[str, list[str]] = {}
     for rank, host in enumerate(hosts):
         ranks.setdefault(host, []).append(str(rank))
@@ -116,32 +116,33 @@ def node_layout(hosts: Sequence[str]) -> str:
 
 
 def _device(device: torch.device) -> tuple[str, str]:
-    """Name, and what tells it from the others of its host."""
+    """Return the device's name, and an id that differs between the devices of one host."""
     uuid = str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else "cpu"
     return device_name(device), uuid
 
 
 def device_name(device: torch.device) -> str:
-    """As its driver calls it; of a CPU the processor's."""
+    """Return the name of a GPU from its driver, or the name of the processor."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
 
 
 def memory_peak_gib(device: torch.device) -> float | None:
-    """Most memory that tensors held at once since `prepare_process`, None where the device does not count it."""
+    """Return the most memory that tensors held at once since `prepare_process`; None if the device does not count
+    it."""
     if device.type != "cuda":
         return None
     return torch.cuda.max_memory_allocated(device) / 2**30
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """As `torch.manual_seed`, which also visits every kind of device that this process never uses: 2 ms of an epoch."""
+    """Seed like `torch.manual_seed`, but only the kinds of device in use: the others would cost 2 ms of an epoch."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
 
 
 def random_state(device: torch.device) -> Tensor:
-    """All that `restore_random_state` needs: uint8 [bytes], on the host."""
+    """Return all that `restore_random_state` needs: uint8 [bytes], on the host."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
@@ -149,7 +150,7 @@ def random_state(device: torch.device) -> Tensor:
 
 
 def restore_random_state(state: Tensor, device: torch.device) -> None:
-    """Go on drawing where `random_state` was taken."""
+    """Continue the random numbers from the point at which `random_state` was called."""
     host_bytes = torch.get_rng_state().numel()
     torch.set_rng_state(state[:host_bytes].clone())
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""What each step leaves behind: seconds, loss, errors. Kept on the device within an epoch, so that no step waits."""
+"""Records of each step: seconds, loss, errors. They stay on the device within an epoch, so that no step waits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Column(IntEnum):
 
 
 WARMUP_STEPS = 10
-"""The first steps after each start or resume, left out of speed: caches fill, kernels are chosen, graphs compiled."""
+"""Number of steps after each start or resume that do not count for speed: caches fill, kernels are chosen, and graphs
+are compiled."""
 
 
 NO_HISTORY = torch.empty(0, len(Column), dtype=torch.float64)
@@ -39,20 +40,20 @@ class EpochRecord:
     def __init__(self, steps: int, device: torch.device) -> None:
         self.clock = step_clock(device)
         self.done = 0
-        """Steps of the epoch that are done."""
+        """Number of steps done in the epoch."""
         self._losses = torch.zeros(steps, device=device)
         self._errors = torch.zeros(steps, dtype=torch.int64, device=device)
         self._read_out = _NO_STEPS
         self._attempt_steps = 0
 
     def begin(self, read_out: Tensor | None = None) -> None:
-        """A new epoch, or the rest of one whose earlier rows [4, steps] are given."""
+        """Begin a new epoch, or the rest of one whose earlier rows [4, steps] are given."""
         self._read_out = _NO_STEPS if read_out is None else read_out
         self.done = self._read_out.shape[1]
         self._errors[: self.done] = self._read_out[Column.ERRORS].to(self._errors)
 
     def add(self, answer: Answer) -> None:
-        """One step's mean loss and its errors."""
+        """Add one step's mean loss and its errors."""
         self._losses[self.done] = answer.loss
         self._errors[self.done] = answer.errors
         self.clock.lap()
@@ -60,15 +61,15 @@ class EpochRecord:
         self._attempt_steps += 1
 
     def errors_of_last(self, steps: int) -> Tensor:
-        """This rank's errors in the last steps of the epoch, on the device."""
+        """Return this rank's errors in the last steps of the epoch, on the device."""
         return self._errors[self.done - steps : self.done].sum()
 
     def last_loss_is_finite(self) -> bool:
-        """Waits for the device."""
+        """Return whether the last loss is finite. Waits for the device."""
         return math.isfinite(self._losses[self.done - 1].item())
 
     def rows(self) -> Tensor:
-        """Every step done, as columns of a history: float64 [4, steps] on the host. Waits for the device."""
+        """Return every step done, as columns of a history: float64 [4, steps] on the host. Waits for the device."""
         new = slice(self._read_out.shape[1], self.done)
         columns = torch.empty(len(Column), self.done - new.start, dtype=torch.float64)
         columns[Column.SECONDS] = torch.tensor(self.clock.take(), dtype=torch.float64)
@@ -80,10 +81,11 @@ class EpochRecord:
 
 
 def over_ranks(rows: Tensor) -> Tensor:
-    """History [steps, 4] from every rank's rows [world_size, 4, steps].
+    """Return the history [steps, 4] from every rank's rows [world_size, 4, steps].
 
-    Losses are averaged, since all ranks have equally many images, and errors summed. Seconds are averaged: the ranks
-    leave each step together, so that means add up to the time that passed, where the slowest of each would exceed it.
+    Losses are averaged, since all ranks have the same number of images. Errors are summed. Seconds are averaged: the
+    ranks leave each step together, so the means add up to the time that passed. The seconds of each step's slowest rank
+    would add up to more.
     """
     mean = rows.mean(dim=0)
     mean[Column.ERRORS] = rows[:, Column.ERRORS].sum(dim=0)
@@ -91,7 +93,8 @@ def over_ranks(rows: Tensor) -> Tensor:
 
 
 def steps_csv(history: Tensor, steps_per_epoch: int) -> bytes:
-    """Every step of a trial as a table. Steps and epochs count from 1; loss and errors are the global batch's."""
+    """Return every step of a trial as a table. Steps and epochs count from 1; loss and errors are the global
+    batch's."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "epoch", "seconds", "loss", "errors", "warm"])

@@ -22,7 +22,7 @@ from models.complexity import Complexity, count
 def ended(
     trial: Trial, context: TrialContext, outcome: Outcome, *, reason: str = "", results: dict[str, float] | None = None
 ) -> TrialEnded:
-    """How an attempt ended. What is not a number is not known, and what is not known is left out."""
+    """Return the end of an attempt. Results that are not finite are unknown, and are left out."""
     return TrialEnded(
         trial_id=trial.id,
         attempt=context.attempt,
@@ -33,23 +33,23 @@ def ended(
 
 
 def only_finite(values: dict[str, float]) -> dict[str, float]:
-    """What is not a number is not known, and what is not known is left out."""
+    """Return the values that are finite. The others are unknown, and are left out."""
     return {key: value for key, value in values.items() if math.isfinite(value)}
 
 
 def known(values: dict[str, float | None]) -> dict[str, float]:
-    """What is known of some values."""
+    """Return the values that are known."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def complexity_of(trial: Trial) -> Complexity:
-    """The network's counts, on the data set's images."""
+    """Count the network's parameters and operations, on the data set's images."""
     dataset = trial.dataset
     return count(trial.model, in_channels=dataset.channels, num_classes=dataset.classes, image_size=dataset.image_size)
 
 
 def model_results(trial: Trial) -> dict[str, float]:
-    """What the network is."""
+    """Return the metrics of the network's size and cost."""
     complexity = complexity_of(trial)
     return {
         "model/params": complexity.params,
@@ -59,7 +59,7 @@ def model_results(trial: Trial) -> dict[str, float]:
 
 
 def speed_results(trial: Trial, context: TrialContext, seconds: NDArray[np.float64]) -> dict[str, float]:
-    """Speed of the whole group from the seconds of each of its steps; what is not known is left out."""
+    """Return the speed of the whole group from the seconds of each of its steps; unknown metrics are left out."""
     speed = speed_of(seconds, images_per_step=trial.recipe.batch_size)
     if speed is None:
         return {"speed/steps_timed": 0}
@@ -79,7 +79,7 @@ def speed_results(trial: Trial, context: TrialContext, seconds: NDArray[np.float
 
 
 def _mfu_pct(trial: Trial, context: TrialContext, flops_per_s: float) -> float | None:
-    """None where a peak is not known, where devices differ, or where others may compute on the same one."""
+    """Return the MFU; None if a peak is unknown, if devices differ, or if others may compute on the same device."""
     names = set(all_objects(device_name(context.device), context.world_size))
     peaks = published_peaks(names.pop())
     if peaks is None or names or trial.scale.gpus_per_worker < 1:
@@ -89,6 +89,7 @@ def _mfu_pct(trial: Trial, context: TrialContext, flops_per_s: float) -> float |
 
 
 def memory_results(context: TrialContext) -> dict[str, float]:
-    """The most that any rank's tensors held; nothing where the device does not count it. All ranks take part."""
+    """Return the most memory that any rank's tensors held; empty if the device does not count it. All ranks take
+    part."""
     found = [gib for gib in all_objects(memory_peak_gib(context.device), context.world_size) if gib is not None]
     return {"device/memory_peak_gib": max(found)} if found else {}

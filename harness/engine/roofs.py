@@ -1,4 +1,4 @@
-"""How near to its device's limits a trial came: the published ones where they are known, and the measured ones."""
+"""Distance of a trial's speed from its device's limits: published ones if they are known, and measured ones."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from harness.trial import Trial
 
 
 def roof_results(trial: Trial, context: TrialContext, flops_per_s: float) -> dict[str, float]:
-    """Shares of the measured peak and of the roof that binds. All ranks take part.
+    """Return the shares of the measured peak and of the binding roof. All ranks take part.
 
     Args:
-        trial: what was timed.
-        context: where.
+        trial: the trial that was timed.
+        context: the context in which it was timed.
         flops_per_s: the training FLOPs per second of the whole group.
     """
     images = trial.recipe.batch_size // context.world_size
     flops_per_byte = intensity(complexity_of(trial), images=images, precision=trial.recipe.precision)
     results = {"roofline/flops_per_byte": flops_per_byte}
     if trial.scale.gpus_per_worker < 1 and context.device.type == "cuda":
-        return results  # others compute on the same device: what is left of its peaks is not known
+        return results  # others compute on the same device, so the rest of its peaks is not known
     measured = _measured(trial, context)
     if measured is not None:
         results |= {
@@ -43,14 +43,14 @@ def roof_results(trial: Trial, context: TrialContext, flops_per_s: float) -> dic
 
 
 def _measured(trial: Trial, context: TrialContext) -> MeasuredPeak | None:
-    """None where the device computes in this precision only by another: fp16 on a CPU."""
+    """Return the measured peak; None if the device computes in this precision only through another: fp16 on a CPU."""
     if trial.recipe.precision not in precisions(context.device):
         return None
     return measured_peak(context.device, trial.recipe.precision)
 
 
 def _roofs(trial: Trial, context: TrialContext, measured: MeasuredPeak | None) -> Roofs | None:
-    """The published ones, or else the measured ones."""
+    """Return the published roofs, or else the measured ones; None if neither are known."""
     published = published_peaks(device_name(context.device))
     if published is not None:
         return Roofs(

@@ -1,4 +1,4 @@
-"""One attempt at a trial, from a prepared process to its results. Knows no orchestrator."""
+"""One attempt at a trial, from a prepared process to its results. It depends on no orchestrator."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ STEPS_FILE = "steps.csv"
 
 
 def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
-    """As `run_trial`, but whatever goes wrong becomes an outcome with a one-line reason; a trace has the rest.
+    """Call `run_trial`, and turn any error into an outcome with a one-line reason; a trace has the rest.
 
     Raises:
         Stopped: the sweep was asked to stop; a checkpoint is written.
-        PeerLost: another rank is gone, or out of reach. Whoever knows what became of it knows the outcome.
+        PeerLost: another rank is gone, or cannot be reached. Only a process that knows why can decide the outcome.
     """
     try:
         with sound_compile_cache(trial, context), monitored(trial, context) as monitor:
@@ -44,17 +44,17 @@ def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:
 
 
 def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
-    """Train and evaluate one trial, or the rest of it where a checkpoint is found. `time_trial` times one.
+    """Train and evaluate one trial, or the rest of it if a checkpoint is found. `time_trial` runs timing trials.
 
-    Every worker of the group calls this with its own context, and every one gets the same value back. Rank 0 emits
-    `TrialStarted`, `EpochEnded` and `ArtifactWritten`; the returned `TrialEnded` is the caller's to deliver, and only
-    when it is safe may the caller remove the checkpoints: until then the trial can be ended again from them.
+    Every worker of the group calls this with its own context, and all of them get the same value back. Rank 0 emits
+    `TrialStarted`, `EpochEnded` and `ArtifactWritten`. The caller delivers the returned `TrialEnded`, and may remove
+    the checkpoints only after that is safe: until then the trial can be ended again from them.
 
-    The outcome is `diverged` where the training loss stops being finite (training ends at once), or where the final
-    training error is no better, within 1 point, than always answering the commonest class.
+    The outcome is `diverged` if the training loss stops being finite (training ends at once), or if the final training
+    error is no better, within 1 point, than always answering the most frequent class.
 
     Raises:
-        Stopped: `context.stop_requested` said so; a checkpoint is written.
+        Stopped: `context.stop_requested` asked for it; a checkpoint is written.
         ValueError: the batch cannot be shared by the workers, or is larger than the data set.
     """
     if trial.measure == "throughput":
@@ -78,12 +78,13 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     if not reason and train.is_chance:
         reason = f"final training error {train.error_pct:.2f} % is no better than always answering the commonest class"
     outcome = Outcome.DIVERGED if reason else Outcome.FINISHED
-    # Clocks differ between ranks; results do not.
+    # Clocks differ between ranks, but results must not.
     return from_rank_0(ended(trial, context, outcome, reason=reason, results=results), context.world_size)
 
 
 def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
-    """Say that the attempt begins, before anything of its own can fail, and from where."""
+    """Report where the attempt begins, before anything of its own can fail. Return the checkpoint that it resumes
+    from."""
     context.folder.mkdir(parents=True, exist_ok=True)
     tags = describe_workers(context)
     checkpoint = CheckpointFolder.of(context).read(trial_id=trial.id, rank=context.rank, world_size=context.world_size)
@@ -96,14 +97,15 @@ def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
 
 
 def _progress(training: Training) -> dict[str, float]:
-    """When which error was reached, and how long a warm-up was that waited for one; nothing of what never came."""
+    """Return when each threshold was reached, and the length of a warm-up that waited for an error; only what
+    happened."""
     warm_from = training.schedule_state.warm_from
     warmup = {} if warm_from is None else {"schedule/warmup_iterations": warm_from}
     return as_results(training.milestones) | warmup
 
 
 def _corrupt_images(training: Training) -> int:
-    """Files that some rank has met and could not decode."""
+    """Count the files that some rank has met and could not decode."""
     return len(
         {path for found in all_objects(list(training.data.corrupt), training.context.world_size) for path in found}
     )
@@ -129,7 +131,7 @@ def _final(train: Evaluation, test: Evaluation) -> dict[str, float]:
 
 
 def _speed(training: Training) -> dict[str, float]:
-    """Speed over all steps but the first ones after each start."""
+    """Return the speed over all steps except the first ones after each start."""
     history = training.history.numpy()
     seconds = history[history[:, Column.WARM] == 1, Column.SECONDS]
     return speed_results(training.trial, training.context, seconds)

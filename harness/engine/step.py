@@ -1,4 +1,4 @@
-"""One step: forward, backward and the optimizer, on this worker's share of a global batch."""
+"""One training step: forward, backward and the optimizer, on this worker's share of a global batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from workloads.recipes import Recipe
 
 
 class Answer(NamedTuple):
-    """What a step says of its share, on the device: its mean loss and how many images it got wrong."""
+    """The result of a step on this worker's share, on the device: mean loss, and number of images classified
+    wrongly."""
 
     loss: Tensor
     errors: Tensor
@@ -26,7 +27,7 @@ Phase = Literal["forward", "backward", "optimizer"]
 
 
 class Stepper:
-    """Takes steps. What it must remember beside the module's weights is in `state`."""
+    """Takes training steps. `state` returns all that it must remember besides the module's weights."""
 
     def __init__(
         self,
@@ -36,7 +37,8 @@ class Stepper:
         *,
         passed: Callable[[Phase], None] = lambda _phase: None,
     ) -> None:
-        """`passed` is told of the end of each phase of a step, as the host sees it; of parts, each comes in turn."""
+        """Call `passed` at the end of each phase of a step, as the host sees it; if there are parts, for each part in
+        turn."""
         self._recipe = recipe
         self._passed = passed
         self.network = runnable(module, recipe, context)
@@ -45,7 +47,7 @@ class Stepper:
         self.precision = precision(recipe, context.device)
 
     def step(self, images: Tensor, labels: Tensor, *, lr: float) -> Answer:
-        """Forward, backward, and one step of the optimizer at this rate."""
+        """Run forward, backward, and one step of the optimizer at this learning rate."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         if self._recipe.channels_last:
@@ -65,7 +67,7 @@ class Stepper:
         return _answer(logits, loss, labels)
 
     def _in_parts(self, images: Tensor, labels: Tensor, micro: int) -> Answer:
-        """The same gradients, summed over parts: each part's mean loss counts for its share of the images."""
+        """Sum the same gradients over parts: each part's mean loss is weighted by its share of the images."""
         self.optimizer.zero_grad(set_to_none=True)
         answers = []
         for first in range(0, len(labels), micro):
@@ -92,11 +94,11 @@ class Stepper:
         self._passed("backward")
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Go on from a state that `state` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
 

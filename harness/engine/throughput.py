@@ -1,4 +1,4 @@
-"""A timing trial: the same steps as training takes, timed once they are steady, and then taken apart."""
+"""Timing trials: they take the same steps as training, time them once they are steady, and then time their parts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Seconds = NDArray[np.float64]
 
 
 def time_trial(trial: Trial, context: TrialContext) -> TrialEnded:
-    """Time as many steps as the recipe is long.
+    """Time as many steps as the recipe has.
 
-    Every worker of the group calls this with its own context, and every one gets the same value back; it emits what
-    `run_trial` emits, but for the epochs. Nothing is evaluated and no checkpoint is written: what was interrupted is
-    timed from the beginning.
+    Every worker of the group calls this with its own context, and all of them get the same value back. It emits the
+    same events as `run_trial`, except those of epochs. Nothing is evaluated and no checkpoint is written: an
+    interrupted trial is timed again from the beginning.
 
     Raises:
-        Stopped: `context.stop_requested` said so.
+        Stopped: `context.stop_requested` asked for it.
         ValueError: the batch cannot be shared by the workers, or is larger than the data set.
     """
     watch = Watch(context, started=time.perf_counter())
@@ -57,7 +57,7 @@ def time_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     except TimedOut as late:
         return from_rank_0(ended(trial, context, Outcome.TIMED_OUT, reason=str(late)), context.world_size)
     results |= {"time/total_s": watch.total_s}
-    # Clocks differ between ranks; results do not.
+    # Clocks differ between ranks, but results must not.
     return from_rank_0(ended(trial, context, Outcome.FINISHED, results=results), context.world_size)
 
 
@@ -71,11 +71,11 @@ class Timing:
         self._module = build_module(trial, context.device)
         self._module.train()
         self._stepper = Stepper(self._module, trial.recipe, context)
-        # How fast the network learns does not matter, but the same rate at each step does.
+        # The learning rate itself does not matter here, but it must be the same at each step.
         self._lr = trial.schedule.lr_at(0)
 
     def results(self) -> dict[str, float]:
-        """All that is measured; the speed first, so that nothing of its taking apart disturbs it."""
+        """Measure everything. The speed comes first, so that timing the parts cannot disturb it."""
         trial, context = self._trial, self._context
         batches = real_batches(self._data, trial, context)
         results = model_results(trial) | self._warm_up(batches)
@@ -99,7 +99,8 @@ class Timing:
         return {"speed/warmup_steps": len(medians) * self._rule.window_steps, "speed/warmed_up": float(steady)}
 
     def _timed(self, batches: Batches) -> Seconds:
-        """Seconds of each step by each rank's own clock, [ranks, steps]; they begin together and never pause."""
+        """Return the seconds of each step by each rank's own clock, [ranks, steps]. Ranks begin together and never
+        pause."""
         context = self._context
         any_rank([False], context.world_size, context.device)
         context.timing(True)
@@ -128,7 +129,7 @@ class Timing:
 
 
 def timed_steps_csv(ranks: Seconds) -> bytes:
-    """Every timed step as a table: the group's seconds, and each rank's by its own clock. Steps count from 1."""
+    """Return every timed step as a table: the group's seconds, and each rank's by its own clock. Steps count from 1."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "seconds", *(f"seconds_rank_{rank}" for rank in range(len(ranks)))])
@@ -138,7 +139,7 @@ def timed_steps_csv(ranks: Seconds) -> bytes:
 
 
 def _variation(seconds: Seconds, images_per_step: int) -> dict[str, float]:
-    """How much the speed varied, and whether it still changed while it was timed."""
+    """Return how much the speed varied, and whether it still changed while it was timed."""
     rates, drift = block_rates(seconds, images_per_step=images_per_step), drift_of(seconds)
     found: dict[str, float] = {}
     if rates is not None:

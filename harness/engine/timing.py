@@ -1,4 +1,4 @@
-"""How long each step takes, data and optimizer included: from the end of the one before to its own end."""
+"""Seconds of each step, data and optimizer included: from the end of the previous step to its own end."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 
 
 class StepClock(Protocol):
-    """`start`, then `lap` at the end of each step; `start` again after a pause leaves the pause out."""
+    """Clock with `start`, then `lap` at the end of each step. Another `start` after a pause leaves the pause out."""
 
     def start(self) -> None:
-        """A step begins now."""
+        """Begin a step now."""
         ...
 
     def lap(self) -> None:
-        """The step is done, and the next one begins."""
+        """End the step, and begin the next one."""
         ...
 
     def take(self) -> list[float]:
-        """Seconds of every step since the last `take`. On a GPU this waits for the device."""
+        """Return the seconds of every step since the last `take`. On a GPU this waits for the device."""
         ...
 
 
 class HostClock:
-    """For devices that have done a step's work when the call returns: CPUs."""
+    """Clock for devices whose work is done when the call returns: CPUs."""
 
     def __init__(self) -> None:
         self._seconds: list[float] = []
@@ -45,7 +45,7 @@ class HostClock:
 
 
 class DeviceClock:
-    """For GPUs: marks in the device's own queue of work, read when all is done. No step waits for the host."""
+    """Clock for GPUs: marks in the device's own queue of work, read when all is done. No step waits for the host."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -74,5 +74,5 @@ class DeviceClock:
 
 
 def step_clock(device: torch.device) -> StepClock:
-    """The clock for a device."""
+    """Return the clock for a device."""
     return DeviceClock(device) if device.type == "cuda" else HostClock()

@@ -1,4 +1,4 @@
-"""Training: the loop over epochs and steps, and what may interrupt it."""
+"""The training loop over epochs and steps, and the requests that may interrupt it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ from workloads.schedule import LOOK_STEPS, START, ScheduleState
 
 
 class Training:
-    """One attempt at a trial: network, optimizer, data, and what has been done so far."""
+    """One attempt at a trial: network, optimizer, data, and progress so far."""
 
     def __init__(self, trial: Trial, context: TrialContext, *, started: float, checkpoint: Checkpoint | None) -> None:
-        """From the beginning, or from a checkpoint. `started`, on `perf_counter`'s clock, is when the attempt was."""
+        """Start from the beginning or from a checkpoint. `started` is the attempt's start on the clock of
+        `perf_counter`."""
         self.trial = trial
         self.recipe = trial.recipe
         self.context = context
@@ -59,11 +60,11 @@ class Training:
             self._restore(checkpoint)
 
     def train(self) -> str:
-        """All epochs that are left. Says why the trial diverged, or nothing.
+        """Train all epochs that are left. Return why the trial diverged, or an empty string.
 
         Raises:
-            Stopped: asked to stop; a checkpoint is written.
-            TimedOut: out of time; a checkpoint is written.
+            Stopped: a stop was requested; a checkpoint is written.
+            TimedOut: the time is up; a checkpoint is written.
         """
         while self.epoch < self.schedule.epochs:
             self._train_epoch()
@@ -108,7 +109,8 @@ class Training:
         self.context.progressed()
 
     def _look_at_error(self) -> None:
-        """Whether the warm-up is over. This makes a GPU wait, but only in the warm-up, and once in some steps."""
+        """Check whether the warm-up is over. A GPU waits for this, but only in the warm-up, and only once in some
+        steps."""
         errors = int(summed(self.record.errors_of_last(LOOK_STEPS), self.context.world_size))
         error_pct = 100 * errors / (LOOK_STEPS * self.recipe.batch_size)
         self.schedule_state = self.schedule.look(self.schedule_state, step=self._steps_done, error_pct=error_pct)
@@ -118,7 +120,8 @@ class Training:
         return self.epoch * self.schedule.steps_per_epoch + self.record.done
 
     def _test(self) -> Evaluation:
-        """The test error after an epoch. Before an evaluation that may be long the trained weights are kept."""
+        """Return the test error after an epoch. Before an evaluation that may be long, the trained weights are
+        saved."""
         last = self.epoch + 1 == self.schedule.epochs
         self._obey(checkpoint=self._idle_s >= self.context.checkpoint_interval_s and (last or self._is_test_long))
         started = time.perf_counter()
@@ -127,12 +130,12 @@ class Training:
         return evaluation
 
     def evaluate(self, split: Split) -> Evaluation:
-        """The network as it stands, on plain images; the time it takes is kept apart from training's."""
+        """Evaluate the current network on plain images. The time it takes is counted apart from training."""
         with self._evaluating():
             return self._evaluator.plain(self.module, split)
 
     def final_test(self) -> Evaluation:
-        """The final test error, by the recipe's protocol; the last epoch's, where it is the same."""
+        """Return the final test error by the recipe's protocol; the last epoch's, if that is the same."""
         if self.recipe.evaluation == "single-crop":
             return self._tested or self.evaluate("test")
         with self._evaluating():
@@ -144,7 +147,7 @@ class Training:
         return Evaluator(
             data=self.data,
             classes=self.trial.dataset.classes,
-            # Training's own share, so that evaluation never needs more memory than training did.
+            # The same share as in training, so that evaluation never needs more memory than training.
             batch_size=self.recipe.batch_size // self.context.world_size,
             rank=self.context.rank,
             world_size=self.context.world_size,
@@ -162,7 +165,7 @@ class Training:
         self.evaluate_s += time.perf_counter() - started
 
     def _begin_epoch(self) -> int:
-        """Seed the epoch, or go on where a checkpoint in the middle of it left off. The first step to do."""
+        """Seed the epoch, or go on from a checkpoint in the middle of it. Return the first step to do."""
         checkpoint, self._resumed = self._resumed, None
         rank, device = self.context.rank, self.context.device
         if checkpoint is None or checkpoint.running is None or checkpoint.random is None:
@@ -177,7 +180,10 @@ class Training:
         return over_ranks(gathered(self.record.rows(), self.context.world_size, self.context.device))
 
     def _close_epoch(self, rows: Tensor, test: Evaluation | None) -> None:
-        """Count the epoch as done. Until here a checkpoint has its steps, and what resumes from it evaluates them."""
+        """Count the epoch as done.
+
+        A checkpoint from before this call has the epoch's steps, and an attempt that resumes from it evaluates them.
+        """
         self.history = torch.cat([self.history, rows])
         self.epoch += 1
         self.schedule_state = self.schedule.after_epoch(self.schedule_state, error_pct=self._error_pct(rows))
@@ -186,11 +192,11 @@ class Training:
             self.milestones = passed(self.milestones, error_pct=test.error_pct, **clocks)
 
     def _error_pct(self, rows: Tensor) -> float:
-        """Training error of some steps, counted while training."""
+        """Return the training error of some steps, counted while training."""
         return 100 * rows[:, Column.ERRORS].sum().item() / (len(rows) * self.recipe.batch_size)
 
     def _report_epoch(self, rows: Tensor, test: Evaluation | None) -> None:
-        """One point of every series, those that are not finite left out."""
+        """Report one point of every series. Values that are not finite are left out."""
         images = len(rows) * self.recipe.batch_size
         seconds = rows[:, Column.SECONDS].sum().item()
         values = {
@@ -215,7 +221,7 @@ class Training:
             self.context.emit(event)
 
     def _between_steps(self) -> bool:
-        """Write a checkpoint and obey a request where one is due. Whether the loss is lost for good."""
+        """Write a checkpoint or obey a request if one is due. Return whether the loss has stopped being finite."""
         if self.record.done % self._loss_steps == 0 and self._is_loss_lost():
             return True
         if self._requests.is_time_to_look():
@@ -228,7 +234,8 @@ class Training:
 
     @property
     def _loss_steps(self) -> int:
-        """Steps between looks at the loss. Each makes a GPU wait. Fixed, so that a lost trial ends at the same step."""
+        """Steps between two checks of the loss. A GPU waits for each. Fixed, so that a diverged trial ends at the same
+        step."""
         if self.context.device.type == "cuda":
             return 100
         return 1 if self.context.world_size == 1 else 10
@@ -239,11 +246,11 @@ class Training:
 
     @property
     def _idle_s(self) -> float:
-        """Seconds since the last checkpoint; counted on rank 0, who writes them."""
+        """Seconds since the last checkpoint, counted on rank 0, which writes them; 0 on other ranks."""
         return time.perf_counter() - self._last_checkpoint if self.context.rank == 0 else 0.0
 
     def _obey(self, *, checkpoint: bool = False) -> None:
-        """What any rank has seen, all ranks act upon, at the same step."""
+        """Act on the requests that any rank has seen, on all ranks at the same step."""
         late = self.context.timeout_s is not None and self._attempt_s > self.context.timeout_s
         asked = self._requests.look(late=late, checkpoint=checkpoint)
         if any(asked):
@@ -256,13 +263,13 @@ class Training:
 
     def _after_epoch(self) -> None:
         self.record.begin()
-        # At an epoch's end rank 0 holds all there is to keep, so it may decide alone, by its own clock.
+        # At an epoch's end rank 0 has the whole state, so it may decide alone, by its own clock.
         if self.context.rank == 0 and self._idle_s >= self.context.checkpoint_interval_s:
             self._write_checkpoint()
         self._obey()
 
     def checkpoint(self) -> None:
-        """Keep the trial as it stands. All ranks take part; the time it takes counts for no step."""
+        """Write a checkpoint of the current state. All ranks take part. The time it takes counts for no step."""
         world_size, device = self.context.world_size, self.context.device
         running = random = None
         if self.record.done:
@@ -302,11 +309,11 @@ class Training:
         self.evaluate_s, self._earlier_s = checkpoint.evaluate_s, checkpoint.total_s
 
     def _rehearse(self) -> None:
-        """Where workers share batches, take a step that the checkpoint then undoes.
+        """Take a step that the checkpoint then undoes, if several workers share batches.
 
         DDP adds up gradients in another order in its first step than in all later ones, and the checkpoint's trial has
-        had its first step: without this, three workers or more would round their sums otherwise than if nothing had
-        interrupted them.
+        had its first step. Without this, three workers or more would round their sums differently than in a trial that
+        was never interrupted.
         """
         if self.stepper.network.parallel is None:
             return
@@ -326,7 +333,7 @@ class Training:
 
     @property
     def total_s(self) -> float:
-        """Seconds of everything, earlier attempts included as far as the checkpoint knows them."""
+        """Seconds of the whole trial, earlier attempts included as far as the checkpoint knows them."""
         return self._earlier_s + self._attempt_s
 
     @property

@@ -39,6 +39,7 @@ def main(rank: int, folder: Path, root: str) -> None:
     ended = attempt_trial(trial, context)
     found = [ended.outcome.value, ended.reason, [type(event).__name__ for event in events]]
     (folder / f"{rank}.json").write_text(json.dumps(found))
+    dist.barrier()  # one that leaves while the other still talks to it can abort that one
     dist.destroy_process_group()
 
 
