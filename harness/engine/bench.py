@@ -32,7 +32,7 @@ class BenchConfig:
     with."""
     workers: int
     device: str
-    """cpu or cuda."""
+    """Device type, cpu or cuda."""
     cpus_per_worker: int
     repeats: int
     launcher: str

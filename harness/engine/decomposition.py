@@ -51,8 +51,11 @@ class Decomposition:
     def __init__(
         self, trial: Trial, context: TrialContext, data: LoadedDataset, module: nn.Module, whole: Stepper, watch: Watch
     ) -> None:
-        """`module` is the network that `whole` trains. Steps alone train a copy on each rank, which no other rank waits
-        for."""
+        """Build the step that works without the other ranks.
+
+        `module` is the network that `whole` trains. Alone, each rank trains a copy of it, which no other rank waits
+        for.
+        """
         self._trial, self._context, self._data, self._watch = trial, context, data, watch
         self._clock = step_clock(context.device)
         self._whole = whole
@@ -67,8 +70,7 @@ class Decomposition:
         self._steps = max(FEWEST_STEPS, trial.schedule.steps // STEPS_OF_TRIAL)
 
     def rounds(self) -> Rounds:
-        """Time every way in every round. The order alternates, forwards and backwards, so that no way is always the
-        first."""
+        """Time every way in every round, alternately forwards and backwards, so that no way is always the first."""
         ways = self._ways()
         found: dict[str, list[Tensor]] = {name: [] for name in ways}
         for number in range(ROUNDS):
@@ -108,8 +110,10 @@ class Decomposition:
         self._watch.step_done_alone()
 
     def _time(self, way: _Way, number: int) -> Tensor:
-        """Return the seconds of this rank's timed steps, float64 [steps, phases] or [steps, 1]. All ranks begin
-        together."""
+        """Return the seconds of this rank's timed steps, float64 [steps, phases] or [steps, 1].
+
+        All ranks begin together.
+        """
         self._watch.look()
         with closing(way.batches(number)) as batches:
             self._clock.start()  # the lead steps have laps too, which are thrown away

@@ -1,4 +1,4 @@
-"""The few collective operations that a trial needs. With one worker each of them is the identity."""
+"""The few collective operations that a trial needs. With one worker each of them returns its input."""
 
 from __future__ import annotations
 

@@ -21,8 +21,7 @@ MOST_CAUSE_CHARS = 300
 
 
 class PeerLost(HarnessError):
-    """A collective failed: another rank died, hangs, failed by itself or cannot be reached. The cause is unknown
-    here."""
+    """A collective failed: another rank died, hangs, failed or cannot be reached. This rank cannot tell which."""
 
 
 def failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded:
@@ -78,8 +77,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _is_of_a_peer(error: Exception) -> bool:
-    """Tell whether another rank is lost: by torch's own classes, or by messages that name NCCL or gloo's source
-    files."""
+    """Return whether another rank is lost, by torch's own classes or by messages that name NCCL or a file of gloo."""
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and re.search(r"/gloo/|\bNCCL\b", str(error)) is not None
     )

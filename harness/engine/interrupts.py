@@ -16,7 +16,7 @@ MOST_STEPS = 1000
 
 
 class TimedOut(HarnessError):
-    """An attempt that used up its time."""
+    """The attempt used up its time."""
 
 
 class Interrupt(NamedTuple):
@@ -33,7 +33,7 @@ class Interrupts:
     A single worker checks after every step: it reads a flag and a clock, and the device goes on meanwhile. Several
     workers must act at the same step, or one waits for gradients that the others never send. So they vote, at steps
     that the previous vote has fixed: each worker proposes the number of steps that pass in `LOOK_EVERY_S`, and the
-    smallest number counts. A vote is one message of 32 bytes, and its host waits until the GPU has caught up.
+    smallest number counts. A vote is one message of 32 bytes, and the host waits until its GPU has caught up.
     """
 
     def __init__(self, context: TrialContext) -> None:
@@ -70,8 +70,10 @@ class Interrupts:
 
 
 def steps_until_look(steps: int, seconds: float) -> int:
-    """Return the steps until the next look: at most twice the steps since the last one, since a few steps may
-    mislead."""
+    """Return the steps until the next look, from the steps since the last one and their seconds.
+
+    They are at most twice the steps since the last look, since a few steps may mislead.
+    """
     in_time = int(LOOK_EVERY_S * steps / max(seconds, 1e-9))
     return max(1, min(in_time, 2 * steps, MOST_STEPS))
 

@@ -119,8 +119,7 @@ class Monitor:
             self._sampler.start()
 
     def _own_sources(self, places: Sequence[Place], monitoring: Monitoring) -> Iterator[Source]:
-        """Yield this rank's sources. The first rank on a device watches it, and the first rank on a host watches the
-        host."""
+        """Yield this rank's sources: a device is watched by the first rank on it, a host by the first rank there."""
         mine, rank = places[self._plain.rank], self._plain.rank
         if mine.device is not None and _first(places, lambda place: _device_of(place) == _device_of(mine)) == rank:
             name = f"gpu_{_devices_of(places, mine.host).index(mine.device)}"

@@ -34,8 +34,7 @@ class Network:
 
 
 def build_module(trial: Trial, device: torch.device) -> nn.Module:
-    """Build the network on the device. Its weights are drawn on the host, so a seed gives the same ones on any
-    device."""
+    """Build the network on the device. Its weights are drawn on the host: a seed gives the same ones on any device."""
     dataset, recipe = trial.dataset, trial.recipe
     module = trial.model.build(in_channels=dataset.channels, num_classes=dataset.classes, image_size=dataset.image_size)
     initialize(module, recipe)
@@ -83,8 +82,7 @@ def compiled(network: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return SGD with momentum. Weight decay is on all parameters, or all but normalization's. Each step sets the
-    rate."""
+    """Return SGD with momentum; weight decay on all parameters, or all but normalization's. Each step sets the rate."""
     return torch.optim.SGD(
         _decay_groups(module, recipe),
         lr=recipe.lr,
@@ -111,6 +109,5 @@ def precision(recipe: Recipe, device: torch.device) -> torch.autocast:
 
 
 def gradient_scaler(recipe: Recipe, device: torch.device) -> torch.amp.GradScaler:
-    """Return a scaler that keeps small fp16 gradients above zero and skips steps that overflow; idle in other
-    precisions."""
+    """Return a scaler that keeps small fp16 gradients above zero and skips steps that overflow; idle elsewhere."""
     return torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")

@@ -66,8 +66,8 @@ def load_everywhere(spec: DatasetSpec, context: TrialContext) -> LoadedDataset:
     """Load the data set onto this rank's device, and wait until every rank has it. All ranks take part.
 
     Raises:
-        ValueError: some rank cannot load it, for example because its node does not see the root. All ranks raise the same
-            error, with the names of those nodes, so that none waits for ever.
+        ValueError: some rank cannot load it, for example because its node does not see the root. All ranks raise the
+            same error, with the names of those nodes, so that none waits for ever.
     """
     data, fault = None, ""
     try:
@@ -127,15 +127,14 @@ def device_name(device: torch.device) -> str:
 
 
 def memory_peak_gib(device: torch.device) -> float | None:
-    """Return the most memory that tensors held at once since `prepare_process`; None if the device does not count
-    it."""
+    """Return the peak memory of tensors since `prepare_process`; None if the device does not count it."""
     if device.type != "cuda":
         return None
     return torch.cuda.max_memory_allocated(device) / 2**30
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """Seed like `torch.manual_seed`, but only the kinds of device in use: the others would cost 2 ms of an epoch."""
+    """Seed like `torch.manual_seed`, but only the kinds of device in use: the others would cost 2 ms per epoch."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)

@@ -22,7 +22,7 @@ class Column(IntEnum):
     LOSS = 1
     ERRORS = 2
     WARM = 3
-    """1 where the step counts for speed, 0 where the process was still warming up."""
+    """1 if the step counts for speed, 0 if the process was still warming up."""
 
 
 WARMUP_STEPS = 10
@@ -93,8 +93,7 @@ def over_ranks(rows: Tensor) -> Tensor:
 
 
 def steps_csv(history: Tensor, steps_per_epoch: int) -> bytes:
-    """Return every step of a trial as a table. Steps and epochs count from 1; loss and errors are the global
-    batch's."""
+    """Return a table of a trial's steps. Steps and epochs count from 1; loss and errors are the global batch's."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "epoch", "seconds", "loss", "errors", "warm"])

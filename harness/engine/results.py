@@ -89,7 +89,6 @@ def _mfu_pct(trial: Trial, context: TrialContext, flops_per_s: float) -> float |
 
 
 def memory_results(context: TrialContext) -> dict[str, float]:
-    """Return the most memory that any rank's tensors held; empty if the device does not count it. All ranks take
-    part."""
+    """Return the most memory that any rank's tensors held; empty if devices do not count it. All ranks take part."""
     found = [gib for gib in all_objects(memory_peak_gib(context.device), context.world_size) if gib is not None]
     return {"device/memory_peak_gib": max(found)} if found else {}

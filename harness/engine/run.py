@@ -83,8 +83,7 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
 
 
 def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
-    """Report where the attempt begins, before anything of its own can fail. Return the checkpoint that it resumes
-    from."""
+    """Report the start of the attempt, before anything of its own can fail. Return its checkpoint, if there is one."""
     context.folder.mkdir(parents=True, exist_ok=True)
     tags = describe_workers(context)
     checkpoint = CheckpointFolder.of(context).read(trial_id=trial.id, rank=context.rank, world_size=context.world_size)
@@ -97,8 +96,7 @@ def _start(trial: Trial, context: TrialContext) -> Checkpoint | None:
 
 
 def _progress(training: Training) -> dict[str, float]:
-    """Return when each threshold was reached, and the length of a warm-up that waited for an error; only what
-    happened."""
+    """Return when each threshold was reached, and how long a warm-up waited for its error, if it did."""
     warm_from = training.schedule_state.warm_from
     warmup = {} if warm_from is None else {"schedule/warmup_iterations": warm_from}
     return as_results(training.milestones) | warmup

@@ -16,8 +16,7 @@ from workloads.recipes import Recipe
 
 
 class Answer(NamedTuple):
-    """The result of a step on this worker's share, on the device: mean loss, and number of images classified
-    wrongly."""
+    """The result of a step on this worker's share, on the device: mean loss and number of wrong answers."""
 
     loss: Tensor
     errors: Tensor
@@ -37,8 +36,7 @@ class Stepper:
         *,
         passed: Callable[[Phase], None] = lambda _phase: None,
     ) -> None:
-        """Call `passed` at the end of each phase of a step, as the host sees it; if there are parts, for each part in
-        turn."""
+        """Call `passed` at the end of each phase of a step, as the host sees it; with parts, for each part in turn."""
         self._recipe = recipe
         self._passed = passed
         self.network = runnable(module, recipe, context)

@@ -99,8 +99,10 @@ class Timing:
         return {"speed/warmup_steps": len(medians) * self._rule.window_steps, "speed/warmed_up": float(steady)}
 
     def _timed(self, batches: Batches) -> Seconds:
-        """Return the seconds of each step by each rank's own clock, [ranks, steps]. Ranks begin together and never
-        pause."""
+        """Return the seconds of each step by each rank's own clock, [ranks, steps].
+
+        All ranks begin together and never pause.
+        """
         context = self._context
         any_rank([False], context.world_size, context.device)
         context.timing(True)

@@ -33,8 +33,7 @@ class Training:
     """One attempt at a trial: network, optimizer, data, and progress so far."""
 
     def __init__(self, trial: Trial, context: TrialContext, *, started: float, checkpoint: Checkpoint | None) -> None:
-        """Start from the beginning or from a checkpoint. `started` is the attempt's start on the clock of
-        `perf_counter`."""
+        """Start from the beginning or from a checkpoint. `started` is the attempt's start on `perf_counter`'s clock."""
         self.trial = trial
         self.recipe = trial.recipe
         self.context = context
@@ -109,8 +108,7 @@ class Training:
         self.context.progressed()
 
     def _look_at_error(self) -> None:
-        """Check whether the warm-up is over. A GPU waits for this, but only in the warm-up, and only once in some
-        steps."""
+        """Check whether the warm-up is over. A GPU waits for this, but only in the warm-up, and once in some steps."""
         errors = int(summed(self.record.errors_of_last(LOOK_STEPS), self.context.world_size))
         error_pct = 100 * errors / (LOOK_STEPS * self.recipe.batch_size)
         self.schedule_state = self.schedule.look(self.schedule_state, step=self._steps_done, error_pct=error_pct)
@@ -120,8 +118,7 @@ class Training:
         return self.epoch * self.schedule.steps_per_epoch + self.record.done
 
     def _test(self) -> Evaluation:
-        """Return the test error after an epoch. Before an evaluation that may be long, the trained weights are
-        saved."""
+        """Return the test error after an epoch. Before an evaluation that may be long, a checkpoint is written."""
         last = self.epoch + 1 == self.schedule.epochs
         self._obey(checkpoint=self._idle_s >= self.context.checkpoint_interval_s and (last or self._is_test_long))
         started = time.perf_counter()
@@ -234,8 +231,7 @@ class Training:
 
     @property
     def _loss_steps(self) -> int:
-        """Steps between two checks of the loss. A GPU waits for each. Fixed, so that a diverged trial ends at the same
-        step."""
+        """Steps between two checks of the loss. A GPU waits for each. Fixed, so that a trial ends at the same step."""
         if self.context.device.type == "cuda":
             return 100
         return 1 if self.context.world_size == 1 else 10

@@ -41,8 +41,8 @@ def views(protocol: Protocol, image_size: int) -> tuple[View, ...]:
 
     * single-crop: the data set's plain view.
     * 10-crop: five crops of an image whose shorter side is 256, and their mirror images, softmax scores averaged
-      (Krizhevsky 2012, section 4.1, which He 2015 cites). The corners are those of the whole image, as in fb.resnet.torch
-      and torchvision; Krizhevsky used the corners of its middle, 256x256.
+      (Krizhevsky 2012, section 4.1, which He 2015 cites). The corners are those of the whole image, as in
+      fb.resnet.torch and torchvision; Krizhevsky used the corners of its middle, 256x256.
     * multi-scale: whole images at five scales (He 2015, section 3.4). The network averages over all positions, and its
       softmax scores are averaged over the scales, as in the paper that He 2015 cites (Simonyan 2014, section 3.2). That
       paper adds mirror images. He 2015 does not mention them, so they are not used here.

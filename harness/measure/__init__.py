@@ -1,1 +1,1 @@
-"""Statistics of steps, FLOPs, peaks and device readings. Knows neither Ray nor MLflow."""
+"""Statistics of steps, FLOPs, peaks and device readings. They use neither Ray nor MLflow."""

@@ -1,4 +1,4 @@
-"""All-reduce between workers: how many bytes a second, and how long the smallest message takes."""
+"""All-reduce between workers: bytes per second, and the time of the smallest message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.distributed as dist
 from harness.measure.repeats import Repeats, timed_calls
 
 BANDWIDTH_BYTES_CPU, BANDWIDTH_BYTES_CUDA = 16 * 2**20, 256 * 2**20
-"""A ResNet-50's gradients are 102 MB."""
+"""Message sizes in bytes. For comparison, the gradients of a ResNet-50 are 102 MB."""
 SMALLEST_BYTES = 4
 MOST_CALLS = 100_000
 
@@ -19,9 +19,9 @@ MOST_CALLS = 100_000
 def all_reduce_bytes_per_s(
     device: torch.device, world_size: int, *, n: int, block_s: float, size_bytes: int | None = None
 ) -> Repeats:
-    """Bytes that each worker's link carries a second: NCCL's bus bandwidth, size / time * 2 (w - 1) / w.
+    """Return the bytes per second on each worker's link: NCCL's bus bandwidth, size / time * 2 (w - 1) / w.
 
-    It can be held against the speed of the hardware, whatever the number of workers. All ranks take part.
+    It can be compared with the speed of the hardware for any number of workers. All ranks take part.
     """
     size = size_bytes or (BANDWIDTH_BYTES_CUDA if device.type == "cuda" else BANDWIDTH_BYTES_CPU)
     seconds = _seconds_a_call(device, size, n=n, block_s=block_s)
@@ -30,19 +30,23 @@ def all_reduce_bytes_per_s(
 
 
 def all_reduce_latency_us(device: torch.device, *, n: int, block_s: float) -> Repeats:
-    """Microseconds of an all-reduce of one number. All ranks take part."""
+    """Return the microseconds of an all-reduce of one number. All ranks take part."""
     return _seconds_a_call(device, SMALLEST_BYTES, n=n, block_s=block_s).times(1e6)
 
 
 def _seconds_a_call(device: torch.device, size_bytes: int, *, n: int, block_s: float) -> Repeats:
-    """Of this rank's clock. As many calls on every rank, or some would wait for ever: the slowest one's guess holds."""
+    """Time each call by this rank's clock.
+
+    Every rank makes as many calls as the slowest rank estimates. With different numbers, some ranks would wait for
+    ever.
+    """
     values = torch.zeros(size_bytes // 4, device=device)
 
     def work() -> None:
         dist.all_reduce(values)
 
     settle = _settle(device)
-    for _ in range(3):  # connections are made by the first
+    for _ in range(3):  # the first call makes the connections
         work()
     settle()
     dist.barrier()

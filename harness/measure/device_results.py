@@ -1,4 +1,4 @@
-"""What the watched devices of an attempt come to together: metrics and tags of its run."""
+"""Results of all watched devices of an attempt together: metrics and tags of its run."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MEANS = {
     nvml.POWER: "device/power_w",
     host.CPU: "host/cpu_pct",
 }
-"""Metric -> the key of its mean over time and over the devices (hosts) that have it. Power is of one device."""
+"""Metric -> the key of its mean over time and over the devices (hosts) that have it. Power is per device."""
 
 PEAKS = {nvml.POWER: "device/power_peak_w"}
-"""Metric -> the key of the most that any device had of it."""
+"""Metric -> the key of its highest value on any device."""
 
 
 def measured(summaries: Sequence[Summary], *, images: int | None, whole_trial: bool) -> dict[str, float]:
-    """Metrics of `harness.schema.METRICS`; what no device tells is left out.
+    """Return metrics of `harness.schema.METRICS`; those that no device reports are left out.
 
     Args:
-        summaries: of every device and host of the attempt.
-        images: trained on in the attempt, None if unknown.
-        whole_trial: whether the attempt began at the start. Of one that was resumed nobody knows the whole energy.
+        summaries: summaries of every device and host of the attempt.
+        images: number of images trained on in the attempt; None if unknown.
+        whole_trial: whether the attempt began at the start. The whole energy of a resumed trial is unknown.
     """
     values = {key: _mean(found) for name, key in MEANS.items() if (found := _each(summaries, name, "means"))}
     values |= {key: max(found) for name, key in PEAKS.items() if (found := _each(summaries, name, "peaks"))}
@@ -41,7 +41,7 @@ def measured(summaries: Sequence[Summary], *, images: int | None, whole_trial: b
 
 
 def of_timed_steps(summaries: Sequence[Summary], *, images_per_s: float | None) -> dict[str, float]:
-    """Joules per image of a timing trial: the GPUs' power while steps were timed, over the images of a second."""
+    """Return the joules per image of a timing trial: the GPUs' power in timed steps, over the images per second."""
     powers = [summary.timed_power_w for summary in summaries if summary.source != "host"]
     known = [power_w for power_w in powers if power_w is not None]
     if not known or len(known) < len(powers) or not images_per_s:
@@ -50,7 +50,7 @@ def of_timed_steps(summaries: Sequence[Summary], *, images_per_s: float | None) 
 
 
 def describe(summaries: Sequence[Summary], faults: Sequence[str]) -> dict[str, str]:
-    """Tags: what makes the measurement another one than it seems, and what could not be measured."""
+    """Return tags: conditions that distort the measurement, and metrics that could not be measured."""
     gpus = [summary for summary in summaries if summary.source != "host"]
     tags = {Tag.MONITOR_ABSENT: "; ".join([*_absences(summaries), *faults]) or "nothing"}
     if gpus:
@@ -67,7 +67,7 @@ def describe(summaries: Sequence[Summary], faults: Sequence[str]) -> dict[str, s
 
 
 def _energy_j(summaries: Sequence[Summary]) -> float | None:
-    """Of all GPUs; None where one of them does not tell, since the sum would pass for the whole."""
+    """Return the joules of all GPUs; None if one of them reports none, since the sum would seem to be complete."""
     energies = [summary.energy_j for summary in summaries if summary.source != "host"]
     known = [energy_j for energy_j in energies if energy_j is not None]
     return sum(known) if known and len(known) == len(energies) else None
@@ -82,7 +82,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _tells(gpus: Sequence[Summary], known: Callable[[Summary], bool]) -> bool:
-    """Whether any reading of any device says so."""
+    """Return whether any device with readings meets the condition."""
     return any(summary.readings and known(summary) for summary in gpus)
 
 

@@ -1,4 +1,4 @@
-"""Energy of a device from its readings: by its own counter, and by its power where the counter fails."""
+"""Energy of a device from its readings: by its own counter, or by its power where the counter fails."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Literal
 
 
 class EnergyMeter:
-    """Adds up readings in the order of time. The first one is the start, and adds nothing."""
+    """Adds up readings in the order of time. The first one is the start and adds nothing."""
 
     def __init__(self) -> None:
         self.integral_j: float | None = None
-        """Power over time, by trapezoids; None with fewer than two readings of power."""
+        """Joules from power over time, by trapezoids; None with fewer than two readings of power."""
         self.resets = 0
-        """Times the counter went backwards: a reset of the driver, or a counter at its end."""
+        """Number of times the counter went backwards, because the driver was reset or the counter reached its end."""
         self._power: tuple[float, float] | None = None
         self._counter: float | None = None
         self._counted: float | None = None
         self._since_counter_j: float | None = None
-        """Integral since the counter's last reading; what stands in where the counter says nothing."""
+        """Joules from power since the counter's last reading; they replace the counter where it has no value."""
         self._gap = False
 
     def add(self, time_s: float, *, power_w: float | None, counter_j: float | None) -> None:
-        """One reading; None for what could not be read."""
+        """Add one reading; None stands for a value that could not be read."""
         if power_w is not None:
             self._integrate(time_s, power_w)
         if counter_j is not None:
@@ -29,14 +29,14 @@ class EnergyMeter:
 
     @property
     def source(self) -> Literal["counter", "power"] | None:
-        """Where `energy_j` comes from."""
+        """Source of `energy_j`; None if there is none."""
         if self._counted is not None and not self._gap:
             return "counter"
         return "power" if self.integral_j is not None else None
 
     @property
     def energy_j(self) -> float | None:
-        """Joules between the first and the last reading; None where neither counter nor power tells."""
+        """Joules between the first and the last reading; None if neither counter nor power is known."""
         if self.source == "counter":
             assert self._counted is not None
             return self._counted + (self._since_counter_j or 0.0)
@@ -57,10 +57,10 @@ class EnergyMeter:
                 self.resets += 1
                 step_j = self._since_counter_j
             if step_j is None:
-                self._gap = True  # nobody knows what was used around the reset
+                self._gap = True  # the energy used around the reset is unknown
             else:
                 self._counted = (self._counted or 0.0) + step_j
         elif self._since_counter_j is not None:
-            self._counted = self._since_counter_j  # the counter came late
+            self._counted = self._since_counter_j  # the counter's first reading came late
         self._counter = counter_j
         self._since_counter_j = None

@@ -1,4 +1,4 @@
-"""The host's processors and memory, read as a GPU is."""
+"""The host's processors and memory, with the same interface as a GPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ COLUMNS = (CPU, MEMORY, MEMORY_PCT)
 
 
 class HostReader:
-    """All of the host, whatever runs on it: who else does is a reason to look here."""
+    """Reader of the whole host, other programs included: their load is a reason to watch the host."""
 
     def __init__(self) -> None:
         self.absent: dict[str, str] = {}
@@ -18,7 +18,7 @@ class HostReader:
         self._times = psutil.cpu_times()
 
     def read(self) -> dict[str, float]:
-        """Processors: busy since the last call, over all of them. Memory: what programs could not have now."""
+        """Return how busy all processors were since the last call, and the memory that programs cannot get now."""
         memory = psutil.virtual_memory()
         used = memory.total - memory.available
         values = {MEMORY: used / 2**30, MEMORY_PCT: 100 * used / memory.total}
@@ -26,10 +26,10 @@ class HostReader:
         return values if busy is None else {CPU: busy, **values}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing, since no resource is held."""
 
     def _busy_pct(self) -> float | None:
-        """None where the clock of the counters has not moved on since the last call."""
+        """Return how busy the processors were; None if their counters have not moved since the last call."""
         before, self._times = self._times, psutil.cpu_times()
         idle = _idle_s(self._times) - _idle_s(before)
         passed = _total_s(self._times) - _total_s(before)
@@ -41,7 +41,7 @@ def _idle_s(times: object) -> float:
 
 
 def _total_s(times: object) -> float:
-    # A guest's time is in user's and nice's already (proc(5)).
+    # The time of guests is already part of user and nice (proc(5)).
     return sum(getattr(times, name, 0.0) for name in _KINDS)
 
 

@@ -1,4 +1,4 @@
-"""What a machine is, as far as it decides how fast a step is. Where there is no GPU, torch is not imported."""
+"""Properties of a machine that decide how fast a step is. Without a GPU, torch is not imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.trial import Machine
 
 
 def machine_here(device: Literal["cpu", "cuda"]) -> Machine:
-    """This machine. What cannot be found out is None."""
+    """Return the properties of this machine; unknown ones are None."""
     torch_version = metadata.version("torch")
     if device == "cpu":
         return Machine(device_name=processor_name(), torch=torch_version, cuda=None, driver=None)
@@ -24,7 +24,7 @@ def machine_here(device: Literal["cpu", "cuda"]) -> Machine:
 
 
 def merged(machines: list[Machine]) -> Machine:
-    """Several machines as one, since a trial may run on any of them: what differs is listed, joined by ` + `."""
+    """Merge machines into one, since a trial may run on any of them. Different values are joined by ` + `."""
 
     def every(name: str) -> str | None:
         found = {value for machine in machines if (value := getattr(machine, name)) is not None}
@@ -44,14 +44,14 @@ KERNELS = (
     "OMP_WAIT_POLICY",
     "ONEDNN_MAX_CPU_ISA",
 )
-"""Environment variables that choose among a processor's instructions, or say on which cores its threads run and how
-they wait: with them it rounds like another processor, or is as fast as another one."""
+"""Environment variables that choose among a processor's instructions, or decide on which cores its threads run and how
+they wait. With them a processor may round like another one, or be as fast as another one."""
 
 
 @lru_cache(maxsize=1)
 def processor_name() -> str:
-    """The processor's own name, or else its architecture; then what this process's environment sets of `KERNELS`."""
-    environment = os.environ  # noqa: TID251  # of a node, which the driver's says nothing about
+    """Return the processor's own name, or else its architecture, and the variables of `KERNELS` set in this process."""
+    environment = os.environ  # noqa: TID251  # the node's own, which may differ from the driver's
     found = [f"{name}={value}" for name in KERNELS if (value := environment.get(name))]
     return " with ".join(filter(None, (_own_name(), " ".join(found))))
 
@@ -66,9 +66,9 @@ def _own_name() -> str:
 
 
 def _gpus() -> tuple[str | None, str | None]:
-    """Names of all GPUs of the machine and the version of their driver.
+    """Return the names of all GPUs of the machine and the version of their driver.
 
-    NVML is asked and not CUDA: a process to which Ray gave no GPU sees none through CUDA.
+    This calls NVML and not CUDA: a process to which Ray gave no GPU sees none through CUDA.
     """
     import pynvml
 
@@ -87,5 +87,5 @@ def _gpus() -> tuple[str | None, str | None]:
 
 
 def _text(value: str | bytes) -> str:
-    """Older versions of the library give bytes."""
+    """Decode bytes, which older versions of the library return."""
     return value.decode() if isinstance(value, bytes) else value

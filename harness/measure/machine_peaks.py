@@ -1,7 +1,7 @@
-"""What a device really reaches: matrix products in each precision, and copies of its memory.
+"""Peaks that a device really reaches: matrix products in each precision, and copies of its memory.
 
-Published peaks are for a chip at its highest clock; these are for this one, in this machine, with this build of torch.
-They exist for every device, so that a share of the peak can be told on a CPU too.
+Published peaks are for a chip at its highest clock. Measured ones are for this chip, in this machine, with this build
+of torch. They exist for every device, so that a share of the peak can be given on a CPU too.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ import torch
 from harness.measure.repeats import Repeats, rates
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Precision -> what the operands are stored as."""
+"""Precision -> type in which the operands are stored."""
 
 REPEATS = 7
 BLOCK_S = 0.1
 LONG_ENOUGH_S = 0.01
-"""A product that takes this long hides the cost of its launch."""
+"""Seconds of a product that is long enough to hide the cost of its launch."""
 SMALLEST, LARGEST_CPU, LARGEST_CUDA = 256, 4096, 16384
-"""Sides of the square operands; 16384 is 0.5 GiB each in 16 bits."""
+"""Sides of the square operands. At 16384, each operand takes 0.5 GiB in 16 bits."""
 COPY_BYTES_CPU, COPY_BYTES_CUDA = 256 * 2**20, 2**30
-"""Larger than caches are, so that memory itself is measured."""
+"""Bytes of a copy: larger than caches are, so that memory itself is measured."""
 
 
 def precisions(device: torch.device) -> tuple[str, ...]:
-    """Those that a device computes in. A CPU without instructions for bf16 emulates it, at a hundredth of the speed:
-    its matrix products are then slower than a network's other layers, and no peak.
+    """Return the precisions that a device computes in.
+
+    A CPU without instructions for bf16 emulates it, at a hundredth of the speed. Its matrix products are then slower
+    than a network's other layers, so their speed is no peak.
     """
     if device.type == "cuda":
         return ("fp32", "tf32", "bf16", "fp16")
@@ -38,21 +40,21 @@ def precisions(device: torch.device) -> tuple[str, ...]:
 
 
 def _cpu_has_bf16() -> bool:
-    """What oneDNN says, which does the products. torch has no public question for it."""
+    """Ask oneDNN, which computes the products. torch has no public function for this."""
     mkldnn: Any = torch.backends.mkldnn
     return mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
 
 
 def matmul_flops_per_s(device: torch.device, precision: str, *, n: int = REPEATS, block_s: float = BLOCK_S) -> Repeats:
-    """FLOPs per second of square matrix products, 2 FLOPs a multiply-accumulate.
+    """Return the FLOPs per second of square matrix products, with 2 FLOPs per multiply-accumulate.
 
-    The operands grow until one product takes long enough, or as far as memory is reasonable.
+    The operands grow until one product takes long enough, or until they take as much memory as is reasonable.
 
     Args:
         device: one GPU, or the CPU with as many threads as torch has now.
         precision: a key of `DTYPES`.
-        n: blocks of products.
-        block_s: length of a block.
+        n: number of blocks of products.
+        block_s: seconds of a block.
     """
     settle = _settle(device)
     with _matmul_mode(precision):
@@ -65,7 +67,7 @@ def matmul_flops_per_s(device: torch.device, precision: str, *, n: int = REPEATS
 def copy_bytes_per_s(
     device: torch.device, *, n: int = REPEATS, block_s: float = BLOCK_S, size_bytes: int | None = None
 ) -> Repeats:
-    """Bytes read and bytes written per second, both counted, of a copy within the device's memory."""
+    """Return the bytes per second of a copy within the device's memory; bytes read and bytes written both count."""
     size = size_bytes or (COPY_BYTES_CUDA if device.type == "cuda" else COPY_BYTES_CPU)
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -73,9 +75,9 @@ def copy_bytes_per_s(
 
 
 def _product(side: int, device: torch.device, precision: str) -> tuple[Callable[[], object], float]:
-    """A product of two matrices with this side, and how many seconds one takes once warm."""
+    """Return a product of two matrices with this side, and the seconds that one takes once warm."""
     generator = torch.Generator(device).manual_seed(0)
-    # Not zeros: a GPU spends less power on them, and holds a higher clock.
+    # Not zeros: a GPU uses less power for them, and keeps a higher clock.
     first, second = (torch.randn(side, side, device=device, generator=generator) for _ in range(2))
     first, second = (operand.to(DTYPES[precision]) for operand in (first, second))
     work = partial(torch.mm, first, second, out=torch.empty_like(first))
@@ -89,7 +91,7 @@ def _settle(device: torch.device) -> Callable[[], None]:
 
 @contextmanager
 def _matmul_mode(precision: str) -> Iterator[None]:
-    """fp32 means fp32 and tf32 means tf32, whatever the process had before."""
+    """Make fp32 mean fp32 and tf32 mean tf32, whatever the process had set before."""
     before = torch.backends.cuda.matmul.fp32_precision
     torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     try:

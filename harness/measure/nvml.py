@@ -1,7 +1,8 @@
-"""NVIDIA's management library (NVML): finding one's own devices in it, and reading them.
+"""NVIDIA's management library (NVML): how to find a process's own devices in it, and how to read them.
 
-A device is found by what cannot shift: its UUID. NVML counts devices in the order of the bus, CUDA by default the
-fastest first, and `CUDA_VISIBLE_DEVICES` renumbers CUDA's; a CUDA index says nothing about an NVML index.
+A device is found by its UUID, which never changes. NVML counts devices in the order of the bus, and CUDA by default
+with the fastest first. `CUDA_VISIBLE_DEVICES` renumbers CUDA's devices. So a CUDA index says nothing about an NVML
+index.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ GIB = 2**30
 
 
 class NoDevice(LookupError):
-    """NVML is not here, or does not know the device."""
+    """NVML is not available, or does not know the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,23 +30,23 @@ class Gpu:
     uuid: str
     name: str
     index: int
-    """NVML's, of the whole GPU."""
+    """NVML's index of the whole GPU."""
     whole: Any = None
-    """Handle of the GPU that this is a slice of."""
+    """Handle of the GPU that this slice is part of; None for a whole GPU."""
     instance: int | None = None
-    """Of the slice: its GPU instance."""
+    """GPU instance of the slice; None for a whole GPU."""
 
 
 def identifier(*, visible: str | None, cuda_index: int, cuda_uuid: str | None) -> str:
-    """What to ask NVML for: the device that CUDA calls `cuda_index`.
+    """Return the identifier by which NVML finds the device that CUDA calls `cuda_index`.
 
     Args:
         visible: CUDA_VISIBLE_DEVICES: indices, UUIDs (`GPU-...`, which may be cut short) or MIG names; None if not set.
-        cuda_index: of the device among those that are visible.
-        cuda_uuid: what CUDA says is the device's UUID, without prefix; None if unknown.
+        cuda_index: index of the device among the visible ones.
+        cuda_uuid: the device's UUID from CUDA, without prefix; None if unknown.
 
     Raises:
-        NoDevice: that many devices are not visible.
+        NoDevice: fewer devices are visible.
     """
     entries = [entry.strip() for entry in visible.split(",")] if visible is not None else None
     if entries is not None and not (cuda_index < len(entries) and entries[cuda_index]):
@@ -53,15 +54,15 @@ def identifier(*, visible: str | None, cuda_index: int, cuda_uuid: str | None) -
     entry = entries[cuda_index] if entries else str(cuda_index)
     if entry.startswith((_PHYSICAL, _SLICE)):
         return entry
-    # A bare index is CUDA's; only CUDA itself can say which device it means.
+    # A bare index is CUDA's, and only CUDA itself can say which device it means.
     return f"{_PHYSICAL}{cuda_uuid}" if cuda_uuid else entry
 
 
 def start() -> None:
-    """Load the library; call `stop` once for each `start`.
+    """Load the library. Call `stop` once for each `start`.
 
     Raises:
-        NoDevice: it is not installed, or has no driver to talk to.
+        NoDevice: the library is not installed, or finds no driver.
     """
     try:
         pynvml.nvmlInit()
@@ -70,16 +71,16 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Let go of the library."""
+    """Release the library."""
     with suppress(pynvml.NVMLError):
         pynvml.nvmlShutdown()
 
 
 def find(wanted: str) -> Gpu:
-    """The device that an identifier means: an index in NVML's order, a UUID or its beginning, a MIG name old or new.
+    """Return the device with this identifier: an index in NVML's order, a UUID or its start, or an old or new MIG name.
 
     Raises:
-        NoDevice: none, or several.
+        NoDevice: no device has it, or several do.
     """
     found = [gpu for gpu in every_device() if _is(gpu, wanted)]
     if len(found) != 1:
@@ -88,7 +89,7 @@ def find(wanted: str) -> Gpu:
 
 
 def every_device() -> Iterator[Gpu]:
-    """Every GPU that answers, each followed by its slices."""
+    """Yield every GPU that answers, each followed by its slices."""
     for index in range(_or(pynvml.nvmlDeviceGetCount, 0)):
         with suppress(pynvml.NVMLError):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
@@ -142,7 +143,7 @@ def _memory_pct(gpu: Gpu) -> float:
 
 
 CALLS: dict[str, Callable[[Gpu], float]] = {
-    # "Some kernel ran", be it on one multiprocessor of many: so it is called busy and not utilized.
+    # The share of time in which some kernel ran, even on one multiprocessor of many: so it is busy, not utilized.
     BUSY: lambda gpu: pynvml.nvmlDeviceGetUtilizationRates(gpu.handle).gpu,
     MEMORY: _memory_gib,
     MEMORY_PCT: _memory_pct,
@@ -151,7 +152,7 @@ CALLS: dict[str, Callable[[Gpu], float]] = {
     SM_CLOCK: lambda gpu: pynvml.nvmlDeviceGetClockInfo(gpu.handle, pynvml.NVML_CLOCK_SM),
     MEMORY_CLOCK: lambda gpu: pynvml.nvmlDeviceGetClockInfo(gpu.handle, pynvml.NVML_CLOCK_MEM),
     TEMPERATURE: lambda gpu: pynvml.nvmlDeviceGetTemperature(gpu.handle, pynvml.NVML_TEMPERATURE_GPU),
-    # The older of two names for one thing: drivers before 535 know no other.
+    # The older of two names for the same function: drivers before 535 know no other.
     SLOWDOWN: lambda gpu: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu.handle),
 }
 
@@ -160,7 +161,7 @@ GPM_METRICS = {
     TENSOR: pynvml.NVML_GPM_METRIC_ANY_TENSOR_UTIL,
     DRAM: pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL,
 }
-"""From Hopper on: what the multiprocessors did between two samples of the device's own counters."""
+"""Metric -> its number in NVML. From Hopper on: activity between two samples of the device's own counters."""
 
 COLUMNS = (*CALLS, *GPM_METRICS, OTHERS)
 
@@ -171,38 +172,39 @@ SLOWDOWNS = {
     pynvml.nvmlClocksThrottleReasonHwThermalSlowdown: "heat, by hardware",
     pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown: "power brake",
 }
-"""Reasons for a lower clock that make a measurement another one. Idle, and clocks that somebody chose, do not."""
+"""Bit -> reason for a lower clock that distorts a measurement. An idle device does not distort it, nor do clocks that a
+user has set."""
 
 NEVER = (pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound, pynvml.NVMLError_NoPermission)
-"""Answers that will not change: the metric is not asked for again."""
+"""Errors that will not go away: the metric is not requested again."""
 LOST = (pynvml.NVMLError_GpuIsLost,)
 
 
 class GpuReader:
-    """One device's metrics, each on its own: what is missing or fails leaves the others as they are."""
+    """Reader of one device's metrics, each by itself: if one is missing or fails, the others are not affected."""
 
     def __init__(self, gpu: Gpu, *, own_pids: Collection[int] = ()) -> None:
-        """Nothing is read yet.
+        """Prepare to read the device; nothing is read yet.
 
         Args:
-            gpu: of a library that is started.
+            gpu: a device of the library, which must be loaded.
             own_pids: the processes that are meant to use the device.
         """
         self.gpu = gpu
         self.absent: dict[str, str] = {}
-        """Metric -> why it is not there, for good."""
+        """Metric -> why it is missing for good."""
         self.errors: dict[str, str] = {}
-        """Metric -> the last error of one that works otherwise."""
+        """Metric -> the last error of a metric that works at other times."""
         self.lost: str | None = None
-        """Why the device does not answer any more."""
+        """Why the device does not answer any more; None if it does."""
         self._own_pids = frozenset(own_pids)
         self._activity: _Activity | None = None
         if gpu.whole is not None:
-            # What NVML says of a slice's power is its whole GPU's, with what other slices do in it.
+            # For a slice NVML reports the power of the whole GPU, which includes the other slices.
             self.absent |= dict.fromkeys((POWER, ENERGY), "not told of a slice")
 
     def read(self) -> dict[str, float]:
-        """What can be read now. The first time GPM has nothing to compare with, and nothing to say."""
+        """Return all values that can be read now. The first time GPM has no earlier sample, so it gives no values."""
         values: dict[str, float] = {}
         for name, call in CALLS.items():
             self._try(name, call, values)
@@ -211,7 +213,7 @@ class GpuReader:
         return values
 
     def close(self) -> None:
-        """Free what the library holds for this device."""
+        """Free the library's resources for this device."""
         if self._activity is not None:
             self._activity.close()
 
@@ -232,9 +234,10 @@ class GpuReader:
             self.errors |= dict.fromkeys(names, str(error))
 
     def _other_processes(self, gpu: Gpu) -> int:
-        """Processes that hold memory of the device and are not ours.
+        """Count the processes that hold memory of the device and are not ours.
 
-        In a container NVML may list process ids of the host, among which ours are not: then the number must do.
+        In a container NVML may list process ids of the host, which do not include ours. Then only the numbers are
+        compared.
         """
         pids = {process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(gpu.handle)}
         strangers = pids - self._own_pids
@@ -258,10 +261,10 @@ class GpuReader:
 
 
 class _Activity:
-    """GPM: two samples of the device's counters in turn, and what happened between them."""
+    """GPM: two alternating samples of the device's counters, and the activity between them."""
 
     def __init__(self, gpu: Gpu) -> None:
-        """Prepare.
+        """Allocate two samples.
 
         Raises:
             pynvml.NVMLError_NotSupported: the device has no such counters.
@@ -274,7 +277,7 @@ class _Activity:
         self._has_one = False
 
     def read(self) -> dict[str, float | pynvml.NVMLError]:
-        """Metric -> its value since the last call, or what went wrong with it alone."""
+        """Return metric -> its value since the last call, or its own error."""
         before, now = self._samples
         if self._gpu.whole is None:
             pynvml.nvmlGpmSampleGet(self._gpu.handle, now)

@@ -1,16 +1,18 @@
-"""Where a step's time goes: what is left of it when parts of the work are taken away, round after round.
+"""Parts of a step's time, found by leaving out parts of the work, round after round.
 
-Three ways to take steps are timed in turn: `compute`, on one batch that lies on the device, each rank for itself;
-`data`, on real batches, each rank for itself; `whole`, on real batches, gradients averaged over all ranks. In a round
+Three ways to take steps are timed in turn: `compute`, on one batch that stays on the device, each rank by itself;
+`data`, on real batches, each rank by itself; `whole`, on real batches, with gradients averaged over all ranks. In a
+round
 
     whole = compute of the slowest rank + data stall + exposed communication
 
-where the stall is what real batches add for the slowest rank, and exposed communication what averaging adds to that: a
-wait for a slow rank is not taken for communication, because the slowest rank sets all three. A share may come out a
-little below zero where there is nothing to measure; it is left so, and its interval says how sure it is.
+The data stall is the time that real batches add for the slowest rank. Exposed communication is the time that averaging
+adds to that. A wait for a slow rank does not count as communication, because the slowest rank sets all three. A share
+may be a little below zero if there is nothing to measure. It is not corrected, and its interval shows how certain it
+is.
 
-Rounds come in pairs, in which the ways are taken forwards and then backwards: what a machine's speed drifts by
-meanwhile falls on all ways alike. So a pair is what the interval is made of.
+Rounds come in pairs, which take the ways forwards and then backwards, so that a drift of the machine's speed affects
+all ways equally. The interval is therefore computed from pairs.
 """
 
 from __future__ import annotations
@@ -27,26 +29,26 @@ from harness.measure.steps import RESAMPLES
 Seconds = NDArray[np.float64]
 PHASES = ("forward", "backward", "optimizer")
 NORMAL_QUANTILE = 1.959964
-"""Of 97.5 %."""
+"""97.5 % quantile of the standard normal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rounds:
-    """What was timed, in seconds."""
+    """The timed rounds, in seconds."""
 
     compute: Seconds
-    """[rounds, ranks, steps]"""
+    """Steps alone on one batch: [rounds, ranks, steps]."""
     data: Seconds
-    """[rounds, ranks, steps]"""
+    """Steps alone on real batches: [rounds, ranks, steps]."""
     whole: Seconds | None
-    """[rounds, ranks, steps]; None where one worker has nobody to talk to."""
+    """Whole steps: [rounds, ranks, steps]; None with one worker, which has nobody to communicate with."""
     phases: Seconds | None
-    """[rounds, ranks, steps, 3], of the `compute` steps; None where they cannot be told apart."""
+    """Phases of the `compute` steps: [rounds, ranks, steps, 3]; None if they cannot be separated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """A share of all rounds together with its 95 % interval; no interval where there is but one value or pair."""
+    """A share of all rounds together with its 95 % interval; no interval if there is only one value or pair."""
 
     rounds: int
     value: float
@@ -56,26 +58,27 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """A step, taken apart."""
+    """The parts of a step."""
 
     compute_ms: float
-    """The slowest rank's step without data and communication, mean of the rounds."""
+    """Milliseconds of the slowest rank's step without data and communication, mean of the rounds."""
     data_ms: float
     """The same on real batches."""
     whole_ms: float
     phases_ms: dict[str, float]
-    """Forward, backward, optimizer: means over all ranks; empty where they cannot be told apart."""
+    """Forward, backward, optimizer: means over all ranks; empty if they cannot be separated."""
     data_stall_pct: Share
-    """Of the whole step."""
+    """Data stall in percent of the whole step."""
     communication_pct: Share | None
-    """Exposed: what the whole step waits for it, not what backward hides. None with one worker."""
+    """Exposed communication in percent of the whole step, without the part that backward hides. None with one
+    worker."""
     straggler_pct: Share | None
-    """See `Straggler.spread_pct`; on real batches. None with one worker."""
+    """`Straggler.spread_pct` on real batches. None with one worker."""
     slowest_rank: int | None
 
 
 def parts_of(rounds: Rounds) -> Parts:
-    """Attribute the step's time."""
+    """Compute the parts of a step from the rounds."""
     compute, data = _slowest(rounds.compute), _slowest(rounds.data)
     whole = data if rounds.whole is None else _slowest(rounds.whole)
     spreads = [found for seconds in rounds.data if (found := straggler(seconds)) is not None]
@@ -93,7 +96,7 @@ def parts_of(rounds: Rounds) -> Parts:
 
 
 def share(values: Seconds) -> Share:
-    """The mean of one value a round, with Student's interval."""
+    """Return the mean of one value per round, with Student's interval."""
     count, mean = len(values), float(values.mean())
     if count < 2:
         return Share(rounds=count, value=mean, low=None, high=None)
@@ -102,11 +105,12 @@ def share(values: Seconds) -> Share:
 
 
 def share_of(part: Seconds, whole: Seconds) -> Share:
-    """A part of the whole, in percent: all rounds' seconds over all rounds' seconds, with a block bootstrap interval.
+    """Return a part in percent of the whole: all rounds' seconds over all rounds' seconds, with its interval.
 
-    The blocks are pairs of rounds. A mean of each round's ratio would lean to one side where rounds differ much. The
-    bootstrap's interval is widened as Student's is wider than the normal one, and by the root of n / (n - 1): with few
-    blocks it is too narrow by that much (Hesterberg 2015, section 3.2). Drawn from a fixed seed.
+    The interval is from a block bootstrap, and the blocks are pairs of rounds. A mean of each round's ratio would be
+    biased if rounds differ much. The interval is widened as Student's is wider than the normal one, and by the root of
+    n / (n - 1): with few blocks it is too narrow by that much (Hesterberg 2015, section 3.2). It is drawn from a fixed
+    seed.
 
     Args:
         part: seconds of each round, which may be below zero.
@@ -131,7 +135,7 @@ def _t_quantile(df: int) -> float:
 
 
 def _slowest(seconds: Seconds) -> Seconds:
-    """Mean step of each round's slowest rank: [rounds]."""
+    """Return the mean step of each round's slowest rank: [rounds]."""
     found: Seconds = seconds.mean(axis=2).max(axis=1)
     return found
 

@@ -1,4 +1,4 @@
-"""Measured peaks, once for each node, device and precision: kept in a file that the processes of a node share."""
+"""Measured peaks, one for each node, device and precision, in a file that the processes of a node share."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from harness.storage import write_atomic
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredPeak:
-    """The best that one device was seen to do. Best, and not median: whatever else ran at the time only took away."""
+    """The best measured speed of one device. The best and not the median, because other work can only lower it."""
 
     device: str
-    """Its UUID on a GPU; on a CPU the number of threads that took part."""
+    """UUID of a GPU; on a CPU, the number of threads that took part."""
     precision: str
     matmul_flops_per_s: float
     matmul_low: float
-    """The slowest of `n` blocks: says how much else was going on."""
+    """FLOPs per second in the slowest of `n` blocks, which shows how much other work was going on."""
     copy_bytes_per_s: float
     copy_low: float
     n: int
@@ -36,14 +36,14 @@ class MeasuredPeak:
 
 
 def measured_peak(device: torch.device, precision: str, *, folder: Path | None = None) -> MeasuredPeak:
-    """The peak of a device in a precision, measured now if no process of this node has done so before.
+    """Return the peak of a device in a precision; measure it now if no process of this node has done so before.
 
-    A process that comes while another measures waits, and takes its result: two at once would measure each other.
+    A process that comes while another one measures waits, and takes its result: two at once would slow each other down.
 
     Args:
         device: one GPU, or the CPU with as many threads as torch has now.
         precision: fp32, tf32, bf16 or fp16.
-        folder: of the cache; None is this user's, in the node's folder for temporary files.
+        folder: folder of the cache; None for this user's, in the node's folder for temporary files.
 
     Raises:
         ValueError: the device does not compute in this precision.
@@ -62,12 +62,12 @@ def measured_peak(device: torch.device, precision: str, *, folder: Path | None =
 
 
 def share_of_measured_peak_pct(flops_per_s: float, peak: MeasuredPeak, *, devices: int) -> float:
-    """What part of the devices' measured matrix-product peak a rate of FLOPs is.
+    """Return a rate of FLOPs in percent of the devices' measured matrix-product peak.
 
     Args:
-        flops_per_s: of all devices together.
-        peak: of one of them.
-        devices: how many: GPUs, or workers on CPUs (each was given the threads that the peak was measured with).
+        flops_per_s: rate of all devices together.
+        peak: peak of one of them.
+        devices: number of GPUs, or of workers on CPUs (each was given the threads that the peak was measured with).
     """
     return 100 * flops_per_s / (peak.matmul_flops_per_s * devices)
 
@@ -92,13 +92,13 @@ def _identity(device: torch.device) -> str:
 
 
 def _folder() -> Path:
-    """This user's own: others may neither read nor plant anything in it."""
+    """Return this user's own folder: other users can neither read it nor write to it."""
     return Path(tempfile.gettempdir()) / f"resnet-harness-{os.getuid()}" / "peaks"
 
 
 @contextmanager
 def _locked(folder: Path, identity: dict[str, str]) -> Iterator[Path | None]:
-    """The file of one peak, held against other processes; None where nothing can be kept here."""
+    """Lock the file of one peak against other processes, and yield it; None if nothing can be stored here."""
     key = hashlib.sha256(json.dumps([socket.gethostname(), identity], sort_keys=True).encode()).hexdigest()[:16]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def _locked(folder: Path, identity: dict[str, str]) -> Iterator[Path | None]:
 
 
 def _read(file: Path, identity: dict[str, str]) -> MeasuredPeak | None:
-    """What the file holds; None where it holds something else, of an older version say."""
+    """Return the peak in the file; None if the file holds something else, for example an older version."""
     try:
         known = MeasuredPeak(**json.loads(file.read_text()))
     except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""What devices can do at most, as their makers publish it: dense, without sparsity."""
+"""Peaks of devices, as their makers publish them: dense, without sparsity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SOURCE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Peaks:
-    """One device's. FLOP/s of a dense matrix product, bytes/s of its memory."""
+    """Published peaks of one device: FLOP/s of a dense matrix product, bytes/s of its memory."""
 
     flops_per_s: dict[str, float]
     """Precision of a recipe -> FLOP/s."""
@@ -19,7 +19,7 @@ class Peaks:
 
 
 def _peaks(*, half: float, tf32: float, fp32: float, gigabytes_per_s: float) -> Peaks:
-    """From TFLOP/s. bf16 and fp16 are equally fast on all of these."""
+    """Return the peaks from TFLOP/s. bf16 and fp16 are equally fast on all of these devices."""
     tera = {"bf16": half, "fp16": half, "tf32": tf32, "fp32": fp32}
     return Peaks(flops_per_s={name: value * 1e12 for name, value in tera.items()}, bytes_per_s=gigabytes_per_s * 1e9)
 
@@ -30,17 +30,17 @@ PEAKS: dict[str, Peaks] = {
     "NVIDIA H100 80GB HBM3": _peaks(half=989.5, tf32=494.7, fp32=66.9, gigabytes_per_s=3350),
     "NVIDIA H200": _peaks(half=989.5, tf32=494.7, fp32=66.9, gigabytes_per_s=4800),
 }
-"""By the exact name that the driver gives the device. A name that only resembles one of these is another device: an
-A100 behind PCIe or a MIG slice of an H100 has other peaks."""
+"""Device name -> its peaks. The name is exactly the one that the driver gives. A device whose name is only similar is
+another device: an A100 behind PCIe or a MIG slice of an H100 has other peaks."""
 
 
 def published_peaks(device_name: str) -> Peaks | None:
-    """A device's peaks, None where nobody here knows them: never a guess."""
+    """Return a device's peaks; None if they are not known here, never a guess."""
     return PEAKS.get(device_name)
 
 
 def peaks_in_words(device_name: str) -> str:
-    """A device's published peaks, or why it has no MFU, for people."""
+    """Return a device's published peaks as text, or why it has no MFU."""
     peaks = published_peaks(device_name)
     if peaks is not None:
         tera = ", ".join(f"{name} {flops / 1e12:g}" for name, flops in peaks.flops_per_s.items())

@@ -1,4 +1,4 @@
-"""What the monitor would see here: every device that NVML shows, and which of its metrics can be read."""
+"""List of the devices that the monitor would watch here: all that NVML shows, and their readable metrics."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from harness.measure import nvml
 from harness.measure.nvml import COLUMNS, GpuReader
 
 BETWEEN_S = 0.1
-"""Activity is told of the time between two readings."""
+"""Seconds between two readings. Activity is measured over this time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One device."""
+    """One device and its metrics."""
 
     uuid: str
     name: str
@@ -25,10 +25,10 @@ class Seen:
 
 
 def survey() -> list[Seen]:
-    """Every GPU and slice.
+    """Return every GPU and slice.
 
     Raises:
-        NoDevice: NVML is not here, or has no driver.
+        NoDevice: NVML is not available, or has no driver.
     """
     nvml.start()
     try:

@@ -1,4 +1,4 @@
-"""One speed of many ranks. Each has a clock of its own, so only lengths of time are compared, never moments."""
+"""One speed for many ranks. Each has a clock of its own, so only durations are compared, never moments."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 
 def group_seconds(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Seconds of each step of a group that began together: from when all ranks were done to when all are again.
+    """Return the seconds of each step of a group that began together.
 
-    Their sum is the time in which all of them were done with everything. To take one rank's would leave out what the
-    slowest does; to take the slowest of each step would count what the ranks make up for later.
+    A step lasts from when all ranks were done with the previous one until all are done with this one. The sum is the
+    time in which all ranks finished all steps. The seconds of one rank would ignore the slowest rank. The slowest
+    seconds of each step would count delays that ranks make up for later.
 
     Args:
-        seconds: [ranks, steps], each rank's by its own clock, from a barrier on.
+        seconds: [ranks, steps], each rank's by its own clock, starting at a barrier.
     """
     ends: NDArray[np.float64] = np.cumsum(seconds, axis=1).max(axis=0)
     return np.diff(ends, prepend=0.0)
@@ -23,16 +24,17 @@ def group_seconds(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, kw_only=True)
 class Straggler:
-    """How far ranks that do not wait for each other drift apart."""
+    """The drift between ranks that do not wait for each other."""
 
     rank: int
-    """The slowest."""
+    """The slowest rank."""
     spread_pct: float
-    """The slowest's mean step less the fastest's, as a share of the slowest's: so long the fastest would wait."""
+    """Difference between the mean steps of the slowest and the fastest rank, in percent of the slowest's: the time that
+    the fastest would wait."""
 
 
 def straggler(seconds: NDArray[np.float64]) -> Straggler | None:
-    """The slowest rank of [ranks, steps], None where there is but one rank."""
+    """Find the slowest rank of [ranks, steps]; None if there is only one rank."""
     if len(seconds) < 2:
         return None
     means = seconds.mean(axis=1)

@@ -10,32 +10,32 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """Every value that was measured, in order; never empty."""
+    """All measured values, in order; never empty."""
 
     values: tuple[float, ...]
 
     @property
     def n(self) -> int:
-        """How often it was measured."""
+        """Number of values."""
         return len(self.values)
 
     @property
     def median(self) -> float:
-        """What to expect of it."""
+        """The median value."""
         return statistics.median(self.values)
 
     @property
     def low(self) -> float:
-        """The least."""
+        """The lowest value."""
         return min(self.values)
 
     @property
     def high(self) -> float:
-        """The most."""
+        """The highest value."""
         return max(self.values)
 
     def times(self, factor: float) -> Repeats:
-        """The same in another unit."""
+        """Return the same values in another unit, each multiplied by the factor."""
         return Repeats(values=tuple(value * factor for value in self.values))
 
 
@@ -48,15 +48,15 @@ def rates(
     settle: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Repeats:
-    """Amount per second of some work, `n` times over blocks of about `block_s` seconds each.
+    """Return the amount per second of some work, `n` times over blocks of about `block_s` seconds each.
 
     Args:
-        work: done once untimed, then as often as a block asks for.
-        amount: what one call of `work` does: FLOPs, bytes, images.
-        n: blocks.
-        block_s: length of a block. A single call that takes longer is a block.
+        work: called once untimed, then as often as a block needs.
+        amount: amount of work in one call: FLOPs, bytes, images.
+        n: number of blocks.
+        block_s: seconds of a block. A single call that takes longer is a block.
         settle: waits until the work is truly done; a GPU has only queued it.
-        clock: in seconds.
+        clock: returns the time in seconds.
     """
     work()
     settle()
@@ -67,7 +67,7 @@ def rates(
 def timed_calls(
     work: Callable[[], object], calls: int, settle: Callable[[], None], clock: Callable[[], float]
 ) -> float:
-    """Seconds that some calls take together, until their work is truly done."""
+    """Return the seconds that some calls take together, until their work is truly done."""
     began = clock()
     for _ in range(calls):
         work()

@@ -1,4 +1,4 @@
-"""How near to its limits a device is kept: MFU, arithmetic intensity, and which roof binds (Williams et al. 2009)."""
+"""Use of a device relative to its limits: MFU, arithmetic intensity, and the binding roof (Williams et al. 2009)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 ACTIVATION_PASSES = 5
-"""How often each layer's output crosses the memory in a training step whose layers are not fused: written, read by the
-next layer, read again for that layer's weight gradient; its own gradient written and read."""
+"""Number of times that each layer's output crosses the memory in a training step without fused layers: it is written,
+read by the next layer, and read again for that layer's weight gradient; its own gradient is written and read."""
 PARAMETER_PASSES = 8
-"""Of each parameter: read in forward and in backward; its gradient written; the optimizer reads gradient, weight and
-momentum, and writes weight and momentum."""
+"""Number of times that each parameter crosses the memory in a training step: it is read in forward and in backward; its
+gradient is written; the optimizer reads gradient, weight and momentum, and writes weight and momentum."""
 PARAMETER_BYTES = 4
 ACTIVATION_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
 
 class Network(Protocol):
-    """What is needed of `models.complexity.Complexity`."""
+    """The part of `models.complexity.Complexity` that is needed here."""
 
     @property
     def params(self) -> int: ...
@@ -27,24 +27,26 @@ class Network(Protocol):
 
 
 def mfu_pct(*, flops_per_s: float, peak_flops_per_s: float, devices: int) -> float:
-    """Model FLOPs utilization (Chowdhery et al. 2022, appendix B): what training needs, over what the devices could do.
+    """Return the model FLOPs utilization (Chowdhery et al. 2022, appendix B).
+
+    This is the rate of FLOPs that training needs, in percent of the devices' peak.
 
     Args:
-        flops_per_s: the model's training FLOPs per image times images per second of the whole group; what is computed
-            twice counts once, and batch norm, activations and additions not at all.
-        peak_flops_per_s: of one device, dense, in the precision in use.
-        devices: of the group.
+        flops_per_s: the model's training FLOPs per image times images per second of the whole group. Operations that
+            are computed twice count once; batch norm, activations and additions do not count.
+        peak_flops_per_s: peak of one device, dense, in the precision in use.
+        devices: number of devices in the group.
     """
     return 100 * flops_per_s / (peak_flops_per_s * devices)
 
 
 def intensity(network: Network, *, images: int, precision: str) -> float:
-    """FLOPs per byte of memory traffic of one worker's training step, by the convention of the passes above.
+    """Return the FLOPs per byte of memory traffic of one worker's training step, from the numbers of passes above.
 
     Args:
         network: its counts for one image.
-        images: of one worker's share of a batch.
-        precision: of the recipe.
+        images: number of images in one worker's share of a batch.
+        precision: precision of the recipe.
     """
     activations = ACTIVATION_PASSES * ACTIVATION_BYTES[precision] * network.outputs * images
     parameters = PARAMETER_PASSES * PARAMETER_BYTES * network.params
@@ -53,20 +55,20 @@ def intensity(network: Network, *, images: int, precision: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Roofs:
-    """One device's limits, published or measured."""
+    """The limits of one device, published or measured."""
 
     flops_per_s: float
     bytes_per_s: float
 
     @property
     def ridge(self) -> float:
-        """FLOPs per byte from which on arithmetic binds and not memory."""
+        """Smallest FLOPs per byte at which arithmetic binds and not memory."""
         return self.flops_per_s / self.bytes_per_s
 
     def binding(self, flops_per_byte: float) -> Literal["memory", "compute"]:
-        """Which roof is the lower one at an intensity."""
+        """Return which roof is the lower one at an intensity."""
         return "compute" if flops_per_byte >= self.ridge else "memory"
 
     def attainable_flops_per_s(self, flops_per_byte: float) -> float:
-        """The lower of the two roofs at an intensity."""
+        """Return the lower of the two roofs at an intensity, in FLOPs per second."""
         return min(self.flops_per_s, flops_per_byte * self.bytes_per_s)

@@ -1,4 +1,4 @@
-"""A thread that reads devices at a steady pace, and what it keeps: every reading in a file, means, peaks, joules."""
+"""A thread that reads devices at a steady pace, and its results: a file of all readings, means, peaks, joules."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _NO_AVERAGE = {nvml.ENERGY, nvml.SLOWDOWN, nvml.OTHERS}
 
 
 class Reader(Protocol):
-    """`harness.measure.nvml.GpuReader`, `harness.measure.host.HostReader`."""
+    """Interface of `harness.measure.nvml.GpuReader` and `harness.measure.host.HostReader`."""
 
     absent: dict[str, str]
     errors: dict[str, str]
     lost: str | None
 
     def read(self) -> dict[str, float]:
-        """What can be read now."""
+        """Return all values that can be read now."""
         ...
 
     def close(self) -> None:
-        """Free what is held."""
+        """Free all resources."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Something to read."""
+    """A device or host to read."""
 
     name: str
-    """`gpu_0`, `host`: among what one sampler reads."""
+    """Name among the sources of one sampler: `gpu_0`, `host`."""
     device: str
     """UUID and name of a GPU, or the host's name."""
     reader: Reader
@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What all readings of one source come to. JSON can hold it."""
+    """Summary of all readings of one source, in a form that JSON can hold."""
 
     source: str
     device: str
@@ -61,24 +61,24 @@ class Summary:
     lows: Mapping[str, float]
     energy_j: float | None
     energy_from: str | None
-    """`counter`: the device's own; `power`: power over time, where the counter is missing or was reset."""
+    """`counter`: the device's own counter; `power`: power over time, if the counter is missing or was reset."""
     energy_by_power_j: float | None
     counter_resets: int
     timed_power_w: float | None
-    """Energy over time while a timing trial timed its steps."""
+    """Mean power in watts, energy over time, while a timing trial timed its steps."""
     slowdowns_pct: Mapping[str, float]
-    """Reason for a lowered clock -> share of the readings in which it held."""
+    """Reason for a lower clock -> percent of the readings in which it held."""
     other_processes: int | None
-    """Most processes at once, beside our own, that held memory of the device."""
+    """Largest number of processes at once, not counting our own, that held memory of the device."""
     absent: Mapping[str, str]
     """Metric -> why it was never read."""
     errors: Mapping[str, str]
-    """Metric -> the last error of one that was read at other times."""
+    """Metric -> the last error of a metric that was read at other times."""
     lost: str | None
 
 
 class Track:
-    """All that is kept in memory of one source's readings; of each metric a few numbers."""
+    """The part of one source's readings that is kept in memory: a few numbers for each metric."""
 
     def __init__(self, source: Source, start_ms: int) -> None:
         self.source = source
@@ -95,7 +95,7 @@ class Track:
         self._timed_s: tuple[float, float] | None = None
 
     def add(self, time_s: float, time_ms: int, values: Mapping[str, float], *, timed: bool = False) -> None:
-        """One reading. Once some steps were timed, means and the like are of those alone; energy is of everything."""
+        """Add one reading. Once steps are timed, means and the like cover those alone; energy covers everything."""
         self._readings += bool(values)
         self._meter.add(time_s, power_w=values.get(nvml.POWER), counter_j=values.get(nvml.ENERGY))
         self.windows.add(time_ms, values)
@@ -125,7 +125,7 @@ class Track:
             self._slow[bit] += bool(int(values.get(nvml.SLOWDOWN, 0)) & bit)
 
     def summary(self) -> Summary:
-        """So far."""
+        """Return the summary so far."""
         reader = self.source.reader
         return Summary(
             source=self.source.name,
@@ -161,11 +161,11 @@ class Track:
 
 
 class RawFile:
-    """Every reading as a line of a compressed table. A disk that is full ends the table, and nothing else."""
+    """All readings as lines of a compressed table. A full disk ends the table and nothing else."""
 
     def __init__(self, path: Path) -> None:
         self.fault: str | None = None
-        """Why the table ends early."""
+        """Why the table ended early; None if it did not."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = gzip.open(path, "wt", compresslevel=1, newline="", encoding="utf-8")  # noqa: SIM115
@@ -175,11 +175,11 @@ class RawFile:
             self.fault = str(error)
 
     def write(self, time_ms: int, source: str, values: Mapping[str, float]) -> None:
-        """One line; what was not read is empty."""
+        """Write one line; values that were not read are empty."""
         self._guarded(lambda: self._lines.writerow((time_ms, source, *(_short(values.get(name)) for name in COLUMNS))))
 
     def close(self) -> None:
-        """The table is complete."""
+        """Complete the table."""
         if self.fault is None:
             self._guarded(self._file.close)
 
@@ -205,21 +205,21 @@ class Sampler:
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     tracks: list[Track] = field(init=False, default_factory=list)
     timing: bool = field(init=False, default=False)
-    """Whether what is read now is read while steps are timed."""
+    """Whether steps are being timed now."""
     fault: str | None = field(init=False, default=None)
-    """Why the thread ended early."""
+    """Why the thread ended early; None if it did not."""
     _stop: threading.Event = field(init=False, default_factory=threading.Event)
     _thread: threading.Thread | None = field(init=False, default=None)
 
     def start(self) -> None:
-        """Read from now on."""
+        """Start reading."""
         now_ms = self.wall_ms()
         self.tracks = [Track(source, now_ms) for source in self.sources]
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Read once more, so that the last moments count, and end; again changes nothing."""
+        """Read once more, so that the last moments count, and end. A second call changes nothing."""
         if self._thread is None:
             return
         self._stop.set()
@@ -230,11 +230,11 @@ class Sampler:
             source.reader.close()
 
     def take(self, *, all_of_it: bool = False) -> dict[str, list[Window]]:
-        """Source -> the windows that are over and were not taken before."""
+        """Return source -> the windows that are complete and were not taken before."""
         return {track.source.name: track.windows.take(all_of_it=all_of_it) for track in self.tracks}
 
     def read(self, track: Track) -> None:
-        """One source, now."""
+        """Read one source now."""
         values = track.source.reader.read()
         time_ms = self.wall_ms()
         track.add(self.clock(), time_ms, values, timed=self.timing)
@@ -244,7 +244,7 @@ class Sampler:
     def _run(self) -> None:
         try:
             self._read_until_stopped()
-        except Exception as error:  # noqa: BLE001  whatever watching meets, training goes on
+        except Exception as error:  # noqa: BLE001  training goes on after any error of the monitor
             self.fault = f"{type(error).__name__}: {error}"
 
     def _read_until_stopped(self) -> None:
@@ -254,7 +254,7 @@ class Sampler:
             for place, track in enumerate(self.tracks):
                 if due[place] <= now:
                     self.read(track)
-                    # Steady where it can be; after a long pause not all that was missed at once.
+                    # The pace is steady if possible. After a long pause, missed readings are not made up for.
                     due[place] = max(due[place] + track.source.period_s, now)
             self._stop.wait(max(0.0, min(due, default=now + HOST_PERIOD_S) - self.clock()))
         for track in self.tracks:

@@ -1,4 +1,4 @@
-"""When a run of steps is warm, and whether it had settled while it was timed. Pure functions of seconds."""
+"""Warm-up of a run of steps, and whether its speed was steady while it was timed. Pure functions of seconds."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from harness.measure.steps import block_means
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """The rule by which steps are left out before any counts.
+    """The rule that decides how many steps are left out before any counts.
 
     Steps come in windows. A run is steady once the median step of each of the last `agreeing` windows is within
-    `tolerance` of the window before it: caches are full then, kernels chosen, graphs compiled, clocks where they stay.
+    `tolerance` of the window before it: by then caches are full, kernels chosen, graphs compiled, and clocks stable.
     """
 
     window_steps: int = 5
     tolerance: float = 0.05
     agreeing: int = 2
     most_windows: int = 20
-    """A run that is not steady by then is timed all the same, and says so."""
+    """Most windows of a warm-up. A run that is not steady by then is timed all the same, and reports it."""
 
     def is_steady(self, medians: Sequence[float]) -> bool:
-        """Whether a run whose windows so far had these median steps, in seconds, is warm."""
+        """Return whether a run is warm, given the median step of each window so far, in seconds."""
         last = medians[-self.agreeing - 1 :]
         if len(last) <= self.agreeing:
             return False
@@ -36,33 +36,34 @@ class WarmUp:
 
 
 FIRST, LAST = 0.2, 0.5
-"""The shares of a run that are compared: its first steps and its second half."""
+"""Shares of a run that are compared: its first steps and its second half."""
 FEWEST_STEPS = 50
 MOST_STANDARD_ERRORS = 3.0
 SMALLEST_PCT = 2.0
-"""Less than this is no drift, however sure it is."""
+"""Smallest difference in percent that counts as drift, however certain a smaller one is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """How much slower or faster a run was in the beginning than in the end."""
+    """The difference in speed between the beginning and the end of a run."""
 
     pct: float
-    """The first steps' mean over that of the second half, less 100 %: above 0 the run became faster."""
+    """Mean of the first steps over the mean of the second half, minus 100 %: above 0 the run became faster."""
     standard_errors: float
-    """The same difference, in its own standard errors."""
+    """The same difference as a multiple of its standard error."""
 
     @property
     def settled(self) -> bool:
-        """Whether the beginning is like the end: the difference is small, or within three standard errors."""
+        """Whether beginning and end agree: the difference is small, or within three standard errors."""
         return abs(self.pct) <= SMALLEST_PCT or abs(self.standard_errors) <= MOST_STANDARD_ERRORS
 
 
 def drift_of(seconds: NDArray[np.float64]) -> Drift | None:
-    """Hold the first fifth of the steps against the second half; None below 50 steps.
+    """Compare the first fifth of the steps with the second half; None below 50 steps.
 
-    Geweke's diagnostic (1992), with the variance that neighbours which hang together give the mean, estimated on the
-    second half. Steps are cut at the 5th and the 95th percentile first, so that one pause is no drift.
+    This is Geweke's diagnostic (1992). The variance of the mean allows for the correlation of neighbouring steps, and
+    is estimated on the second half. Steps are first clipped at the 5th and the 95th percentile, so that one pause is no
+    drift.
     """
     if len(seconds) < FEWEST_STEPS:
         return None

@@ -1,4 +1,4 @@
-"""What a run of step times says about speed."""
+"""Speed of a run of steps, from the seconds of each step."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 FEWEST_FOR_INTERVAL = 20
-"""With fewer steps than this an interval would say more about the method than about the machine."""
+"""Fewest steps for an interval. With fewer it would say more about the method than about the machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Images over time of a run of steps."""
+    """Speed of a run of steps: images over time."""
 
     steps: int
     images_per_s: float
-    """All images over all time, not a mean of rates: those would weigh fast steps more."""
+    """All images over all time. A mean of rates would give fast steps more weight."""
     low: float | None
     high: float | None
-    """95 % interval of `images_per_s`; None where the steps are too few."""
+    """95 % interval of `images_per_s`; None if there are too few steps."""
     step_ms_p50: float
     step_ms_p95: float
 
 
 def speed_of(seconds: NDArray[np.float64], *, images_per_step: int) -> Speed | None:
-    """Speed from the seconds of each step, in order; None where there is no step."""
+    """Return the speed from the seconds of each step, in order; None if there is no step."""
     if not len(seconds):
         return None
     low, high = mean_interval(seconds) or (None, None)
@@ -44,10 +44,10 @@ def speed_of(seconds: NDArray[np.float64], *, images_per_step: int) -> Speed | N
 
 
 def mean_interval(values: NDArray[np.float64], *, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of the mean of values that hang together in time, or None where they are fewer than 20.
+    """Return an interval of the mean of values that are correlated in time; None if there are fewer than 20.
 
     Circular block bootstrap (Politis and Romano, 1992): blocks of about sqrt(n) neighbours are drawn, so that a slow
-    spell stays whole. Drawn from a fixed seed: the same values give the same interval.
+    period stays whole. They are drawn from a fixed seed: the same values give the same interval.
     """
     count = len(values)
     if count < FEWEST_FOR_INTERVAL:
@@ -60,19 +60,19 @@ def mean_interval(values: NDArray[np.float64], *, level: float = 0.95) -> tuple[
 
 
 def block_means(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """The mean of every block of so many neighbours, the last one's neighbour being the first: as many as values."""
+    """Return the mean of every block of `length` neighbours, as many as values. The first value follows the last."""
     sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[: length - 1]]))])
     means: NDArray[np.float64] = (sums[length:] - sums[:-length]) / length
     return means
 
 
 BLOCK_STEPS = 10
-"""Steps of a timed block."""
+"""Number of steps in a timed block."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockRates:
-    """Images per second of blocks of steps: how much the speed varies while a run lasts."""
+    """Images per second of blocks of steps, which show how much the speed varies during a run."""
 
     blocks: int
     p5: float
@@ -81,7 +81,7 @@ class BlockRates:
 
 
 def block_rates(seconds: NDArray[np.float64], *, images_per_step: int) -> BlockRates | None:
-    """Speed of each whole block of 10 steps; None where there is none. Steps left over at the end sit out."""
+    """Return percentiles of the speed of whole blocks of 10 steps; None if there are none. The rest is ignored."""
     blocks = len(seconds) // BLOCK_STEPS
     if not blocks:
         return None

@@ -1,4 +1,4 @@
-"""How fast files come and go, and photographs are decoded."""
+"""Speed of writing and reading files, and of decoding photographs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from workloads.datasets import photos
 FILE_BYTES = 128 * 2**20
 CHUNK_BYTES = 4 * 2**20
 PHOTO_WIDTH, PHOTO_HEIGHT, QUALITY = 500, 375, 90
-"""As ImageNet's are, in the mean."""
+"""Pixels and JPEG quality of a photograph, as in ImageNet on average."""
 CROP = 224
 
 
 def disk_rates(folder: Path, *, n: int, size_bytes: int = FILE_BYTES) -> tuple[Repeats, Repeats]:
-    """Bytes per second of writing a file until it is safe, and of reading it back with the host's cache emptied of it.
+    """Return the bytes per second of writing a file to the disk, and of reading it back without the host's cache.
 
-    What stands behind the folder may have caches of its own: a network's server, a disk's controller.
+    The storage behind the folder may have caches of its own: a network's server, a disk's controller.
 
     Raises:
         OSError: the folder cannot be written, or is full.
     """
-    content = np.random.default_rng(0).bytes(CHUNK_BYTES)  # some file systems compress
+    content = np.random.default_rng(0).bytes(CHUNK_BYTES)  # random, since some file systems compress
     written, read = [], []
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as own:
         file = Path(own, "file")
@@ -40,7 +40,10 @@ def disk_rates(folder: Path, *, n: int, size_bytes: int = FILE_BYTES) -> tuple[R
 
 
 def decode_images_per_s(*, n: int, block_s: float) -> Repeats:
-    """JPEG photographs of 500x375 pixels to uint8 tensors, as the data sets do it, in this one thread."""
+    """Return the JPEG photographs of 500x375 pixels per second that one thread decodes to uint8 tensors.
+
+    They are decoded as the data sets do it.
+    """
     content = _photograph()
     return rates(lambda: photos.decode(content), amount=1.0, n=n, block_s=block_s)
 
@@ -64,7 +67,7 @@ def _read(file: Path) -> float:
 
 
 def _photograph() -> bytes:
-    """Smooth shapes with fine grain: neither as cheap to decode as one colour nor as dear as noise."""
+    """Return a JPEG of smooth shapes with fine grain: slower to decode than one colour, and faster than noise."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((PHOTO_WIDTH, PHOTO_HEIGHT), Image.Resampling.BICUBIC), dtype=np.int16)

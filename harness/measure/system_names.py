@@ -1,4 +1,4 @@
-"""MLflow's own names for what a node does, so that its System metrics tab shows it."""
+"""MLflow's own names for the activity of a node, so that its System metrics tab shows it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from harness.measure import host, nvml
 from harness.schema import ACTIVITIES
 
 MOST_SERIES = 5
-"""Of one run: from some 60 metrics on MLflow's compare page is unusable. The file of readings has all of them."""
+"""Most series of one run: with some 60 metrics MLflow's compare page is unusable. The file of readings has all of
+them."""
 
 _NAMES = {
-    # Most telling first: where there are too many devices, the first names are given to all before the next.
+    # Most useful first: if there are too many devices, all of them get the first name before any gets the next.
     nvml.BUSY: ACTIVITIES["busy_pct"].name,
     nvml.POWER: ACTIVITIES["power_w"].name,
     host.CPU: ACTIVITIES["host_cpu_pct"].name,
@@ -22,16 +23,16 @@ _NAMES = {
 
 
 def series_name(node: str, source: str, metric: str, *, alone: bool) -> str:
-    """`system/gpu_0_utilization_percentage`; with the node where there are several, as MLflow has it."""
+    """Return a name such as `system/gpu_0_utilization_percentage`. With several nodes it has the node, as in MLflow."""
     where = "" if alone else re.sub(r"[^A-Za-z0-9_.-]", "_", node) + "/"
     return f"system/{where}{_NAMES[metric].format(source=source)}"
 
 
 def shown_series(sources: Mapping[str, Sequence[str]]) -> dict[tuple[str, str, str], str]:
-    """Which readings become series of the run: (host, source, metric) -> name.
+    """Choose the readings that become series of the run: (host, source, metric) -> name.
 
     Args:
-        sources: host -> `gpu_0`, `gpu_1`, ..., `host`: what is read there.
+        sources: host -> names of its sources: `gpu_0`, `gpu_1`, ..., `host`.
     """
     everything = [
         (node, source, metric)

@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 
 FIRST_WIDTH_MS = 1000
 WINDOWS_OF_A_WIDTH = 60
-"""Then the width doubles: a minute has 60 points, an hour some 350, a day some 620."""
+"""Number of windows before the width doubles: a minute has 60 points, an hour some 350, a day some 620."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Means of what was read in one window. Windows in which nothing was read are not there."""
+    """Means of the readings in one window. Windows without readings are left out."""
 
     step: int
-    """Counts windows, empty ones too."""
+    """Number of the window; empty windows count too."""
     time_ms: int
-    """Its end, on the clock of the readings."""
+    """End of the window in milliseconds, on the clock of the readings."""
     values: Mapping[str, float] = field(default_factory=dict)
 
 
 class Windows:
-    """Fed by one thread and emptied by another."""
+    """Windows of a series, filled by one thread and emptied by another."""
 
     def __init__(self, start_ms: int) -> None:
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class Windows:
         self._closed: list[Window] = []
 
     def add(self, time_ms: int, values: Mapping[str, float]) -> None:
-        """One reading, not older than the one before."""
+        """Add one reading, not older than the one before."""
         with self._lock:
             while time_ms >= self._end_ms:
                 self._close(self._end_ms)
@@ -43,7 +43,7 @@ class Windows:
                 self._sums[key] = (total + value, count + 1)
 
     def take(self, *, all_of_it: bool = False) -> list[Window]:
-        """The windows that are over and were not taken before; `all_of_it` ends the one that runs."""
+        """Return the windows that are complete and were not taken before; `all_of_it` ends the running one."""
         with self._lock:
             if all_of_it:
                 self._close(self._last_ms)
