@@ -4,6 +4,7 @@ python two_nodes.py RANK FOLDER ROOT
 """
 
 import json
+import os
 import socket
 import sys
 from datetime import timedelta
@@ -39,8 +40,8 @@ def main(rank: int, folder: Path, root: str) -> None:
     ended = attempt_trial(trial, context)
     found = [ended.outcome.value, ended.reason, [type(event).__name__ for event in events]]
     (folder / f"{rank}.json").write_text(json.dumps(found))
-    dist.barrier()  # one that leaves while the other still talks to it can abort that one
     dist.destroy_process_group()
+    os._exit(0)  # a trial that fails before its first step can leave a thread of torch that aborts a regular exit
 
 
 if __name__ == "__main__":
