@@ -162,6 +162,21 @@ class Trial:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class AttemptSettings:
+    """Settings of every attempt at a trial of a sweep. They do not change a result, so they are not part of an id."""
+
+    timeout_s: float | None = None
+    """Seconds that an attempt may take. The next one starts at its checkpoint with the full time, so each gets
+    further."""
+    checkpoint_every_s: float | None = None
+    """Longest time between two checkpoints in seconds, also in the middle of an epoch."""
+    checkpoint_every_steps: int | None = None
+    """Steps between two checkpoints in the middle of an epoch, counted from the epoch's start."""
+    checkpoint_interval_s: float = 5.0
+    """Seconds after a checkpoint in which the end of an epoch writes no other, so that short trials lose no time."""
+
+
 def _name_of(spec: object, registry: dict[str, Any]) -> str:
     return next(name for name, kind in registry.items() if kind is type(spec))
 

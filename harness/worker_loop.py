@@ -9,7 +9,7 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from harness.events import Event, TrialEnded
 from harness.scheduling.types import Lease, LeaseLost, Shape
 from harness.schema import Outcome
 from harness.storage import SweepFolder
+from harness.trial import AttemptSettings
 
 NOTICE_S = 3.0
 """Seconds to wait before reporting a collective error, so that the death of the other rank is reported first. The group
@@ -77,9 +78,7 @@ class Worker:
     """Function that returns whether the sweep is stopping; called on rank 0 only."""
     progressed: Callable[[], None] = lambda: None
     """Function that is called at every step."""
-    checkpoint_every_s: float | None = None
-    checkpoint_every_steps: int | None = None
-    trial_timeout_s: float | None = None
+    settings: AttemptSettings = field(default_factory=AttemptSettings)
     monitoring: Monitoring | None = None
 
 
@@ -118,9 +117,7 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
         stop_requested=worker.stop_requested,
         flush=lambda: queue.flush(worker.group),
         progressed=worker.progressed,
-        checkpoint_every_s=worker.checkpoint_every_s,
-        checkpoint_every_steps=worker.checkpoint_every_steps,
-        timeout_s=worker.trial_timeout_s,
+        settings=worker.settings,
         monitoring=worker.monitoring,
     )
     try:

@@ -1,14 +1,13 @@
-"""Calls to Ray actors that wait for the result. Only this module works around the types of Ray's stubs."""
+"""Calls to Ray actors that wait for the result, and the message of a failed one. Ray's stubs leave both untyped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import ray
 
-Actor = Any
-"""A handle of `harness.cluster.outbox_queue.OutboxQueue`."""
+ActorHandle: TypeAlias = Any
+"""Ray's handle of an actor. Ray's stubs do not know an actor's methods; only the clients of actors use it."""
 
 
 def call(method: Any, *arguments: Any) -> Any:
@@ -20,16 +19,6 @@ def call(method: Any, *arguments: Any) -> Any:
     reference: Any = method.remote(*arguments)
     get: Any = ray.get
     return get(reference)
-
-
-class ActorProxy:
-    """A proxy of an actor. Its methods are called like local ones, and each call waits for its result."""
-
-    def __init__(self, actor: Actor) -> None:
-        self._actor = actor
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *arguments: call(getattr(self._actor, name), *arguments)
 
 
 def first_cause(error: BaseException) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 import ray
-import ray.cloudpickle
 import ray.train
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.cluster.actor import Actor, call, first_cause
+from harness.cluster.actor import ActorHandle, first_cause
 from harness.cluster.group_settings import GroupSettings
 from harness.cluster.placement_groups import remove_placement_groups
+from harness.cluster.queue_client import QueueClient
 from harness.cluster.worker_group import fit
 from harness.scheduling.types import Shape
 
@@ -33,7 +32,7 @@ class ControllerHost:
     Train's controllers and workers end with it.
     """
 
-    def __init__(self, queue: Actor, settings: GroupSettings) -> None:
+    def __init__(self, queue: QueueClient, settings: GroupSettings) -> None:
         self._queue, self._settings = queue, settings
 
     def run(self, group: str, shape: Shape, avoid: Collection[str]) -> str | None:
@@ -41,26 +40,47 @@ class ControllerHost:
         try:
             fit(group, shape, self._queue, self._settings, avoid)
         except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
-            call(self._queue.release_leases, group)
+            self._queue.release_leases(group)
             return first_cause(error)
         return None
+
+
+class HostClient:
+    """Calls a `ControllerHost`."""
+
+    def __init__(self, queue: QueueClient, settings: GroupSettings, node: str) -> None:
+        """Start a host on a node, or on another one if that node has just been lost."""
+        strategy = NodeAffinitySchedulingStrategy(node, soft=True)
+        actor = ray.remote(num_cpus=0)(ControllerHost)
+        self._actor: ActorHandle = actor.options(max_concurrency=MOST_GROUPS, scheduling_strategy=strategy).remote(
+            queue, settings
+        )
+
+    def run(self, group: str, shape: Shape, avoid: Collection[str]) -> ray.ObjectRef[str | None]:
+        """Start a group. Return the reference to why it was lost, None if it ended well."""
+        end: ray.ObjectRef[str | None] = self._actor.run.remote(group, shape, avoid)
+        return end
+
+    def kill(self) -> None:
+        """Kill the host's process, and with it the controllers and workers of its groups."""
+        ray.kill(self._actor, no_restart=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Started:
     group: str
     node: str
-    host: Actor
+    host: HostClient
 
 
 @dataclass
 class ControllerHosts:
     """Starts groups, each on a node of its workers: Ray Train keeps each group's controller on the node of its host."""
 
-    queue: Actor
+    queue: QueueClient
     settings: GroupSettings
-    _hosts: dict[str, Actor] = field(default_factory=dict)
-    _ends: dict[Any, _Started] = field(default_factory=dict)
+    _hosts: dict[str, HostClient] = field(default_factory=dict)
+    _ends: dict[ray.ObjectRef[str | None], _Started] = field(default_factory=dict)
     """Reference to the result of `ControllerHost.run` -> its group."""
     _lost: dict[str, float] = field(default_factory=dict)
     """Names of placement groups that may still exist -> when to stop looking for them."""
@@ -68,9 +88,9 @@ class ControllerHosts:
     def start(self, group: str, shape: Shape, node: str, avoid: Collection[str]) -> None:
         """Start a group on the host of a node. Keep its workers off the nodes to avoid."""
         if node not in self._hosts:
-            self._hosts[node] = self._new(node)
+            self._hosts[node] = HostClient(self.queue, self.settings, node)
         host = self._hosts[node]
-        self._ends[host.run.remote(group, shape, avoid)] = _Started(group=group, node=node, host=host)
+        self._ends[host.run(group, shape, avoid)] = _Started(group=group, node=node, host=host)
 
     def ended(self) -> dict[str, str | None]:
         """Return the groups that ended since the last call, each with why it was lost, None if it ended well.
@@ -85,25 +105,24 @@ class ControllerHosts:
         return ends
 
     def kill(self, group: str) -> None:
-        """Kill the workers of a group that hangs. Ray Train notices their death and ends the group."""
-        for member in call(self.queue.worker_handles, group):
-            ray.kill(ray.cloudpickle.loads(member), no_restart=True)
+        """Kill the workers of a group that hangs."""
+        self.queue.kill_workers(group)
 
-    def _end(self, started: _Started, reference: Any) -> tuple[str, str | None]:
+    def _end(self, started: _Started, reference: ray.ObjectRef[str | None]) -> tuple[str, str | None]:
         try:
             failure: str | None = ray.get(reference)
         except ray.exceptions.RayActorError as error:
             self._abandon(started)
             failure = f"the node of its controller was lost: {first_cause(error)}"
-            call(self.queue.note_loss_reason, started.group, failure)
-            call(self.queue.release_leases, started.group)
+            self.queue.note_loss_reason(started.group, failure)
+            self.queue.release_leases(started.group)
         if failure is not None:
             self._lost[self.settings.placement_group_name(started.group)] = time.monotonic() + SEARCH_S
         return started.group, failure
 
     def _abandon(self, started: _Started) -> None:
         """Kill a host that could not be reached: it may still run, and other groups take its resources."""
-        ray.kill(started.host, no_restart=True)
+        started.host.kill()
         if self._hosts.get(started.node) is started.host:
             del self._hosts[started.node]
 
@@ -113,9 +132,3 @@ class ControllerHosts:
         self._lost = {name: until_s for name, until_s in self._lost.items() if until_s > now_s}
         if self._lost:
             remove_placement_groups(self._lost)
-
-    def _new(self, node: str) -> Actor:
-        """Start a host on a node, or on another one if that node has just been lost."""
-        strategy = NodeAffinitySchedulingStrategy(node, soft=True)
-        host = ray.remote(num_cpus=0)(ControllerHost)
-        return host.options(max_concurrency=MOST_GROUPS, scheduling_strategy=strategy).remote(self.queue, self.settings)

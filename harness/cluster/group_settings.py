@@ -6,6 +6,8 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.trial import AttemptSettings
+
 
 @dataclass(frozen=True, kw_only=True)
 class GroupSettings:
@@ -15,9 +17,7 @@ class GroupSettings:
     """The sweep's folder."""
     collective_timeout_s: float = 300.0
     """Seconds that ranks wait for each other in a collective before the group counts as lost."""
-    trial_timeout_s: float | None = None
-    checkpoint_every_s: float | None = None
-    checkpoint_every_steps: int | None = None
+    attempt: AttemptSettings = field(default_factory=AttemptSettings)
     monitor: bool = True
     """Whether to watch the devices that trials run on."""
     one_trial: bool = False

@@ -5,18 +5,15 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.cluster.actor import Actor, ActorProxy, call, first_cause
+from harness.cluster.actor import first_cause
 from harness.cluster.background_call import BackgroundCall
 from harness.cluster.controller_hosts import ControllerHosts
 from harness.cluster.group_settings import GroupSettings
 from harness.cluster.inspection import inspect
-from harness.cluster.outbox_queue import OutboxQueue
+from harness.cluster.queue_client import QueueClient
 from harness.cluster.session import connected, node_resources
 from harness.errors import ClusterUnreachable, HarnessError, Stopped
 from harness.scheduling.feasibility import NodeResources, infeasibility_reason
@@ -68,10 +65,10 @@ def run_on_cluster(
                 inspect(settings.folder, {job.trial.dataset for job in jobs}, stopped=stop.is_set)
             except Stopped:
                 return
-        queue = queue_actor(jobs, SweepFolder(settings.folder).outbox, limits)
+        queue = QueueClient.start(jobs, SweepFolder(settings.folder).outbox, limits)
         try:
             _give_up_infeasible(queue, jobs, nodes)
-            groups = Groups(ActorProxy(queue), ControllerHosts(queue, settings))
+            groups = Groups(queue, queue, ControllerHosts(queue, settings))
             fill = BackgroundCall(lambda: groups.reconcile(node_resources()))
             _drive(queue, fill, show, stop)
             fill.join(timeout_s=FILL_S)
@@ -83,29 +80,17 @@ def run_on_cluster(
             ) from error
 
 
-def queue_actor(jobs: Sequence[Job], outbox: Path, limits: Limits) -> Actor:
-    """Start the queue in a process of its own. Ray repeats a call that a broken connection may have lost."""
-    queue = ray.remote(num_cpus=0)(OutboxQueue)
-    return queue.options(max_task_retries=-1, **_beside_driver()).remote(jobs, outbox, limits)
-
-
-def _beside_driver() -> dict[str, Any]:
-    """Return the settings that keep an actor on the driver's node, so that the loss of another node cannot end it."""
-    here = ray.get_runtime_context().get_node_id()
-    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
-
-
-def _give_up_infeasible(queue: Actor, jobs: Sequence[Job], nodes: Sequence[NodeResources]) -> None:
+def _give_up_infeasible(queue: QueueClient, jobs: Sequence[Job], nodes: Sequence[NodeResources]) -> None:
     for shape in {job.shape for job in jobs}:
         if (reason := infeasibility_reason(shape, nodes)) is not None:
-            call(queue.cancel_pending, shape, Outcome.INFEASIBLE, reason)
+            queue.cancel_pending(shape, Outcome.INFEASIBLE, reason)
 
 
-def _drive(queue: Actor, fill: BackgroundCall, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
+def _drive(queue: QueueClient, fill: BackgroundCall, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
     """Poll the queue, which runs on the driver's node. Call the head in the background, because it may never answer."""
     seen = 0
     for poll in itertools.count():
-        snapshot: Snapshot = call(queue.snapshot, seen)
+        snapshot = queue.snapshot(seen)
         seen = snapshot.ended_count
         show(snapshot)
         if snapshot.done:
@@ -122,11 +107,11 @@ def _drive(queue: Actor, fill: BackgroundCall, show: Callable[[Snapshot], None],
             fill.start()
 
 
-def _stop(queue: Actor, seen: int, show: Callable[[Snapshot], None]) -> None:
+def _stop(queue: QueueClient, seen: int, show: Callable[[Snapshot], None]) -> None:
     """Lease nothing more, give running trials time for a checkpoint, then end them as stopped."""
-    call(queue.stop)
+    queue.stop()
     deadline = time.monotonic() + STOP_GRACE_S
-    while time.monotonic() < deadline and call(queue.snapshot, seen).running:
+    while time.monotonic() < deadline and queue.snapshot(seen).running:
         time.sleep(POLL_S)
-    call(queue.stop_running, "stopped before it reached a checkpoint")
-    show(call(queue.snapshot, seen))
+    queue.stop_running("stopped before it reached a checkpoint")
+    show(queue.snapshot(seen))

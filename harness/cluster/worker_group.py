@@ -16,10 +16,11 @@ import ray
 import ray.train
 from ray.train.v2.api.callback import UserCallback
 
-from harness.cluster.actor import Actor, call, first_cause
+from harness.cluster.actor import first_cause
 from harness.cluster.group_settings import GroupSettings
 from harness.cluster.placement_groups import NamedPlacementGroups
 from harness.cluster.process_group import ProcessGroup
+from harness.cluster.queue_client import QueueClient
 from harness.cluster.ray_internals import PRIVATE_NAMES, death_of, raised_in_worker
 from harness.cluster.trainer import LeanTrainer
 from harness.errors import HarnessError
@@ -34,14 +35,14 @@ PLACEMENT_TRIES = 20
 class LossReport(UserCallback):
     """Tells the queue why a group was lost, from the errors of all ranks: `fit` raises only one of them."""
 
-    def __init__(self, queue: Actor, group: str) -> None:
+    def __init__(self, queue: QueueClient, group: str) -> None:
         self._queue, self._group = queue, group
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
         """Report the loss. Ray Train's controller calls this before it ends the group."""
         reason, out_of_memory = loss_of(worker_exceptions)
         with contextlib.suppress(ray.exceptions.RayError):
-            call(self._queue.note_loss_reason, self._group, reason, out_of_memory)
+            self._queue.note_loss_reason(self._group, reason, out_of_memory=out_of_memory)
 
 
 def loss_of(exceptions: Mapping[int, Exception]) -> tuple[str, bool]:
@@ -80,7 +81,7 @@ def _is_out_of_memory(cause: BaseException) -> bool:
     return isinstance(cause, ray.exceptions.OutOfMemoryError)
 
 
-def fit(group: str, shape: Shape, queue: Actor, settings: GroupSettings, avoid: Collection[str]) -> None:
+def fit(group: str, shape: Shape, queue: QueueClient, settings: GroupSettings, avoid: Collection[str]) -> None:
     """Start a worker group and let it run trials until the queue has none of this shape.
 
     Args:

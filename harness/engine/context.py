@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from harness.events import Event
+from harness.trial import AttemptSettings
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -44,15 +45,8 @@ class TrialContext:
     progressed: Callable[[], None] = lambda: None
     """Function that is called after every step and every evaluated batch, so that a hanging trial can be told from a
     slow one."""
-    checkpoint_every_s: float | None = None
-    """Most seconds without a checkpoint, also in the middle of an epoch."""
-    checkpoint_every_steps: int | None = None
-    """Steps between two checkpoints in the middle of an epoch, counted from the epoch's start."""
-    timeout_s: float | None = None
-    """Seconds that the attempt may take. The next one starts at its checkpoint with the full time, so each gets
-    further."""
-    checkpoint_interval_s: float = 5.0
-    """Seconds after a checkpoint in which the end of an epoch writes no other, so that short trials lose no time."""
+    settings: AttemptSettings = field(default_factory=AttemptSettings)
+    """Settings that every attempt of the sweep shares."""
     timing: Callable[[bool], None] = lambda _running: None
     """Function that is called with True when the timed steps of a timing trial begin, and with False when they have
     ended."""

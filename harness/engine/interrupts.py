@@ -111,7 +111,7 @@ class Watch:
 
     def look(self) -> None:
         """Act on the requests that any rank has seen. All ranks take part. Raises the same errors as `step_done`."""
-        timeout_s = self._context.timeout_s
+        timeout_s = self._context.settings.timeout_s
         late = timeout_s is not None and self.total_s > timeout_s
         asked = self._interrupts.look(late=late, checkpoint=False)
         if asked.stop:

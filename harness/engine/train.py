@@ -120,10 +120,12 @@ class Training:
     def _test(self) -> Evaluation:
         """Return the test error after an epoch. Before an evaluation that may be long, a checkpoint is written."""
         last = self.epoch + 1 == self.schedule.epochs
-        self._obey(checkpoint=self._idle_s >= self.context.checkpoint_interval_s and (last or self._is_test_long))
+        self._obey(
+            checkpoint=self._idle_s >= self.context.settings.checkpoint_interval_s and (last or self._is_test_long)
+        )
         started = time.perf_counter()
         evaluation = self.evaluate("test")
-        self._is_test_long = time.perf_counter() - started >= self.context.checkpoint_interval_s
+        self._is_test_long = time.perf_counter() - started >= self.context.settings.checkpoint_interval_s
         return evaluation
 
     def evaluate(self, split: Split) -> Evaluation:
@@ -222,9 +224,9 @@ class Training:
         if self.record.done % self._loss_steps == 0 and self._is_loss_lost():
             return True
         if self._requests.is_time_to_look():
-            every_s = self.context.checkpoint_every_s
+            every_s = self.context.settings.checkpoint_every_s
             self._obey(checkpoint=every_s is not None and self._idle_s >= every_s)
-        every = self.context.checkpoint_every_steps
+        every = self.context.settings.checkpoint_every_steps
         if every and self.record.done % every == 0:
             self.checkpoint()
         return False
@@ -247,7 +249,8 @@ class Training:
 
     def _obey(self, *, checkpoint: bool = False) -> None:
         """Act on the requests that any rank has seen, on all ranks at the same step."""
-        late = self.context.timeout_s is not None and self._attempt_s > self.context.timeout_s
+        timeout_s = self.context.settings.timeout_s
+        late = timeout_s is not None and self._attempt_s > timeout_s
         asked = self._requests.look(late=late, checkpoint=checkpoint)
         if any(asked):
             self.checkpoint()
@@ -260,7 +263,7 @@ class Training:
     def _after_epoch(self) -> None:
         self.record.begin()
         # At an epoch's end rank 0 has the whole state, so it may decide alone, by its own clock.
-        if self.context.rank == 0 and self._idle_s >= self.context.checkpoint_interval_s:
+        if self.context.rank == 0 and self._idle_s >= self.context.settings.checkpoint_interval_s:
             self._write_checkpoint()
         self._obey()
 

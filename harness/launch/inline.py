@@ -18,6 +18,7 @@ from harness.scheduling.queue import TrialQueue
 from harness.scheduling.types import Lease, Shape, Snapshot
 from harness.schema import Outcome
 from harness.signals import StopSignal
+from harness.trial import AttemptSettings
 from harness.worker_loop import GroupBroken, Worker, run_leases
 
 GROUP = "inline"
@@ -42,9 +43,7 @@ class InlineConfig:
     folder: Path
     """Folder of the sweep."""
     shapes: tuple[Shape, ...]
-    trial_timeout_s: float | None
-    checkpoint_every_s: float | None
-    checkpoint_every_steps: int | None
+    attempt: AttemptSettings
 
 
 class ShownQueue:
@@ -73,9 +72,9 @@ class ShownQueue:
         self._queue.end(group, ended)
         self.show()
 
-    def note_loss_reason(self, group: str, reason: str) -> None:
+    def end_lost(self, group: str, reason: str) -> None:
         """Record that a group cannot go on. A trial that it still holds ends for this reason."""
-        self._queue.note_loss_reason(group, reason)
+        self._queue.groups.note_loss_reason(group, reason)
         self._queue.release_leases(group)
         self.show()
 
@@ -147,9 +146,7 @@ def _run(queue: ShownQueue, config: InlineConfig, world: Processes, stop_request
             device=_own_device(shape.device),
             folder=config.folder,
             stop_requested=stop_requested,
-            checkpoint_every_s=config.checkpoint_every_s,
-            checkpoint_every_steps=config.checkpoint_every_steps,
-            trial_timeout_s=config.trial_timeout_s,
+            settings=config.attempt,
             monitoring=world.monitoring,
         )
         _run_all(queue, worker)
@@ -161,7 +158,7 @@ def _run_all(queue: ShownQueue, worker: Worker) -> None:
         try:
             return run_leases(queue, worker)
         except GroupBroken as broken:
-            queue.note_loss_reason(worker.group, str(broken))
+            queue.end_lost(worker.group, str(broken))
             if worker.shape.workers > 1:
                 raise
 

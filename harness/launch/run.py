@@ -174,9 +174,7 @@ def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
     settings = GroupSettings(
         folder=sweep.folder.root,
         collective_timeout_s=sweep.options.collective_timeout_s,
-        trial_timeout_s=workload.trial_timeout_s,
-        checkpoint_every_s=workload.checkpoint_every_s,
-        checkpoint_every_steps=workload.checkpoint_every_steps,
+        attempt=workload.attempt_settings,
         monitor=sweep.options.monitor,
         one_trial=workload.isolation == "process",
     )
@@ -200,9 +198,7 @@ def _inline(sweep: Sweep, world: inline.Processes, show: Show, stop: StopSignal)
     config = inline.InlineConfig(
         folder=sweep.folder.root,
         shapes=tuple(dict.fromkeys(job.shape for job in jobs)),
-        trial_timeout_s=workload.trial_timeout_s,
-        checkpoint_every_s=workload.checkpoint_every_s,
-        checkpoint_every_steps=workload.checkpoint_every_steps,
+        attempt=workload.attempt_settings,
     )
     queue = TrialQueue(jobs, sweep.outbox.append, _limits(workload), sync=sweep.outbox.sync)
     inline.run_rank0(queue, config, world, show, stop)

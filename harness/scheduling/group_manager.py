@@ -22,7 +22,7 @@ ROOM_COMES_BACK_S = 600.0
 
 
 class Queue(Protocol):
-    """The methods of a queue that the groups use: a `TrialQueue`, or an actor behind `ActorProxy`."""
+    """The methods of a queue that the groups use: a `TrialQueue`, or the client of the actor that holds it."""
 
     def waiting(self) -> Mapping[Shape, int]:
         """Return how many trials of each shape wait."""
@@ -32,16 +32,20 @@ class Queue(Protocol):
         """Return the groups that hold a trial."""
         ...
 
-    def group_stats(self, group: str) -> GroupStats:
-        """Return the leases, results and nodes of a group so far."""
-        ...
-
     def expire_hung(self) -> Sequence[str]:
         """End the trials that hang. Return their groups."""
         ...
 
     def cancel_pending(self, shape: Shape, outcome: Outcome, reason: str) -> None:
         """End the waiting trials of a shape."""
+        ...
+
+
+class Registry(Protocol):
+    """The method of a `GroupRegistry` that the groups use."""
+
+    def group_stats(self, group: str) -> GroupStats:
+        """Return the leases, results and nodes of a group so far."""
         ...
 
 
@@ -76,6 +80,7 @@ class Groups:
     """All groups of the sweep. Resources are counted here and not by Ray, since a group takes its resources late."""
 
     queue: Queue
+    registry: Registry
     hosts: Starter
     clock: Callable[[], float] = time.monotonic
     running: dict[str, Group] = field(default_factory=dict)
@@ -140,12 +145,12 @@ class Groups:
 
     def _reap(self) -> None:
         for name, failure in self.hosts.ended().items():
-            group, service = self.running.pop(name), self.queue.group_stats(name)
-            if service.results:
-                self._health.record_success(service.nodes)
+            group, stats = self.running.pop(name), self.registry.group_stats(name)
+            if stats.results:
+                self._health.record_success(stats.nodes)
             elif failure:
-                self._health.record_loss(service.nodes, self.clock())
-            if service.leases:
+                self._health.record_loss(stats.nodes, self.clock())
+            if stats.leases:
                 self._failures.pop(group.shape, None)
             elif failure:
                 self._count_failure(group, failure)

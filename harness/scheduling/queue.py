@@ -14,10 +14,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
 
 from harness.events import EpochEnded, Event, TrialEnded
-from harness.scheduling.types import GroupStats, Job, Lease, LeaseLost, Limits, Running, Shape, Snapshot
+from harness.scheduling.group_registry import GroupRegistry
+from harness.scheduling.types import Job, Lease, LeaseLost, Limits, Running, Shape, Snapshot
 from harness.schema import Outcome
 
 _Jobs = OrderedDict[str, Job]
@@ -94,6 +94,7 @@ class TrialQueue:
         limits: limits of each trial.
         clock: returns seconds.
         sync: makes recorded events survive a power cut too.
+        groups: the worker groups that lease the trials.
     """
 
     jobs: Iterable[Job]
@@ -101,17 +102,13 @@ class TrialQueue:
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.monotonic
     sync: Callable[[], None] = lambda: None
+    groups: GroupRegistry = field(default_factory=GroupRegistry)
     stopping: bool = False
     _waiting: Waiting = field(init=False)
     _leased: dict[str, _LeasedTrial] = field(default_factory=dict, init=False)
     _ended: dict[str, TrialEnded] = field(default_factory=dict, init=False)
-    _leases_of: Counter[str] = field(default_factory=Counter, init=False)
-    _results_of: Counter[str] = field(default_factory=Counter, init=False)
     _tries: Counter[str] = field(default_factory=Counter, init=False)
     _last_cell: dict[str, str] = field(default_factory=dict, init=False)
-    _members: dict[str, dict[int, tuple[Any, str]]] = field(default_factory=dict, init=False)
-    """Group -> rank -> the worker's handle and its node."""
-    _losses: dict[str, tuple[Outcome, str]] = field(default_factory=dict, init=False)
     _cost_total: float = field(default=0.0, init=False)
     _cost_ended: float = field(default=0.0, init=False)
     _total: int = field(default=0, init=False)
@@ -127,26 +124,9 @@ class TrialQueue:
 
     def release_leases(self, group: str) -> None:
         """End the trials that a group still holds: it starts anew, or has ended and they were lost with it."""
-        outcome, reason = self._losses.pop(group, (Outcome.FAILED, "a worker of its group died"))
+        outcome, reason = self.groups.take_loss_reason(group)
         for held in self._held_by(group):
             self.end(group, _ended(held.lease, outcome, reason))
-
-    def note_loss_reason(self, group: str, reason: str, out_of_memory: bool = False) -> None:
-        """Note why a group is about to end. Its trial gets this reason when the group has ended."""
-        self._losses[group] = (Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.FAILED, reason)
-
-    def register_worker(self, group: str, rank: int, member: Any, node: str = "") -> None:
-        """Register a worker's handle, with which it can be killed, and its node."""
-        self._members.setdefault(group, {})[rank] = member, node
-
-    def worker_handles(self, group: str) -> tuple[Any, ...]:
-        """Return the handles of a group's workers, with which they can be killed."""
-        return tuple(member for member, _ in self._members.get(group, {}).values())
-
-    def group_stats(self, group: str) -> GroupStats:
-        """Return the leases, results and nodes of a group so far."""
-        nodes = frozenset(node for _, node in self._members.get(group, {}).values() if node)
-        return GroupStats(leases=self._leases_of[group], results=self._results_of[group], nodes=nodes)
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
         """Return the next trial of this shape, None if there is none to start now: the group should end.
@@ -163,7 +143,7 @@ class TrialQueue:
             return None
         self._last_cell[group] = job.trial.cell_id
         self._tries[job.trial.id] += 1
-        self._leases_of[group] += 1
+        self.groups.count_lease(group)
         lease = Lease(trial=job.trial, attempt=job.attempts_before + self._tries[job.trial.id], group=group)
         self._leased[job.trial.id] = _LeasedTrial(job, lease, self.clock(), self.clock())
         return lease
@@ -211,7 +191,8 @@ class TrialQueue:
             # Retry soon, but not always on the same group: it may be the cause, and the others may be busy.
             self._waiting.put_back(held.job, first=self._tries[ended.trial_id] == 1)
         else:
-            self._results_of[group] += ended.outcome.is_result
+            if ended.outcome.is_result:
+                self.groups.count_result(group)
             self._close(held.job, ended)
 
     def heartbeat(self, group: str, progress: int) -> bool:

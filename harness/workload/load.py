@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from harness.trial import Machine, Measure, Scale
+from harness.trial import AttemptSettings, Machine, Measure, Scale
 from harness.workload.fields import Axes, FileFields, as_block, axes_of, read
 from harness.workload.file import read_text
 from harness.workload.fit import NetworkCell, check_fit, check_timed
@@ -73,6 +73,15 @@ class Workload:
     """Whether the file came with the package, because the user has none of that name."""
     machines: Mapping[str, Machine] = field(default_factory=dict)
     """Device -> the machine that is timed; filled by `harness.launch.device` if the workload times."""
+
+    @property
+    def attempt_settings(self) -> AttemptSettings:
+        """Settings of every attempt at one of its trials."""
+        return AttemptSettings(
+            timeout_s=self.trial_timeout_s,
+            checkpoint_every_s=self.checkpoint_every_s,
+            checkpoint_every_steps=self.checkpoint_every_steps,
+        )
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:

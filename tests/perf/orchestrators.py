@@ -29,7 +29,7 @@ import torch
 
 from harness.cluster.group_settings import GroupSettings
 from harness.cluster.session import connected
-from harness.cluster.sweep import queue_actor
+from harness.cluster.queue_client import QueueClient
 from harness.cluster.worker_group import fit
 from harness.engine.context import TrialContext
 from harness.engine.run import run_trial
@@ -67,7 +67,7 @@ def fit_events(trials: int, folder: Path) -> tuple[list[Event], float]:
     sweep = SweepFolder(folder)
     sweep.make()
     jobs = [Job(trial=a_trial(seed), shape=SHAPE, cost=1.0) for seed in range(trials)]
-    queue = queue_actor(jobs, sweep.outbox, Limits(max_attempts=1))
+    queue = QueueClient.start(jobs, sweep.outbox, Limits(max_attempts=1))
     began = time.monotonic()
     fit("group", SHAPE, queue, GroupSettings(folder=folder))
     return [event for event, _ in Outbox(sweep.outbox).read()], time.monotonic() - began

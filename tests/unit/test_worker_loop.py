@@ -17,7 +17,7 @@ from harness.scheduling.queue import TrialQueue
 from harness.scheduling.types import Job, Lease, Shape
 from harness.schema import Outcome
 from harness.storage import SweepFolder
-from harness.trial import Scale, Trial
+from harness.trial import AttemptSettings, Scale, Trial
 from harness.worker_loop import GroupBroken, Worker, run_leases
 from models import MODELS
 from workloads.datasets import DATASETS
@@ -69,7 +69,7 @@ def worker(folder: Path) -> Worker:
         device=torch.device("cpu"),
         folder=folder,
         stop_requested=lambda: False,
-        checkpoint_every_steps=5,
+        settings=AttemptSettings(checkpoint_every_steps=5),
     )
 
 
@@ -105,6 +105,6 @@ def test_a_rank_that_lost_another_leaves_it_to_others_to_say_why(
     with pytest.raises(GroupBroken, match="closed by peer"):
         run_leases(watched, worker(tmp_path))
     assert watched.busy() == {"g"}
-    watched.note_loss_reason("g", "rank 1 died")
+    watched.groups.note_loss_reason("g", "rank 1 died")
     watched.release_leases("g")
     assert watched.waiting() == {shape_of(TRIAL.scale): 1}, "it is tried again"

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from harness.engine.step import Stepper
 from harness.engine.train import Training
 from harness.events import EpochEnded
 from harness.measure.peak_cache import MeasuredPeak
-from harness.trial import Scale, Trial
+from harness.trial import AttemptSettings, Scale, Trial
 from models import MODELS
 from workloads.datasets import DATASETS
 from workloads.recipes import Recipe
@@ -52,6 +53,7 @@ class Recording:
         self.events = []
         self.stop_after = None
         self.asked = 0
+        attempt = {field.name: settings.pop(field.name) for field in fields(AttemptSettings) if field.name in settings}
         self.context = TrialContext(
             folder=folder,
             attempt=1,
@@ -60,7 +62,8 @@ class Recording:
             device=torch.device("cpu"),
             emit=self.events.append,
             stop_requested=self._stop_requested,
-            **{"checkpoint_interval_s": 0.0, **settings},
+            settings=AttemptSettings(**{"checkpoint_interval_s": 0.0, **attempt}),
+            **settings,
         )
 
     def _stop_requested(self) -> bool:

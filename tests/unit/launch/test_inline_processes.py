@@ -19,6 +19,7 @@ from harness.options import RunOptions
 from harness.scheduling.queue import TrialQueue
 from harness.schema import Outcome
 from harness.signals import StopSignal
+from harness.trial import AttemptSettings
 from harness.worker_loop import GroupBroken
 from harness.workload.load import parse_workload
 from tests.support.trials import TWO, a_trial, jobs
@@ -79,9 +80,7 @@ def test_a_trial_for_cpus_is_infeasible_world_processes_that_talk_over_gpus(
     monkeypatch.setattr(inline, "_share", lambda config, _world: config)
     told: list[Event] = []
     queue = TrialQueue(jobs(a_trial(), shape=TWO), told.append)
-    config = InlineConfig(
-        folder=tmp_path, shapes=(TWO,), trial_timeout_s=None, checkpoint_every_s=None, checkpoint_every_steps=None
-    )
+    config = InlineConfig(folder=tmp_path, shapes=(TWO,), attempt=AttemptSettings())
     with StopSignal() as stop:
         inline.run_rank0(queue, config, Processes(rank=0, world_size=2, on_gpus=True), lambda _snapshot: None, stop)
     (ended,) = told
@@ -102,9 +101,7 @@ def test_under_torchrun_a_trial_whose_other_rank_is_lost_is_recorded_before_the_
     monkeypatch.setattr(leases, "attempt_trial", meet_silence)
     told: list[Event] = []
     queue = TrialQueue(jobs(a_trial(), shape=TWO), told.append)
-    config = InlineConfig(
-        folder=tmp_path, shapes=(TWO,), trial_timeout_s=None, checkpoint_every_s=None, checkpoint_every_steps=None
-    )
+    config = InlineConfig(folder=tmp_path, shapes=(TWO,), attempt=AttemptSettings())
     with StopSignal() as stop, pytest.raises(GroupBroken):
         inline.run_rank0(queue, config, Processes(rank=0, world_size=2), lambda _snapshot: None, stop)
     (ended,) = told

@@ -50,7 +50,7 @@ class Bench:
     def __post_init__(self) -> None:
         limits = Limits(stall_timeout_s=self.stall_timeout_s)
         self.queue = TrialQueue(self.queued, self.record.append, limits, self.clock)
-        self.groups = Groups(self.queue, self.notes, self.clock)
+        self.groups = Groups(self.queue, self.queue.groups, self.notes, self.clock)
 
     def finish(self, group: str, shape: Shape = ONE, outcome: Outcome = Outcome.FINISHED) -> None:
         lease = self.queue.lease(group, shape)
@@ -60,7 +60,7 @@ class Bench:
 
     def lose(self, group: str, node: str, nodes: Sequence[NodeResources], trials: int = 1) -> None:
         """Let a group on a node fail this many trials and then be lost."""
-        self.queue.register_worker(group, 0, object(), node)
+        self.queue.groups.register_worker(group, 0, object(), node)
         for _ in range(trials):
             self.finish(group, outcome=Outcome.FAILED)
         self.notes.ends = {group: "a CUDA error"}
@@ -194,7 +194,7 @@ def test_a_result_makes_a_node_good_again() -> None:
     bench.groups.reconcile(nodes)
     bench.queue.lease("group-2", ONE)
     for lost in ("group-1", "group-3", "group-4"):
-        bench.queue.register_worker(lost, 0, object(), "a")
+        bench.queue.groups.register_worker(lost, 0, object(), "a")
         bench.finish(lost, outcome=Outcome.FINISHED if lost == "group-3" else Outcome.FAILED)
         bench.notes.ends = {lost: "lost"}
         bench.groups.reconcile(nodes)

@@ -345,21 +345,13 @@ def test_each_attempt_has_the_time_of_a_whole_trial() -> None:
     assert queue.expire_hung() == ()
 
 
-def test_a_group_says_by_what_its_workers_can_be_killed_and_the_newest_word_counts() -> None:
-    queue, _ = a_queue(a_trial())
-    for rank, member in ((0, "a"), (1, "b"), (0, "c")):
-        queue.register_worker("g", rank, member)
-    assert queue.worker_handles("g") == ("c", "b")
-    assert queue.worker_handles("another") == ()
-
-
 def test_the_reason_why_a_group_was_lost_becomes_that_of_its_trial() -> None:
     queue, record = a_queue(a_trial(44), a_trial(32))
     leased(queue)
-    queue.note_loss_reason("g", "worker 1 on beta was killed")
+    queue.groups.note_loss_reason("g", "worker 1 on beta was killed")
     queue.release_leases("g")
     leased(queue)
-    queue.note_loss_reason("g", "beta ran out of memory", True)
+    queue.groups.note_loss_reason("g", "beta ran out of memory", True)
     queue.release_leases("g")
     ends = [event for event in record if isinstance(event, TrialEnded)]
     assert [(end.outcome, end.final, end.reason) for end in ends] == [

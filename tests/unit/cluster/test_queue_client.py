@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import ray
 
-from harness.cluster.worker import QueueProxy
+from harness.cluster.queue_client import QueueClient
 from harness.events import EpochEnded
 from harness.scheduling.types import LeaseLost
 
@@ -49,7 +49,7 @@ EPOCH = EpochEnded(trial_id="t", attempt=1, epoch=1, values={})
 
 @pytest.mark.parametrize("next_call", ["emit", "flush"])
 def test_a_refused_event_is_noticed_by_the_next_call(next_call: str) -> None:
-    queue = QueueProxy(Actor(refuses=True))
+    queue = QueueClient(Actor(refuses=True))
     queue.emit("g", EPOCH)
     with pytest.raises(LeaseLost):
         queue.flush("g") if next_call == "flush" else queue.emit("g", EPOCH)
@@ -57,7 +57,7 @@ def test_a_refused_event_is_noticed_by_the_next_call(next_call: str) -> None:
 
 def test_a_flush_asks_the_queue_after_every_event_has_arrived() -> None:
     actor = Actor(refuses=False)
-    queue = QueueProxy(actor)
+    queue = QueueClient(actor)
     queue.emit("g", EPOCH)
     queue.flush("g")
     assert actor.flushed == 1
