@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.tracking.results import SweepResults
+    from reports.claims.assessment import Assessment
     from reports.output.render import Settings
 
 
@@ -38,14 +39,16 @@ def make_report(
         SweepNotFound: there is none, or several match.
         TrackingUnreachable: the store does not answer.
     """
+    from reports.claims.assessment import assess
+
     results = stored_sweep(tracking_uri, sweep)
-    page = write(results, out, show=show, settings=settings)
+    assessment = assess(results)
+    page = write(assessment, out, show=show, settings=settings)
     if log:
         from harness.tracking.results import log_report
-        from reports.claims.verdicts import judge
         from reports.output.note import sweep_note
 
-        log_report(tracking_uri, results.run_id, page.parent, sweep_note(results, judge(results)))
+        log_report(tracking_uri, results.run_id, page.parent, sweep_note(assessment))
     return results.name, page
 
 
@@ -58,9 +61,10 @@ def report_of_bundle(
         BundleError: the folder is not a bundle.
     """
     from harness.results.bundle import read_bundle
+    from reports.claims.assessment import assess
 
     results = read_bundle(bundle)
-    return results.name, write(results, out, show=show, settings=settings)
+    return results.name, write(assess(results), out, show=show, settings=settings)
 
 
 def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, Path]:
@@ -117,13 +121,12 @@ def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
     return load_sweep(tracking_uri, sweep)
 
 
-def write(results: SweepResults, out: Path, *, show: Console | None, settings: Settings | None = None) -> Path:
+def write(assessment: Assessment, out: Path, *, show: Console | None, settings: Settings | None = None) -> Path:
     """Write a report below `out`, print its summary if `show` is given, and return the page's path."""
-    from reports.claims.verdicts import judge
     from reports.output.render import PLAIN, write_report
     from reports.output.terminal import print_summary
 
-    page = write_report(results, out / results.name, settings or PLAIN)
+    page = write_report(assessment, out / assessment.results.name, settings or PLAIN)
     if show is not None:
-        print_summary(results, judge(results), show)
+        print_summary(assessment, show)
     return page

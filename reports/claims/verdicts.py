@@ -22,18 +22,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from reports.claims.claim import Claim, ClaimTest
 from reports.claims.contrasts import CONTRASTS, Pair
 from reports.claims.kinds import KINDS, Basis
 from reports.claims.measurement import Comparison, Side, compare
 from reports.claims.registry import CLAIMS
-from reports.stats.cells import Cell, cells_of
+from reports.stats.cells import Cell
 from reports.stats.inference import holm, unseen_share
-
-if TYPE_CHECKING:
-    from harness.tracking.results import SweepResults
 
 
 class Ruling(StrEnum):
@@ -60,12 +56,6 @@ class Verdict:
     p_value: float | None = None
     p_holm: float | None = None
     seeds_needed: int | None = None
-
-
-def judge(results: SweepResults) -> tuple[Verdict, ...]:
-    """Judge each claim that the workload names; if it names none, each claim that its cells can decide."""
-    cells = cells_of(results)
-    return judge_claims(claims_for(cells, results.plan.get("claims") or ()), cells)
 
 
 def claims_for(cells: Sequence[Cell], names: Sequence[str]) -> list[Claim]:
@@ -225,6 +215,5 @@ __all__ = [
     "Verdict",
     "claims_for",
     "compare",
-    "judge",
     "judge_claims",
 ]

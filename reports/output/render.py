@@ -1,6 +1,6 @@
 """The report of one sweep, written to a folder: a page, Markdown, CSV, JSON and figures.
 
-Everything comes from `SweepResults`, nothing from the clock, the locale or this machine. The same runs give the same
+Everything comes from `Assessment`, nothing from the clock, the locale or this machine. The same runs give the same
 bytes.
 """
 
@@ -10,23 +10,23 @@ import base64
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from harness.errors import StorageError
-from reports.claims.verdicts import judge
+from reports.claims.assessment import Assessment
 from reports.figures import activity as activity_figures
 from reports.figures import steps as step_figures
 from reports.figures.errors import draw_figures
 from reports.figures.palette import dark_colours
 from reports.output import exports, latex, markdown, wording
-from reports.stats.cells import Cell, cells_of, ordered, series_of, trained
+from reports.stats.cells import trained
 from reports.stats.summaries import device_of
 from reports.tables import devices as device_tables
 from reports.tables import provenance, published_training, step_parts
@@ -34,9 +34,6 @@ from reports.tables import report_tables as tables
 from reports.tables.costs import NO_PRICES, Prices
 from reports.tables.report_tables import Table
 from reports.tables.scaling import scaling_lines
-
-if TYPE_CHECKING:
-    from harness.tracking.results import SweepResults
 
 PAGE = "index.html"
 
@@ -56,7 +53,7 @@ class Settings:
 PLAIN = Settings()
 
 
-def write_report(results: SweepResults, out: Path, settings: Settings = PLAIN) -> Path:
+def write_report(assessment: Assessment, out: Path, settings: Settings = PLAIN) -> Path:
     """Write the report of a sweep into a folder, which is created if needed; return the path of its page.
 
     Each file of an earlier report is replaced as a whole; other files in the folder stay.
@@ -64,7 +61,7 @@ def write_report(results: SweepResults, out: Path, settings: Settings = PLAIN) -
     Raises:
         StorageError: the folder cannot be written.
     """
-    files = report_files(results, settings)
+    files = report_files(assessment, settings)
     try:
         _write_whole(files, out)
     except OSError as error:
@@ -74,16 +71,16 @@ def write_report(results: SweepResults, out: Path, settings: Settings = PLAIN) -
     return out / PAGE
 
 
-def report_files(results: SweepResults, settings: Settings = PLAIN) -> dict[str, str]:
+def report_files(assessment: Assessment, settings: Settings = PLAIN) -> dict[str, str]:
     """Return every file of a report, by its path in the report's folder."""
-    context = _context(results, settings)
-    cells, figures = context["cells"], context["figures"]
+    context = _context(assessment, settings)
+    results, figures = assessment.results, context["figures"]
     return {
         PAGE: _page(context),
         "report.md": markdown.render(context),
-        "cells.csv": exports.cells_csv(cells),
+        "cells.csv": exports.cells_csv(assessment.cells),
         "trials.csv": exports.trials_csv(results.trials),
-        "claims.json": exports.claims_json(results, context["verdicts"]),
+        "claims.json": exports.claims_json(results, assessment.verdicts),
         **({f"tables/{one.name}.tex": latex.table(one) for one in _for_papers(context)} if settings.latex else {}),
         **{f"figures/{figure.name}.svg": figure.file for figure in figures},
         **{f"figures/{figure.name}.csv": exports.figure_csv(figure) for figure in figures},
@@ -98,29 +95,27 @@ def _for_papers(context: Mapping[str, Any]) -> list[Table]:
     return [table for table in tables_of_report if table.rows]
 
 
-def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
+def _context(assessment: Assessment, requested: Settings) -> dict[str, Any]:
     """Return the contents of the page and the Markdown, in order."""
-    cells = ordered(cells_of(results))
-    series = series_of(cells)
-    trials = [trial for cell in cells for trial in cell.trials]
+    results, cells = assessment.results, assessment.cells
+    series, trials = assessment.series, assessment.trials
     return {
         "results": results,
-        "cells": cells,
         "depths": [cell.depth for one in series for cell in one.cells],
-        "headline": _headline(results, cells),
+        "headline": _headline(assessment),
         "partial": wording.incomplete(results.status, trials),
-        "verdicts": judge(results),
+        "verdicts": assessment.verdicts,
         "figures": (
-            *draw_figures(series, results.curves, asked.prices),
+            *draw_figures(series, results.curves, requested.prices),
             *step_figures.draw(cells),
             *activity_figures.draw(cells, results.activity),
         ),
-        "trained": trained(cells),
+        "trained": assessment.trained,
         "errors": tables.error_table([one for one in series if trained(one.cells)]),
         "published_errors": published_training.published_errors_table(
             [cell for cell in cells if not cell.timed], results.plan
         ),
-        "cell_table": tables.cells_table(cells, asked.prices),
+        "cell_table": tables.cells_table(cells, requested.prices),
         "steps": step_parts.steps_table(cells),
         "scaling": step_parts.scaling_table(scaling_lines(cells)),
         "activity": device_tables.activity_table(cells),
@@ -129,7 +124,7 @@ def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
         "milestones": published_training.milestones_table(cells),
         "outcomes": tables.outcome_table(trials),
         "missing": tables.missing_table(cells),
-        "trials": tables.trials_table(cells, asked.mlflow_url),
+        "trials": tables.trials_table(cells, requested.mlflow_url),
         "facts": provenance.facts_table(results, cells),
         "machines": provenance.machine_table(trials),
         "settings": provenance.settings_table(results.trials),
@@ -139,12 +134,12 @@ def _context(results: SweepResults, asked: Settings) -> dict[str, Any]:
     }
 
 
-def _headline(results: SweepResults, cells: Sequence[Cell]) -> str:
+def _headline(assessment: Assessment) -> str:
     """Return one line with the numbers of trials and cells, the devices and the start."""
-    trials = [trial for cell in cells for trial in cell.trials]
+    trials, cells = assessment.trials, assessment.cells
     devices = sorted({device for trial in trials if (device := device_of(trial))})
     parts = [wording.counted(len(trials), "trial"), wording.counted(len(cells), "cell")]
-    parts += ([wording.listed(devices)] if devices else []) + [wording.moment(results.started_ms)]
+    parts += ([wording.listed(devices)] if devices else []) + [wording.moment(assessment.results.started_ms)]
     return " · ".join(parts)
 
 

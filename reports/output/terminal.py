@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from reports.claims.assessment import Assessment
 from reports.claims.verdicts import Ruling, Verdict
 from reports.output import wording
-from reports.stats.cells import TEST_ERROR, TRAIN_ERROR, Cell, Series, cells_of, ordered, series_of, trained
+from reports.stats.cells import TEST_ERROR, TRAIN_ERROR, Cell, Series
 from reports.stats.summaries import SPEED, error_of, measured
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from harness.tracking.results import SweepResults
 
 STYLES = {
     Ruling.SUPPORTED: "bold green",
@@ -26,19 +25,19 @@ STYLES = {
 }
 
 
-def print_summary(results: SweepResults, verdicts: Sequence[Verdict], console: Console) -> None:
+def print_summary(assessment: Assessment, console: Console) -> None:
     """Print errors by depth and shortcut with 95 % intervals over seeds, then each verdict. The output fits 80 columns.
 
     For a sweep that was only timed, speeds replace the errors.
     """
     readable = _spaced if console.encoding.startswith("utf") else _ascii
-    cells = cells_of(results)
-    console.print(_errors(series_of(cells), readable) if trained(cells) else _speeds(cells, readable))
-    if lacking := wording.incomplete(results.status, [trial for cell in cells for trial in cell.trials]):
+    trained = assessment.trained
+    console.print(_errors(assessment.series, readable) if trained else _speeds(assessment.cells, readable))
+    if lacking := wording.incomplete(assessment.results.status, assessment.trials):
         console.print(Text(readable(lacking), style="yellow"))
-    for verdict in verdicts:
+    for verdict in assessment.verdicts:
         console.print(_line(verdict, readable))
-    for text in wording.assurances(verdicts):
+    for text in wording.assurances(assessment.verdicts):
         console.print(Text(readable(text), style="dim"))
 
 
@@ -74,7 +73,7 @@ def _speeds(cells: Sequence[Cell], readable: Callable[[str], str]) -> Table:
     table = Table(title="Images per second, mean and 95 % interval", title_justify="left", title_style="bold")
     for heading in ("cell", "trials", "images/s"):
         table.add_column(heading, justify="left" if heading == "cell" else "right", no_wrap=heading != "cell")
-    for cell in ordered(cells):
+    for cell in cells:
         speed = measured(cell, SPEED)
         table.add_row(
             Text(readable(cell.label)),

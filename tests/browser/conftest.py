@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from harness.results.bundle import SAMPLE, read_bundle
+from reports.claims.assessment import assess
 from reports.output.render import write_report
 
 CHROMIUM = shutil.which("chromium")
@@ -29,7 +30,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the report page of the sweep that ships with the package."""
-    return write_report(read_bundle(SAMPLE), tmp_path_factory.mktemp("report"))
+    return write_report(assess(read_bundle(SAMPLE)), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from harness.tracking.results import SweepResults
-from reports.claims.verdicts import judge
+from reports.claims.assessment import assess
 from reports.output.render import report_files
 from reports.output.terminal import print_summary
 from reports.testing.synthetic import synthetic_sweep
@@ -44,10 +44,10 @@ def shown(sweep: str) -> dict[str, str]:
     """Return the Markdown report and the terminal's summary."""
     results = SWEEPS[sweep]()
     console = Console(file=io.StringIO(), width=80)
-    print_summary(results, judge(results), console)
+    print_summary(assess(results), console)
     summary = console.file.getvalue()  # type: ignore[attr-defined]
     lines = "".join(f"{line.rstrip()}\n" for line in summary.splitlines())
-    return {f"{sweep}.md": report_files(results)["report.md"], f"{sweep}.txt": lines}
+    return {f"{sweep}.md": report_files(assess(results))["report.md"], f"{sweep}.txt": lines}
 
 
 @pytest.mark.parametrize("sweep", SWEEPS)

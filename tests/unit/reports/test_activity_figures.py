@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 
 from harness.tracking.results import SweepResults
+from reports.claims.assessment import assess
 from reports.figures import activity as activity_figures
 from reports.figures.drawing import Figure
 from reports.figures.palette import depth_colours
@@ -85,13 +86,13 @@ def test_a_sweep_that_nobody_watched_has_no_such_figure_and_no_such_section() ->
     results = synthetic_sweep()
     unwatched = dataclasses.replace(results, activity=results.activity[:0])
     assert activity_figures.draw(cells_of(unwatched), unwatched.activity) == ()
-    files = report_files(unwatched)
+    files = report_files(assess(unwatched))
     assert "figures/activity-over-time.svg" not in files
     assert 'id="devices"' not in files["index.html"]
 
 
 def test_the_report_has_the_figure_its_numbers_and_a_section_that_the_page_leads_to() -> None:
-    files = report_files(synthetic_sweep())
+    files = report_files(assess(synthetic_sweep()))
     assert 'href="#devices"' in files["index.html"]
     assert 'id="figure-activity-over-time"' in files["index.html"]
     assert "![What the devices did over time](figures/activity-over-time.svg)" in files["report.md"]

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.tracking.results import SweepResults
+from reports.claims.assessment import assess
 from reports.figures.drawing import Figure
 from reports.figures.errors import draw_figures
 from reports.output.render import Settings, report_files
@@ -76,11 +77,11 @@ def test_wherever_a_price_is_its_currency_is_too() -> None:
     assert panel.get("data-x") == "price of a trial, EUR"
     assert {row[5] for row in figure.data.rows if row[0] == "price"} == {"EUR"}
     asked = Settings(prices=Prices(currency="EUR", per_device_hour={"AMD EPYC 7B13": 3.0}))
-    report = report_files(costly(), asked)["report.md"]
+    report = report_files(assess(costly()), asked)["report.md"]
     assert "Price a trial, EUR" in report
     assert "| plain-8 | 3 of 3 |" in report
     assert report.split("| plain-8 | 3 of 3 |")[1].splitlines()[0].endswith("| 1.50 |")
-    assert "Price" not in report_files(costly())["report.md"]
+    assert "Price" not in report_files(assess(costly()))["report.md"]
 
 
 def test_what_ran_on_two_kinds_of_device_has_no_device_hours() -> None:

@@ -10,7 +10,7 @@ import statistics
 
 import pytest
 
-from reports.claims.verdicts import judge
+from reports.claims.assessment import assess
 from reports.output.exports import cell_text, cells_csv, claims_json, trials_csv
 from reports.stats.cells import cells_of, ordered
 from reports.testing.synthetic import synthetic_sweep
@@ -79,7 +79,7 @@ def test_a_reason_with_commas_quotes_and_lines_survives_csv() -> None:
 
 def test_claims_json_holds_every_value_behind_a_verdict() -> None:
     results = synthetic_sweep()
-    found = json.loads(claims_json(results, judge(results)))
+    found = json.loads(claims_json(results, assess(results).verdicts))
     plain = found["claims"][0]
     assert (found["version"], plain["id"], plain["verdict"]) == (2, "plain-degrades-with-depth", "supported")
     assert len(plain["comparisons"][0]["second"]["values"]) == 3
@@ -89,6 +89,6 @@ def test_claims_json_holds_every_value_behind_a_verdict() -> None:
 def test_claims_json_is_valid_where_nothing_ran() -> None:
     outcomes = {(shortcut, depth, 0): "missing" for shortcut in ("plain", "A", "B") for depth in (8, 20, 32, 44)}
     results = synthetic_sweep(seeds=(0,), outcomes=outcomes)
-    found = json.loads(claims_json(results, judge(results)))
+    found = json.loads(claims_json(results, assess(results).verdicts))
     assert {claim["verdict"] for claim in found["claims"]} == {"not run"}
     assert found["claims"][0]["comparisons"][0]["difference"] is None

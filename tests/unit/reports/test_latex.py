@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.claims.assessment import assess
 from reports.output.latex import escape, table
 from reports.output.render import Settings, report_files
 from reports.tables.report_tables import Column, Table
@@ -43,6 +44,6 @@ def test_no_special_character_is_left_alone() -> None:
 
 def test_tables_for_papers_are_written_only_where_asked_for() -> None:
     results = synthetic_sweep()
-    asked = {name for name in report_files(results, Settings(latex=True)) if name.endswith(".tex")}
+    asked = {name for name in report_files(assess(results), Settings(latex=True)) if name.endswith(".tex")}
     assert asked == {f"tables/{name}.tex" for name in ("errors", "cells", "complexity", "milestones")}
-    assert not [name for name in report_files(results) if name.endswith(".tex")]
+    assert not [name for name in report_files(assess(results)) if name.endswith(".tex")]

@@ -6,6 +6,7 @@ import dataclasses
 
 from harness.schema import time_to_error
 from harness.tracking.results import SweepResults
+from reports.claims.assessment import assess
 from reports.output.render import report_files
 from reports.stats.cells import cells_of, ordered
 from reports.tables.published_training import deviations_table, milestones_table, published_errors_table
@@ -67,12 +68,12 @@ def test_a_time_is_the_mean_over_seeds_and_a_threshold_that_some_never_reached_i
 def test_a_sweep_that_was_not_timed_to_any_error_has_no_such_table() -> None:
     results = timed({})
     assert milestones_table(cells_of(results)).rows == ()
-    assert "test error, mean over seeds" not in report_files(results)["report.md"]
+    assert "test error, mean over seeds" not in report_files(assess(results))["report.md"]
 
 
 def test_both_tables_are_on_the_page_and_in_the_markdown() -> None:
     results = synthetic_sweep()
-    files = report_files(results)
+    files = report_files(assess(results))
     assert 'id="deviations"' in files["index.html"]
     assert 'id="milestones"' in files["index.html"]
     assert "**Where the training is not the published one**" in files["report.md"]

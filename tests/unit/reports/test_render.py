@@ -17,6 +17,7 @@ import pytest
 
 from harness.errors import StorageError
 from harness.tracking.results import SweepResults
+from reports.claims.assessment import assess
 from reports.output.render import Settings, report_files, write_report
 from reports.testing.synthetic import synthetic_sweep
 
@@ -64,7 +65,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def whole() -> dict[str, str]:
-    return report_files(synthetic_sweep())
+    return report_files(assess(synthetic_sweep()))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def page(whole: dict[str, str]) -> Page:
 
 @pytest.fixture(scope="module")
 def evil() -> dict[str, str]:
-    return report_files(evil_sweep())
+    return report_files(assess(evil_sweep()))
 
 
 def written(out: Path) -> list[str]:
@@ -82,7 +83,7 @@ def written(out: Path) -> list[str]:
 
 
 def test_a_report_is_a_page_markdown_tables_claims_and_figures(tmp_path: Path) -> None:
-    found = write_report(synthetic_sweep(), tmp_path / "deep" / "out")
+    found = write_report(assess(synthetic_sweep()), tmp_path / "deep" / "out")
     assert found == tmp_path / "deep" / "out" / "index.html"
     assert written(tmp_path / "deep" / "out") == FILES
 
@@ -91,8 +92,9 @@ def test_the_same_runs_give_the_same_bytes_whatever_the_locale_zone_hash_seed_fo
     tmp_path: Path,
 ) -> None:
     script = (
-        "import sys; from pathlib import Path; from reports.output.render import write_report;"
-        "from reports.testing.synthetic import synthetic_sweep; write_report(synthetic_sweep(), Path(sys.argv[1]))"
+        "import sys; from pathlib import Path; from reports.claims.assessment import assess;"
+        "from reports.output.render import write_report; from reports.testing.synthetic import synthetic_sweep;"
+        "write_report(assess(synthetic_sweep()), Path(sys.argv[1]))"
     )
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "matplotlibrc").write_text("font.size: 20\nlines.linewidth: 9\nsvg.fonttype: path\n")
@@ -199,7 +201,7 @@ def test_each_cells_numbers_lead_to_its_trials_and_each_trial_names_its_run_whol
 
 
 def test_where_the_tracking_server_is_told_each_run_is_a_link_to_its_page_there() -> None:
-    files = report_files(synthetic_sweep(), Settings(mlflow_url="https://mlflow.example/"))
+    files = report_files(assess(synthetic_sweep()), Settings(mlflow_url="https://mlflow.example/"))
     run = synthetic_sweep().trials["run_id"][0]
     assert f'<a href="https://mlflow.example/#/runs/{run}">{run}</a>' in files["index.html"]
     assert f"[{run}](<https://mlflow.example/#/runs/{run}>)" in files["report.md"]
@@ -220,7 +222,7 @@ def test_each_figure_has_its_numbers_beside_it(whole: dict[str, str]) -> None:
 def test_sections_without_data_are_left_out(whole: dict[str, str]) -> None:
     results = synthetic_sweep()
     bare = results.trials.drop(columns=["speed/images_per_s", "device/memory_peak_gib", "time/total_s", "model/macs"])
-    files = report_files(dataclasses.replace(results, trials=bare))
+    files = report_files(assess(dataclasses.replace(results, trials=bare)))
     for name, section in (("error-by-cost", 'id="cost"'), ("speed-by-depth", 'id="speed"')):
         assert section in whole["index.html"]
         assert section not in files["index.html"]
@@ -231,7 +233,7 @@ def test_sections_without_data_are_left_out(whole: dict[str, str]) -> None:
 @pytest.mark.parametrize("name", ["index.html", "report.md"])
 def test_a_partial_sweep_says_so_before_anything_else(whole: dict[str, str], name: str) -> None:
     partial = synthetic_sweep(status="running", outcomes={("plain", 44, 0): "running", ("plain", 44, 1): "missing"})
-    text = report_files(partial)[name]
+    text = report_files(assess(partial))[name]
     assert "34 of 36 trials have a result; the sweep is still running" in text
     assert text.index("34 of 36 trials") < text.index("Verdicts</h2>" if name == "index.html" else "## Verdicts")
     assert "Not the whole sweep" not in whole[name]
@@ -245,7 +247,7 @@ def test_nothing_of_this_machine_or_of_the_tracking_server_is_in_a_report() -> N
         "cwd": "/somewhere/private",
         "server": "https://mlflow.example",
     }
-    files = report_files(dataclasses.replace(synthetic_sweep(), environment=environment))
+    files = report_files(assess(dataclasses.replace(synthetic_sweep(), environment=environment)))
     for name, text in files.items():
         assert not [word for word in ("sqlite:", "/somewhere", "mlflow.example", str(ROOT)) if word in text], name
     assert "commit abcdef012345, with changes that were not committed" in files["index.html"]
@@ -265,7 +267,7 @@ def test_published_figures_stand_beside_the_counted_ones_where_the_plan_has_them
             "within": True,
         }
     ]
-    text = report_files(dataclasses.replace(results, plan={"audit": audit}))["report.md"]
+    text = report_files(assess(dataclasses.replace(results, plan={"audit": audit})))["report.md"]
     assert "| resnet-20-A | 269,722 | 40.55 | 270,000 | — | yes | He et al. 2015, Table 6 |" in text
     assert "| resnet-8-A | 81,208 | 1.180 | — | — | — | — |" in text
 
@@ -284,7 +286,7 @@ def test_a_sweep_that_has_only_begun_still_gives_a_report(tmp_path: Path) -> Non
         trials=bare,
         curves=results.curves[:0],
     )
-    text = write_report(begun, tmp_path).read_text()
+    text = write_report(assess(begun), tmp_path).read_text()
     assert "0 of 36 trials have a result" in text
     assert "not run" in text
 
@@ -292,13 +294,13 @@ def test_a_sweep_that_has_only_begun_still_gives_a_report(tmp_path: Path) -> Non
 def test_a_sweep_without_any_trial_still_gives_a_report(tmp_path: Path) -> None:
     results = synthetic_sweep()
     empty = dataclasses.replace(results, trials=results.trials[:0], curves=results.curves[:0])
-    assert "0 trials" in write_report(empty, tmp_path).read_text()
+    assert "0 trials" in write_report(assess(empty), tmp_path).read_text()
 
 
 def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("kept")
-    write_report(synthetic_sweep(name="first"), tmp_path)
-    write_report(synthetic_sweep(name="second"), tmp_path)
+    write_report(assess(synthetic_sweep(name="first")), tmp_path)
+    write_report(assess(synthetic_sweep(name="second")), tmp_path)
     assert written(tmp_path) == sorted([*FILES, "mine.txt"])
     assert "second" in (tmp_path / "index.html").read_text()
     assert "first" not in (tmp_path / "report.md").read_text().splitlines()[0]
@@ -307,4 +309,4 @@ def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(tmp_pat
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"the report cannot be written to .*file/out: Not a directory"):
-        write_report(synthetic_sweep(), tmp_path / "file" / "out")
+        write_report(assess(synthetic_sweep()), tmp_path / "file" / "out")

@@ -13,7 +13,7 @@ from rich.console import Console
 from scipy import stats
 
 from harness.tracking.results import SweepResults
-from reports.claims.verdicts import judge
+from reports.claims.assessment import assess
 from reports.figures import steps as step_figures
 from reports.output.note import sweep_note
 from reports.output.render import Settings, report_files
@@ -156,7 +156,7 @@ def timed_sweep() -> SweepResults:
 
 
 def test_a_report_of_timing_trials_has_no_place_for_errors() -> None:
-    files = report_files(timed_sweep())
+    files = report_files(assess(timed_sweep()))
     page, text = files["index.html"], files["report.md"]
     for shown in (page, text):
         assert "Training error" not in shown
@@ -168,11 +168,11 @@ def test_a_report_of_timing_trials_has_no_place_for_errors() -> None:
     assert 'href="#step"' in page
     assert "| resnet-20-A | 2 | 30.00" in text
     assert text.index("figures/step-parts.svg") < text.index("| resnet-20-A | 2 | 30.00") < text.index("## Cells")
-    assert "Waits for data" in report_files(timed_sweep(), Settings(latex=True))["tables/steps.tex"]
+    assert "Waits for data" in report_files(assess(timed_sweep()), Settings(latex=True))["tables/steps.tex"]
 
 
 def test_a_report_of_trained_networks_keeps_its_errors() -> None:
-    text = report_files(synthetic_sweep())["report.md"]
+    text = report_files(assess(synthetic_sweep()))["report.md"]
     assert "Training error, %" in text
     assert "Where a step" not in text
 
@@ -180,9 +180,9 @@ def test_a_report_of_trained_networks_keeps_its_errors() -> None:
 def test_the_terminal_and_the_note_give_speeds_where_there_are_no_errors() -> None:
     results = timed_sweep()
     console = Console(file=io.StringIO(), width=80)
-    print_summary(results, judge(results), console)
+    print_summary(assess(results), console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "Images per second" in shown
     assert "error" not in shown.split("Images per second")[1].split("\n\n")[0].lower()
-    assert "Images/s" in sweep_note(results, ())
-    assert "Test error" not in sweep_note(results, ())
+    assert "Images/s" in sweep_note(assess(results))
+    assert "Test error" not in sweep_note(assess(results))

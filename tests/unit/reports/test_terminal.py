@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from reports.claims.verdicts import judge
+from reports.claims.assessment import assess
 from reports.output.terminal import print_summary
 from reports.testing.synthetic import synthetic_sweep
 
@@ -14,7 +14,7 @@ from reports.testing.synthetic import synthetic_sweep
 def summary(width: int = 80, **settings: object) -> str:
     results = synthetic_sweep(**settings)  # type: ignore[arg-type]
     written = io.StringIO()
-    print_summary(results, judge(results), Console(file=written, width=width))
+    print_summary(assess(results), Console(file=written, width=width))
     return written.getvalue()
 
 
@@ -51,7 +51,7 @@ def test_a_name_that_looks_like_markup_is_printed_as_it_is() -> None:
 def test_a_terminal_that_knows_ascii_alone_gets_ascii() -> None:
     results = synthetic_sweep(outcomes={("plain", 44, seed): "missing" for seed in range(3)})
     written = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    print_summary(results, judge(results), Console(file=written, width=80))
+    print_summary(assess(results), Console(file=written, width=80))
     written.flush()
 
 

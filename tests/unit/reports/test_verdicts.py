@@ -12,8 +12,9 @@ import pytest
 from scipy import stats
 
 from harness.tracking.results import SweepResults
+from reports.claims.assessment import assess
 from reports.claims.registry import CLAIMS
-from reports.claims.verdicts import Ruling, Verdict, judge, judge_claims
+from reports.claims.verdicts import Ruling, Verdict, judge_claims
 from reports.output.wording import verdict_line
 from reports.stats.cells import Cell, Trial
 from reports.testing.synthetic import PlantedError, synthetic_sweep
@@ -22,7 +23,7 @@ PLAIN, RESIDUAL = "plain-degrades-with-depth", "residual-does-not-degrade"
 
 
 def verdicts(results: SweepResults) -> dict[str, Verdict]:
-    return {verdict.claim.id: verdict for verdict in judge(results)}
+    return {verdict.claim.id: verdict for verdict in assess(results).verdicts}
 
 
 def planted(values: dict[tuple[str, int], Sequence[float]], other: float = 0.0) -> PlantedError:

@@ -18,6 +18,7 @@ from harness.errors import ExitCode, StorageError
 from harness.results.anonymize import scrubbed
 from harness.results.bundle import SAMPLE, BundleError, read_bundle, write_bundle
 from harness.tracking.results import SweepResults
+from reports.claims.assessment import assess
 from reports.output.render import report_files
 from reports.testing.synthetic import synthetic_sweep
 
@@ -65,7 +66,7 @@ def test_what_is_read_from_a_bundle_is_what_was_written_but_for_what_is_private(
     pd.testing.assert_frame_equal(found.activity, results.activity)
     frames = {"trials": 0, "curves": 0, "activity": 0}
     assert dataclasses.replace(found, **frames) == dataclasses.replace(results, **frames)
-    assert report_files(found) == report_files(results)
+    assert report_files(assess(found)) == report_files(assess(results))
 
 
 def test_columns_of_several_kinds_come_back_as_they_were(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_a_bundle_of_the_first_version_is_read_and_knows_nothing_of_what_devices
     assert {"trial_id", "quantity", "elapsed_s", "value"} <= set(found.activity.columns)
     write_bundle(found, tmp_path)
     assert json.loads((tmp_path / "manifest.json").read_text())["version"] == 2
-    assert report_files(read_bundle(tmp_path)) == report_files(found)
+    assert report_files(assess(read_bundle(tmp_path))) == report_files(assess(found))
 
 
 def flip_a_byte(folder: Path) -> None:
