@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.cli.output import table
-from harness.launch.ensemble import Answer, Ensemble, make_ensemble
+from harness.launch.ensemble import Ensemble, EnsembleScore, make_ensemble
 from harness.tracking.ensembles import log_ensemble
 from harness.tracking.recorder import connect
 
@@ -21,7 +21,7 @@ def make(storage: Path, trials: Sequence[str]) -> Ensemble:
 def as_text(ensemble: Ensemble) -> str:
     """Return a table with a row for each member, and one for the ensemble."""
     header = ("trial", "id", " test error, %", " top 5, %", " images")
-    return table(header, map(_row, (*ensemble.members, ensemble.together)))
+    return table(header, map(_row, (*ensemble.members, ensemble.combined)))
 
 
 def log(ensemble: Ensemble, tracking_uri: str) -> str:
@@ -31,25 +31,25 @@ def log(ensemble: Ensemble, tracking_uri: str) -> str:
         TrackingUnreachable: the store does not answer.
         HarnessError: the store refuses it.
     """
-    together = ensemble.together
+    combined = ensemble.combined
     values = {
-        "final/val_error_pct": together.error_pct,
-        "final/val_error_top5_pct": together.error_top5_pct,
-        "final/val_loss": together.loss,
-        "final/val_images": together.images,
+        "final/val_error_pct": combined.error_pct,
+        "final/val_error_top5_pct": combined.error_top5_pct,
+        "final/val_loss": combined.loss,
+        "final/val_images": combined.images,
     }
     return log_ensemble(
         connect(tracking_uri),
         ensemble.experiment,
-        name=together.name,
+        name=combined.name,
         trial_ids=[member.trial_id for member in ensemble.members if member.trial_id is not None],
         results={key: value for key, value in values.items() if value is not None},
         dataset=ensemble.dataset,
     )
 
 
-def _row(answer: Answer) -> tuple[str | int | None, ...]:
-    return answer.name, answer.trial_id, _pct(answer.error_pct), _pct(answer.error_top5_pct), answer.images
+def _row(score: EnsembleScore) -> tuple[str | int | None, ...]:
+    return score.name, score.trial_id, _pct(score.error_pct), _pct(score.error_top5_pct), score.images
 
 
 def _pct(value: float | None) -> str | None:

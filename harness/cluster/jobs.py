@@ -60,25 +60,25 @@ class RayJobs:
         """Version of the cluster's Ray."""
         return self._client.ray_version()
 
-    def submit(self, order: JobSpec) -> None:
+    def submit(self, spec: JobSpec) -> None:
         """Start a job.
 
         Raises:
             AlreadySubmitted: a job of that id exists.
         """
         runtime_env: dict[str, Any] = {
-            "working_dir": str(order.code),
-            "py_modules": [str(order.payload)],
+            "working_dir": str(spec.code),
+            "py_modules": [str(spec.payload)],
             "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
         }
-        if order.pip:
-            runtime_env["pip"] = {"packages": list(order.pip), "pip_check": False}
+        if spec.pip:
+            runtime_env["pip"] = {"packages": list(spec.pip), "pip_check": False}
         try:
             with _explained(self.address):
-                self._client.submit_job(entrypoint=order.entrypoint, submission_id=order.id, runtime_env=runtime_env)
+                self._client.submit_job(entrypoint=spec.entrypoint, submission_id=spec.id, runtime_env=runtime_env)
         except HarnessError as error:
             if "already exists" in str(error):
-                raise AlreadySubmitted(f"{order.id} is submitted already") from error
+                raise AlreadySubmitted(f"{spec.id} is submitted already") from error
             raise
 
     def all(self) -> Sequence[Job]:

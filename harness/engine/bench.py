@@ -38,21 +38,21 @@ class BenchConfig:
     launcher: str
 
 
-def bench_worker(order: BenchConfig, *, rank: int, device: torch.device) -> None:
+def bench_worker(config: BenchConfig, *, rank: int, device: torch.device) -> None:
     """Run one worker's share of a bench; rank 0 writes the result as `bench.json`. The process group is up already.
 
     Raises:
         OSError: the folder cannot be written.
     """
     if device.type == "cpu":
-        torch.set_num_threads(order.cpus_per_worker)
-    context = TrialContext(order.folder, 1, rank, order.workers, device, lambda _event: None, lambda: False)
+        torch.set_num_threads(config.cpus_per_worker)
+    context = TrialContext(config.folder, 1, rank, config.workers, device, lambda _event: None, lambda: False)
     tags = describe_workers(context)
-    found = measure_machine(device, rank=rank, world_size=order.workers, folder=order.folder, n=order.repeats)
+    found = measure_machine(device, rank=rank, world_size=config.workers, folder=config.folder, n=config.repeats)
     if rank == 0:
-        setting = {"workers": order.workers, "launcher": order.launcher, "cpus_per_worker": order.cpus_per_worker}
+        setting = {"workers": config.workers, "launcher": config.launcher, "cpus_per_worker": config.cpus_per_worker}
         record = {**setting, "tags": tags, "measurements": [measurement.record() for measurement in found]}
-        write_atomic(order.folder / BENCH_ARTIFACT, json.dumps(record, indent=1).encode())
+        write_atomic(config.folder / BENCH_ARTIFACT, json.dumps(record, indent=1).encode())
 
 
 @dataclass(frozen=True, kw_only=True)

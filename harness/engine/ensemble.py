@@ -15,7 +15,7 @@ from harness.engine.views import views
 from harness.trial import Trial
 
 
-def ask_together(members: Iterable[tuple[Trial, dict[str, Any]]], device: torch.device) -> list[Evaluation]:
+def evaluate_ensemble(members: Iterable[tuple[Trial, dict[str, Any]]], device: torch.device) -> list[Evaluation]:
     """Evaluate trained networks on their common test set: each by itself, and last all together.
 
     Each network evaluates the images by its own recipe, and all have the same weight. The members are taken one after
@@ -31,14 +31,14 @@ def ask_together(members: Iterable[tuple[Trial, dict[str, Any]]], device: torch.
     evaluations: list[Evaluation] = []
     total: Tensor | None = None
     for trial, weights in members:
-        evaluator, scores, labels = _answers(trial, weights, device)
+        evaluator, scores, labels = _scores(trial, weights, device)
         evaluations.append(evaluator.count(scores, labels))
         total = scores if total is None else total + scores
     assert total is not None, "no members"
     return [*evaluations, evaluator.count(total / len(evaluations), labels)]
 
 
-def _answers(trial: Trial, weights: dict[str, Any], device: torch.device) -> tuple[Evaluator, Tensor, Tensor]:
+def _scores(trial: Trial, weights: dict[str, Any], device: torch.device) -> tuple[Evaluator, Tensor, Tensor]:
     prepare_process(trial, device)
     module = build_module(trial, device)
     module.load_state_dict(weights)

@@ -70,7 +70,7 @@ def _recorded(options: BenchOptions, record: Mapping[str, Any]) -> str | None:
 
 def _measured(options: BenchOptions) -> dict[str, Any]:
     folder = options.storage / f"bench-{uuid.uuid4().hex[:8]}"
-    order = BenchConfig(
+    config = BenchConfig(
         folder=folder,
         workers=options.workers,
         device=options.device,
@@ -80,7 +80,7 @@ def _measured(options: BenchOptions) -> dict[str, Any]:
     )
     try:
         folder.mkdir(parents=True)
-        _execute(options, order)
+        _execute(options, config)
         record: dict[str, Any] = json.loads((folder / BENCH_ARTIFACT).read_text())
     except OSError as error:
         raise StorageError(
@@ -91,67 +91,67 @@ def _measured(options: BenchOptions) -> dict[str, Any]:
     return record
 
 
-def _execute(options: BenchOptions, order: BenchConfig) -> None:
+def _execute(options: BenchOptions, config: BenchConfig) -> None:
     if options.launcher == "ray":
         from harness.cluster.bench import bench_on_cluster  # imports Ray
 
-        bench_on_cluster(order, address=options.address, placement=options.placement)
+        bench_on_cluster(config, address=options.address, placement=options.placement)
     else:
-        _inline(order)
+        _inline(config)
 
 
-def _inline(order: BenchConfig) -> None:
+def _inline(config: BenchConfig) -> None:
     """Measure in this process, or in processes that it starts."""
-    order = replace(order, device=_device_kind(order))
+    config = replace(config, device=_device_kind(config))
     cores = os.cpu_count() or 1
-    if order.device == "cpu" and order.workers * order.cpus_per_worker > cores:
+    if config.device == "cpu" and config.workers * config.cpus_per_worker > cores:
         raise Infeasible(
-            f"--workers {order.workers} with {order.cpus_per_worker} cores each are more than this machine's {cores}; "
-            "lower --workers or --cpus-per-worker"
+            f"--workers {config.workers} with {config.cpus_per_worker} cores each are more than this machine's "
+            f"{cores}; lower --workers or --cpus-per-worker"
         )
-    if order.workers == 1:
+    if config.workers == 1:
         threads = torch.get_num_threads()
         try:
-            bench_worker(order, rank=0, device=_device(order, 0))
+            bench_worker(config, rank=0, device=_device(config, 0))
         finally:
             torch.set_num_threads(threads)
         return
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_process, args=(order, rank), daemon=True) for rank in range(order.workers)]
+    processes = [context.Process(target=_process, args=(config, rank), daemon=True) for rank in range(config.workers)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     if failed := [process.exitcode for process in processes if process.exitcode]:
-        raise HarnessError(f"{len(failed)} of {order.workers} workers of the bench failed; their messages are above")
+        raise HarnessError(f"{len(failed)} of {config.workers} workers of the bench failed; their messages are above")
 
 
-def _process(order: BenchConfig, rank: int) -> None:
-    device = _device(order, rank)
+def _process(config: BenchConfig, rank: int) -> None:
+    device = _device(config, rank)
     for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(variable, LOOPBACK)  # all processes are on this machine, and no other is to reach them
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        init_method=f"file://{order.folder}/store",
+        init_method=f"file://{config.folder}/store",
         rank=rank,
-        world_size=order.workers,
+        world_size=config.workers,
     )
     try:
-        bench_worker(order, rank=rank, device=device)
+        bench_worker(config, rank=rank, device=device)
     finally:
         dist.destroy_process_group()
 
 
-def _device_kind(order: BenchConfig) -> str:
+def _device_kind(config: BenchConfig) -> str:
     here = torch.cuda.device_count()
-    kind = ("cuda" if here else "cpu") if order.device == "auto" else order.device
-    if kind == "cuda" and here < order.workers:
-        raise Infeasible(f"--workers {order.workers} want a GPU each, and this machine has {here}; lower --workers")
+    kind = ("cuda" if here else "cpu") if config.device == "auto" else config.device
+    if kind == "cuda" and here < config.workers:
+        raise Infeasible(f"--workers {config.workers} want a GPU each, and this machine has {here}; lower --workers")
     return kind
 
 
-def _device(order: BenchConfig, rank: int) -> torch.device:
-    if order.device == "cpu":
+def _device(config: BenchConfig, rank: int) -> torch.device:
+    if config.device == "cpu":
         return torch.device("cpu")
     torch.cuda.set_device(rank)
     return torch.device("cuda", rank)

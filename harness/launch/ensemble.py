@@ -14,8 +14,7 @@ from harness.events import SweepStarted, TrialEnded
 from harness.launch.device import with_device
 from harness.schema import Outcome
 from harness.storage import SweepFolder
-from harness.tracking import outbox as outboxes
-from harness.tracking.outbox import Outbox
+from harness.tracking.outbox import Outbox, read_history
 from harness.trial import Trial
 from harness.workload.load import fingerprints, parse_workload
 from harness.workload.matrix import expand
@@ -27,7 +26,7 @@ WEIGHTS = "train it again with `harness run FILE --fresh --keep-weights`, or wit
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredSweep:
     """A sweep in the storage folder."""
 
     folder: SweepFolder
@@ -36,7 +35,7 @@ class Kept:
     @cached_property
     def ended(self) -> Mapping[str, TrialEnded]:
         """Final ends of those of its trials that ended, by trial id."""
-        return outboxes.state(Outbox(self.folder.outbox))
+        return read_history(Outbox(self.folder.outbox)).ends
 
     @cached_property
     def trials(self) -> Mapping[str, Trial]:
@@ -46,15 +45,15 @@ class Kept:
             WorkloadError: the file is not one of this version, or its data set is not here.
         """
         workload = parse_workload(f"workload of sweep {self.started.name}", self.started.workload_text)
-        settled = (with_device(workload, "cpu"), with_device(workload, "cuda"))
-        return {trial.id: trial for each in settled for trial in expand(each, fingerprints(workload))}
+        resolved = (with_device(workload, "cpu"), with_device(workload, "cuda"))
+        return {trial.id: trial for each in resolved for trial in expand(each, fingerprints(workload))}
 
 
 @dataclass(frozen=True)
-class Candidate:
+class StoredTrial:
     """A trial as one sweep holds it."""
 
-    sweep: Kept
+    sweep: StoredSweep
     trial_id: str
     name: str
 
@@ -71,7 +70,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class EnsembleScore:
     """Errors on the common test set, of one member or of the whole ensemble."""
 
     name: str
@@ -92,15 +91,15 @@ class Ensemble:
     experiment: str
     dataset: Mapping[str, Any]
     """Record of the data set; see `Trial.dataset_record`."""
-    members: tuple[Answer, ...]
-    together: Answer
+    members: tuple[EnsembleScore, ...]
+    combined: EnsembleScore
 
     def record(self) -> dict[str, Any]:
         """Return the result in a form for JSON."""
         return {
             "dataset": self.dataset["name"],
             "members": [asdict(member) for member in self.members],
-            "ensemble": asdict(self.together),
+            "ensemble": asdict(self.combined),
         }
 
 
@@ -116,22 +115,22 @@ def make_ensemble(storage: Path, wanted: Sequence[str]) -> Ensemble:
         StorageError: the folder holds no sweep, or the weights of a trial do not exist.
         HarnessError: the data cannot be loaded.
     """
-    members = find_members(list(kept_sweeps(storage)), wanted, storage)
-    trials = [_trial(member) for member in members]
+    members = find_members(list(stored_sweeps(storage)), wanted, storage)
+    trials = [_rebuilt_trial(member) for member in members]
     _check_data(trials)
     try:
-        *each, together = _asked(members, trials)
+        *each, combined = _evaluate(members, trials)
     except (OSError, ValueError) as error:
         raise HarnessError(f"the ensemble cannot be evaluated: {error}") from error
     return Ensemble(
         experiment=members[0].sweep.started.experiment,
         dataset=trials[0].dataset_record(),
-        members=tuple(_answer(one, member.name, member.trial_id) for one, member in zip(each, members, strict=True)),
-        together=_answer(together, f"ensemble of {len(members)}", None),
+        members=tuple(_score(one, member.name, member.trial_id) for one, member in zip(each, members, strict=True)),
+        combined=_score(combined, f"ensemble of {len(members)}", None),
     )
 
 
-def kept_sweeps(storage: Path) -> Iterator[Kept]:
+def stored_sweeps(storage: Path) -> Iterator[StoredSweep]:
     """Yield the sweeps in a storage folder.
 
     Raises:
@@ -146,43 +145,43 @@ def kept_sweeps(storage: Path) -> Iterator[Kept]:
     for folder in folders:
         first = next((event for event, _ in Outbox(folder.outbox).read(skipped=lambda _message, _end: None)), None)
         if isinstance(first, SweepStarted):
-            yield Kept(folder, first)
+            yield StoredSweep(folder, first)
 
 
-def find_members(sweeps: Sequence[Kept], wanted: Sequence[str], storage: Path) -> list[Candidate]:
+def find_members(sweeps: Sequence[StoredSweep], wanted: Sequence[str], storage: Path) -> list[StoredTrial]:
     """Return the wanted trials, each from a sweep that has its weights.
 
     Raises:
         UsageError, StorageError: see `make_ensemble`.
     """
-    known = [
-        Candidate(sweep, trial["id"], f"{trial['label']} seed {trial['seed']}")
+    candidates = [
+        StoredTrial(sweep, trial["id"], f"{trial['label']} seed {trial['seed']}")
         for sweep in sweeps
         for trial in sweep.started.trials
     ]
-    members = [_usable(_meant(known, text, storage)) for text in wanted]
+    members = [_usable(_matching(candidates, text, storage)) for text in wanted]
     if len({member.trial_id for member in members}) < max(2, len(members)):
         raise UsageError(
-            f"an ensemble needs at least two trials, each named once; these are {_named(members) or 'none'}"
+            f"an ensemble needs at least two trials, each named once; these are {_names(members) or 'none'}"
         )
     return members
 
 
-def _meant(known: Iterable[Candidate], text: str, storage: Path) -> list[Candidate]:
+def _matching(candidates: Iterable[StoredTrial], text: str, storage: Path) -> list[StoredTrial]:
     """Return every copy of the one trial with this name or this beginning of an id.
 
     If trials of several sweeps have the same name, those with kept weights are returned.
     """
-    found = [one for one in known if text and (one.name == text or one.trial_id.startswith(text))]
-    if not found:
+    matches = [one for one in candidates if text and (one.name == text or one.trial_id.startswith(text))]
+    if not matches:
         raise UsageError(f"no trial {text!r} in {storage}; `harness plan FILE` shows the ids of a workload's trials")
-    found = [one for one in found if one.name == text and one.weights.is_file()] or found
-    if len({one.trial_id for one in found}) > 1:
-        raise UsageError(f"{text!r} could be any of {_named(found)}; give more of the id")
-    return found
+    matches = [one for one in matches if one.name == text and one.weights.is_file()] or matches
+    if len({one.trial_id for one in matches}) > 1:
+        raise UsageError(f"{text!r} could be any of {_names(matches)}; give more of the id")
+    return matches
 
 
-def _usable(copies: Sequence[Candidate]) -> Candidate:
+def _usable(copies: Sequence[StoredTrial]) -> StoredTrial:
     """Return the newest copy of a trial that finished and kept its weights."""
     newest = sorted(copies, key=lambda one: one.sweep.started.time_ms, reverse=True)
     finished = [one for one in newest if one.outcome is Outcome.FINISHED]
@@ -197,7 +196,7 @@ def _usable(copies: Sequence[Candidate]) -> Candidate:
     return with_weights[0]
 
 
-def _trial(member: Candidate) -> Trial:
+def _rebuilt_trial(member: StoredTrial) -> Trial:
     trial = member.sweep.trials.get(member.trial_id)
     if trial is None:
         raise UsageError(
@@ -221,16 +220,16 @@ def _data(record: Mapping[str, Any]) -> str:
     return f"{record['name']} ({record['digest'][:8]})"
 
 
-def _asked(members: Sequence[Candidate], trials: Sequence[Trial]) -> list[Evaluation]:
+def _evaluate(members: Sequence[StoredTrial], trials: Sequence[Trial]) -> list[Evaluation]:
     import torch
 
-    from harness.engine.ensemble import ask_together
+    from harness.engine.ensemble import evaluate_ensemble
 
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    return ask_together(((trial, _weights(member)) for trial, member in zip(trials, members, strict=True)), device)
+    return evaluate_ensemble(((trial, _weights(member)) for trial, member in zip(trials, members, strict=True)), device)
 
 
-def _weights(member: Candidate) -> dict[str, Any]:
+def _weights(member: StoredTrial) -> dict[str, Any]:
     from harness.engine.checkpoint import read_weights
 
     try:
@@ -239,8 +238,8 @@ def _weights(member: Candidate) -> dict[str, Any]:
         raise StorageError(f"{member.weights} cannot be used: {error}; {WEIGHTS}") from error
 
 
-def _answer(evaluation: Evaluation, name: str, trial_id: str | None) -> Answer:
-    return Answer(
+def _score(evaluation: Evaluation, name: str, trial_id: str | None) -> EnsembleScore:
+    return EnsembleScore(
         name=name,
         trial_id=trial_id,
         error_pct=evaluation.error_pct,
@@ -250,5 +249,5 @@ def _answer(evaluation: Evaluation, name: str, trial_id: str | None) -> Answer:
     )
 
 
-def _named(found: Iterable[Candidate]) -> str:
-    return ", ".join(dict.fromkeys(f"{one.trial_id} ({one.name})" for one in found))
+def _names(matches: Iterable[StoredTrial]) -> str:
+    return ", ".join(dict.fromkeys(f"{one.trial_id} ({one.name})" for one in matches))

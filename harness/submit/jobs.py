@@ -85,7 +85,7 @@ class JobGone(HarnessError):
 class Jobs(Protocol):
     """The jobs of one cluster. Every method may raise `ClusterUnreachable`."""
 
-    def submit(self, order: JobSpec) -> None:
+    def submit(self, spec: JobSpec) -> None:
         """Start a job.
 
         Raises:

@@ -12,25 +12,25 @@ from harness.submit.jobs import AlreadySubmitted, Job, JobGone, JobSpec, State
 class MemoryJobs:
     """Jobs as in `harness.submit.jobs.Jobs`. Nothing runs; states change only by calls."""
 
-    orders: list[JobSpec] = field(default_factory=list)
+    submitted: list[JobSpec] = field(default_factory=list)
     """Jobs that were submitted."""
     on_submit: Callable[[JobSpec], None] | None = None
     """Function that gets each job while its files exist."""
     _jobs: dict[str, Job] = field(default_factory=dict)
     _logs: dict[str, str] = field(default_factory=dict)
 
-    def submit(self, order: JobSpec) -> None:
+    def submit(self, spec: JobSpec) -> None:
         """Record a job as running.
 
         Raises:
             AlreadySubmitted: a job of that id exists.
         """
-        if order.id in self._jobs:
-            raise AlreadySubmitted(order.id)
+        if spec.id in self._jobs:
+            raise AlreadySubmitted(spec.id)
         if self.on_submit is not None:
-            self.on_submit(order)
-        self.orders.append(order)
-        self.put(Job(id=order.id, state=State.RUNNING, command=order.entrypoint, started_ms=1000 * len(self.orders)))
+            self.on_submit(spec)
+        self.submitted.append(spec)
+        self.put(Job(id=spec.id, state=State.RUNNING, command=spec.entrypoint, started_ms=1000 * len(self.submitted)))
 
     def put(self, job: Job, log: str = "") -> None:
         """Set a job's state, and append to its log."""

@@ -48,7 +48,7 @@ class Submission:
 
     def base_id(self, code_digest: str) -> str:
         """Return `harness-NAME-DIGEST`: the same for the same workload with the same settings and the same code."""
-        told = [
+        identity = [
             self.workload.text,
             code_digest,
             self.run_arguments,
@@ -57,7 +57,7 @@ class Submission:
             self.python,
             uuid.uuid4().hex if self.fresh else "",
         ]
-        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
         return f"{PREFIX}{self.workload.name[:80]}-{digest}"
 
     @property

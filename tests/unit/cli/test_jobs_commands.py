@@ -21,9 +21,9 @@ class Ending(MemoryJobs):
 
     end = Job(id="", state=State.SUCCEEDED, driver_exit_code=0)
 
-    def submit(self, order: JobSpec) -> None:
-        super().submit(order)
-        self.put(replace(self.end, id=order.id, started_ms=1000), "[1/4] done\n")
+    def submit(self, spec: JobSpec) -> None:
+        super().submit(spec)
+        self.put(replace(self.end, id=spec.id, started_ms=1000), "[1/4] done\n")
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def test_a_driver_that_was_killed_is_told_with_its_signal(harness: Harness, jobs
 def test_no_wait_prints_the_next_commands(harness: Harness, jobs: Ending) -> None:
     done = harness(*SUBMIT, *AT, "--no-wait")
     assert (done.code, done.out) == (0, "")
-    (order,) = jobs.orders
+    (spec,) = jobs.submitted
     for command in ("logs -f", "status", "stop"):
-        assert f"  harness {command} {order.id} --address http://head:8265" in done.err
+        assert f"  harness {command} {spec.id} --address http://head:8265" in done.err
 
 
 def test_json_is_all_that_stdout_gets(harness: Harness, jobs: Ending) -> None:
@@ -151,13 +151,13 @@ def test_what_cannot_be_obeyed_is_refused_before_the_cluster_is_asked(
     done = harness(*arguments)
     assert done.code == 2
     assert said in done.err
-    assert not jobs.orders
+    assert not jobs.submitted
 
 
 def test_flags_that_change_the_run_are_handed_on(harness: Harness, jobs: Ending) -> None:
     harness(*SUBMIT, *AT, "--max-attempts", "5", "--trial-timeout", "2h", "--fresh", "--keep-weights", "--no-monitor")
     told = "--fresh --max-attempts=5 --trial-timeout=2h --collective-timeout=5m --keep-weights --no-monitor"
-    assert told in jobs.orders[0].entrypoint
+    assert told in jobs.submitted[0].entrypoint
 
 
 def test_submit_takes_every_flag_by_which_a_run_is_changed(harness: Harness, jobs: Ending) -> None:

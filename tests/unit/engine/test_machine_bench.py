@@ -87,10 +87,10 @@ def test_workers_without_ray_meet_on_loopback(tmp_path, monkeypatch):
     monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: bound.append(os.environ["GLOO_SOCKET_IFNAME"]))
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
     monkeypatch.setattr(bench, "bench_worker", lambda *_, **__: None)
-    order = machine.BenchConfig(
+    config = machine.BenchConfig(
         folder=tmp_path, workers=2, device="cpu", cpus_per_worker=1, repeats=1, launcher="inline"
     )
-    bench._process(order, 1)
+    bench._process(config, 1)
     assert "127.0.0.1" in {each.address for each in interfaces[bound[0]]}
 
 

@@ -131,10 +131,10 @@ def test_scores_are_averaged_and_each_members_error_is_the_one_it_was_recorded_w
 
     found = make_ensemble(trained.folder.root.parent, [trial.id for trial in trained.trials])
 
-    assert found.together.error_pct == pytest.approx(100 * (total.argmax(1) != labels).mean())
-    assert found.together.loss == pytest.approx(-np.log(total[range(355), labels]).mean(), rel=1e-5)
-    assert found.together.images == 355
-    assert found.together.error_top5_pct is None  # of 10 classes
+    assert found.combined.error_pct == pytest.approx(100 * (total.argmax(1) != labels).mean())
+    assert found.combined.loss == pytest.approx(-np.log(total[range(355), labels]).mean(), rel=1e-5)
+    assert found.combined.images == 355
+    assert found.combined.error_top5_pct is None  # of 10 classes
     errors = {member.trial_id: member.error_pct for member in found.members}
     assert errors == {trial_id: end.results["final/val_error_pct"] for trial_id, end in trained.ends.items()}
 

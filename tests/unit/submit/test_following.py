@@ -108,7 +108,7 @@ def test_a_second_submit_joins_the_running_job() -> None:
     first, second = (send(jobs, submission(), {}) for _ in range(2))
     assert (first.joined, second.joined) == (False, True)
     assert first.job_id == second.job_id
-    assert len(jobs.orders) == 1
+    assert len(jobs.submitted) == 1
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.STOPPED, State.SUCCEEDED])
@@ -136,10 +136,10 @@ def test_of_two_who_submit_at_once_the_slower_joins() -> None:
 def test_only_our_packages_and_the_workload_are_shipped_and_the_secret_is_its_owners() -> None:
     seen = {}
 
-    def look(order: JobSpec) -> None:
-        seen["roots"] = {name.partition("/")[0] for name in zipfile.ZipFile(order.code).namelist()}
-        seen["payload"] = {path.name for path in order.payload.iterdir()}
-        secret = order.payload / "environment.json"
+    def look(spec: JobSpec) -> None:
+        seen["roots"] = {name.partition("/")[0] for name in zipfile.ZipFile(spec.code).namelist()}
+        seen["payload"] = {path.name for path in spec.payload.iterdir()}
+        secret = spec.payload / "environment.json"
         seen["mode"] = stat.S_IMODE(secret.stat().st_mode)
         seen["environment"] = json.loads(secret.read_text())
 
