@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from models.published.entries import INPUTS, CountFigure, Published
+from models.published.entries import CountFigure, Published
 
 if TYPE_CHECKING:
     from models.complexity import Complexity
@@ -31,18 +31,9 @@ class AuditLine:
 def audit(complexity: Complexity, published: Published) -> list[AuditLine]:
     """Return one line for each published count, compared by the convention of its own source.
 
-    The complexity must be of the published cell's own input shape: see `published_complexity`.
+    The complexity must be counted at the published cell's own input shape; see `models.published.entries.INPUTS`.
     """
     return [_line(_ours(complexity, figure), figure) for figure in published.counts]
-
-
-def published_complexity(published: Published) -> Complexity:
-    """Return our count of a published cell, with the channels, classes and pixels that its figures are for."""
-    from models.complexity import count
-
-    in_channels, num_classes, image_size = INPUTS[published.dataset]
-    image_size = published.spec.image_size or image_size
-    return count(published.spec, in_channels=in_channels, num_classes=num_classes, image_size=image_size)
 
 
 def _ours(complexity: Complexity, figure: CountFigure) -> int:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.shortcuts import Gate, Scale, make_gate, projection, projects, unprojected
+from models.shortcuts import Gate, Scale, make_gate, projection, projects, identity_shortcut
 
 if TYPE_CHECKING:
     from models.resnet_axes import ResNetAxes
 
 
-class Order(NamedTuple):
-    """Places of batch norm and ReLU: around each convolution of a branch, and after the addition."""
+class UnitLayout(NamedTuple):
+    """Positions of batch norm and ReLU: around each convolution of a branch, and after the addition."""
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -26,11 +26,11 @@ class Order(NamedTuple):
 
 # He 2016, Figure 4 (a) to (e).
 ORDERS = {
-    "original": Order(after=("bn", "relu"), after_last=("bn",), after_addition=("relu",)),
-    "bn_after_add": Order(after=("bn", "relu"), after_addition=("bn", "relu")),
-    "relu_before_add": Order(after=("bn", "relu"), after_last=("bn", "relu")),
-    "relu_only_preact": Order(before=("relu",), after=("bn",), after_last=("bn",)),
-    "full_preact": Order(before=("bn", "relu")),
+    "original": UnitLayout(after=("bn", "relu"), after_last=("bn",), after_addition=("relu",)),
+    "bn_after_add": UnitLayout(after=("bn", "relu"), after_addition=("bn", "relu")),
+    "relu_before_add": UnitLayout(after=("bn", "relu"), after_last=("bn", "relu")),
+    "relu_only_preact": UnitLayout(before=("relu",), after=("bn",), after_last=("bn",)),
+    "full_preact": UnitLayout(before=("bn", "relu")),
 }
 
 
@@ -96,18 +96,18 @@ class ExclusiveGateUnit(PlainUnit):
 
 def make_unit(spec: ResNetAxes, in_channels: int, stage: int, stride: int, *, first: bool) -> nn.Module:
     """Return a unit of stage 0, 1, ...; `first` is the net's first unit, whose input the stem has activated already."""
-    order = ORDERS[spec.activation]
+    layout = ORDERS[spec.activation]
     out_channels = spec.width * spec.expansion * 2**stage
-    before = () if first else order.before
+    before = () if first else layout.before
     projecting = projects(spec, in_channels, out_channels, stride)
     branch = make_branch(spec, in_channels, stage, stride, () if projecting else before)
-    after = dress(order.after_addition, out_channels, overwrite=True)
+    after = norm_act(layout.after_addition, out_channels, overwrite=True)
     if spec.shortcut == "plain":
         return PlainUnit(branch, after)
     if projecting:
-        shortcut = projection(in_channels, out_channels, stride, norm="bn" in order.after_last)
-        return ResidualUnit(branch, after, shortcut, dress(before, in_channels))
-    shortcut = unprojected(spec, in_channels, out_channels, stride)
+        shortcut = projection(in_channels, out_channels, stride, norm="bn" in layout.after_last)
+        return ResidualUnit(branch, after, shortcut, norm_act(before, in_channels))
+    shortcut = identity_shortcut(spec, in_channels, out_channels, stride)
     if spec.shortcut == "exclusive_gate":
         return ExclusiveGateUnit(branch, after, shortcut, make_gate(spec, in_channels, out_channels, stride))
     return ResidualUnit(branch, after, shortcut, nn.Identity())
@@ -115,14 +115,14 @@ def make_unit(spec: ResNetAxes, in_channels: int, stage: int, stride: int, *, fi
 
 def make_branch(spec: ResNetAxes, in_channels: int, stage: int, stride: int, before: tuple[str, ...]) -> nn.Sequential:
     """Return `conv1`, `bn1`, `relu1`, `conv2`, ... in the spec's order. `before` precedes the first convolution."""
-    order = ORDERS[spec.activation]
+    layout = ORDERS[spec.activation]
     convs = make_convs(spec, in_channels, stage, stride)
     layers = OrderedDict[str, nn.Module]()
     for i, conv in enumerate(convs, start=1):
-        after = order.after_last if i == len(convs) else order.after
-        layers.update(activations(before if i == 1 else order.before, conv.in_channels, suffix=i))
+        after = layout.after_last if i == len(convs) else layout.after
+        layers.update(norm_act_layers(before if i == 1 else layout.before, conv.in_channels, suffix=i))
         layers[f"conv{i}"] = conv
-        layers.update(activations(after, conv.out_channels, suffix=i))
+        layers.update(norm_act_layers(after, conv.out_channels, suffix=i))
     if spec.se:
         layers["se"] = SqueezeExcitation(convs[-1].out_channels, spec.se)
     if spec.residual_scale is not None:
@@ -157,13 +157,13 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
 
 
-def dress(names: Iterable[str], channels: int, *, overwrite: bool = False) -> nn.Module:
+def norm_act(names: Iterable[str], channels: int, *, overwrite: bool = False) -> nn.Module:
     """Return batch norm and ReLU in the order named, as one module; the identity if none is named."""
-    layers = activations(names, channels, overwrite=overwrite)
+    layers = norm_act_layers(names, channels, overwrite=overwrite)
     return nn.Sequential(layers) if layers else nn.Identity()
 
 
-def activations(
+def norm_act_layers(
     names: Iterable[str], channels: int, *, suffix: int | str = "", overwrite: bool = False
 ) -> OrderedDict[str, nn.Module]:
     """Return `bn` and `relu` modules by name, with a suffix.

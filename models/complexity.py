@@ -91,7 +91,7 @@ def count(spec: ModelSpec, *, in_channels: int, num_classes: int, image_size: in
 @functools.cache
 def _count(spec: ModelSpec, in_channels: int, num_classes: int, image_size: int) -> Complexity:
     with torch.inference_mode(), ShapeMode():
-        net = spec.outline(in_channels=in_channels, num_classes=num_classes, image_size=image_size).eval()
+        net = spec.build_for_counting(in_channels=in_channels, num_classes=num_classes, image_size=image_size).eval()
         return summarize(measure(net, torch.empty(1, in_channels, image_size, image_size)))
 
 

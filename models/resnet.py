@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from models.blocks import ORDERS, activations, conv3x3, dress, make_unit
+from models.blocks import ORDERS, norm_act_layers, conv3x3, norm_act, make_unit
 
 if TYPE_CHECKING:
     from models.resnet_axes import ResNetAxes
@@ -30,7 +30,7 @@ class ResNet(nn.Sequential):
         features = spec.width * spec.expansion * 2 ** (len(spec.stage_depths) - 1)
         layers = OrderedDict[str, nn.Module](stem=make_stem(spec, in_channels))
         layers.update(make_stages(spec, share_equal_units))
-        layers.update(tail=dress(ORDERS[spec.activation].before, features))
+        layers.update(tail=norm_act(ORDERS[spec.activation].before, features))
         layers.update(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(features, num_classes))
         super().__init__(layers)
         initialize(self)
@@ -40,11 +40,11 @@ def make_stem(spec: ResNetAxes, in_channels: int) -> nn.Sequential:
     """Make 3x3, BN, ReLU at full resolution (He 2015, section 4.2), or 7x7/2, BN, ReLU, 3x3/2 max pooling (Table 1)."""
     if spec.image_size is None:
         return nn.Sequential(
-            OrderedDict(conv=conv3x3(in_channels, spec.width), **activations(("bn", "relu"), spec.width))
+            OrderedDict(conv=conv3x3(in_channels, spec.width), **norm_act_layers(("bn", "relu"), spec.width))
         )
     conv = nn.Conv2d(in_channels, spec.width, 7, stride=2, padding=3, bias=False)
     pool = nn.MaxPool2d(3, stride=2, padding=1)
-    return nn.Sequential(OrderedDict(conv=conv, **activations(("bn", "relu"), spec.width), pool=pool))
+    return nn.Sequential(OrderedDict(conv=conv, **norm_act_layers(("bn", "relu"), spec.width), pool=pool))
 
 
 def make_stages(spec: ResNetAxes, share_equal_units: bool) -> OrderedDict[str, nn.Module]:

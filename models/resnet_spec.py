@@ -35,7 +35,7 @@ class ResNetSpec(ResNetAxes):
         _check_shape(in_channels, num_classes, image_size)
         return ResNet(self, in_channels=in_channels, num_classes=num_classes)
 
-    def outline(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+    def build_for_counting(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
         from models.resnet import ResNet
 
         _check_shape(in_channels, num_classes, image_size)

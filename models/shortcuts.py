@@ -90,7 +90,7 @@ def projection(in_channels: int, out_channels: int, stride: int, *, norm: bool) 
     return nn.Sequential(layers)
 
 
-def unprojected(spec: ResNetAxes, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+def identity_shortcut(spec: ResNetAxes, in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """Return the identity, zero-padded if the shape changes, with the modification of He 2016, Table 1."""
     reshapes = in_channels != out_channels or stride != 1
     path = ZeroPad(in_channels, out_channels, stride) if reshapes else nn.Identity()

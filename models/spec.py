@@ -62,7 +62,7 @@ class ModelSpec(ABC):
         Raises `ValueError` for a shape that the network cannot take.
         """
 
-    def outline(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+    def build_for_counting(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
         """Build the network only for counting: equal parts may be one module, so that a deep net costs little."""
         return self.build(in_channels=in_channels, num_classes=num_classes, image_size=image_size)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 ACTIVATION_PASSES = 5
 """Number of times that each layer's output crosses the memory in a training step without fused layers: it is written,
@@ -64,10 +64,6 @@ class Roofs:
     def ridge(self) -> float:
         """Smallest FLOPs per byte at which arithmetic binds and not memory."""
         return self.flops_per_s / self.bytes_per_s
-
-    def binding(self, flops_per_byte: float) -> Literal["memory", "compute"]:
-        """Return which roof is the lower one at an intensity."""
-        return "compute" if flops_per_byte >= self.ridge else "memory"
 
     def attainable_flops_per_s(self, flops_per_byte: float) -> float:
         """Return the lower of the two roofs at an intensity, in FLOPs per second."""

@@ -63,33 +63,6 @@ class Published:
     counts: tuple[CountFigure, ...] = ()
     errors: tuple[ErrorFigure, ...] = ()
 
-    @property
-    def params(self) -> float | None:
-        """The first published number of parameters, or None."""
-        figure = self._first("params")
-        return figure.value if figure else None
-
-    @property
-    def params_step(self) -> float | None:
-        """Value of one unit in the last printed digit of `params`."""
-        figure = self._first("params")
-        return figure.step if figure else None
-
-    @property
-    def macs(self) -> float | None:
-        """The first published number of multiply-accumulates, or None."""
-        figure = self._first("macs")
-        return figure.value if figure else None
-
-    @property
-    def macs_step(self) -> float | None:
-        """Value of one unit in the last printed digit of `macs`."""
-        figure = self._first("macs")
-        return figure.step if figure else None
-
-    def _first(self, quantity: Quantity) -> CountFigure | None:
-        return next((figure for figure in self.counts if figure.quantity == quantity), None)
-
 
 def exact_params(value: int, source: str) -> CountFigure:
     """Return an exact parameter count."""

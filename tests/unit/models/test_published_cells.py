@@ -7,11 +7,23 @@ import dataclasses
 import pytest
 
 from models import ResNetCifar, ResNetImageNet, model
-from models.audit import audit, published_complexity
-from models.complexity import count
-from models.published.entries import PUBLISHED, published
+from models.audit import audit
+from models.complexity import Complexity, count
+from models.published.entries import INPUTS, PUBLISHED, Published, published
 
 COUNTED = [cell for cell in PUBLISHED if cell.counts]
+
+
+def counted(cell: Published) -> Complexity:
+    """Count a published network with the channels, classes and pixels that its figures are for."""
+    in_channels, num_classes, image_size = INPUTS[cell.dataset]
+    image_size = cell.spec.image_size or image_size
+    return count(cell.spec, in_channels=in_channels, num_classes=num_classes, image_size=image_size)
+
+
+def first_count(spec, dataset, quantity):
+    """Return the first value that was published of a quantity."""
+    return next(figure.value for figure in published(spec, dataset).counts if figure.quantity == quantity)
 
 
 def errors(spec, dataset, source, **only):
@@ -24,7 +36,7 @@ def errors(spec, dataset, source, **only):
 
 @pytest.mark.parametrize("cell", COUNTED, ids=lambda cell: f"{cell.dataset}-{cell.spec.label}")
 def test_every_published_count_is_ours_within_its_rounding(cell):
-    lines = audit(published_complexity(cell), cell)
+    lines = audit(counted(cell), cell)
     assert lines
     assert [line for line in lines if not line.within_rounding] == []
 
@@ -51,7 +63,7 @@ def test_what_nobody_published_is_none():
 def test_table_6_of_the_first_paper(depth, error_pct, params_m):
     spec = ResNetCifar(depth=depth, shortcut="A")
     assert errors(spec, "cifar10", "Table 6")[0] == error_pct
-    assert published(spec, "cifar10").params == params_m * 1e6
+    assert first_count(spec, "cifar10", "params") == params_m * 1e6
 
 
 def test_the_five_runs_of_resnet_110_have_a_spread():
@@ -80,7 +92,7 @@ def test_what_the_paper_prints_as_a_bound_is_no_value():
     ],
 )
 def test_table_1_of_the_first_paper(spec, gmacs):
-    assert published(spec, "imagenet").macs == gmacs * 1e9
+    assert first_count(spec, "imagenet", "macs") == gmacs * 1e9
 
 
 @pytest.mark.parametrize(
@@ -166,7 +178,7 @@ def test_table_4_of_the_second_paper():
     assert errors(spec, "cifar10", "Table 4", statistic="mean of 5") == [4.89, 4.69]
     assert errors(spec, "cifar10", "Table 4", statistic="median of 5") == [4.62]
     assert errors(spec, "cifar100", "Table 4") == [22.68]
-    assert published(spec, "cifar10").params == 10.2e6
+    assert first_count(spec, "cifar10", "params") == 10.2e6
 
 
 @pytest.mark.parametrize(
@@ -205,7 +217,7 @@ def test_the_stride_of_torchvision_sold_as_the_papers_is_a_mismatch():
 
 def test_a_count_is_compared_under_its_sources_convention():
     cell = published(ResNetCifar(depth=1001, block="bottleneck", shortcut="B", activation="full_preact"), "cifar10")
-    complexity = published_complexity(cell)
+    complexity = counted(cell)
     (line,) = audit(complexity, cell)
     assert line.convention == "parameters without normalization's scale and shift"
     assert line.ours == complexity.params - complexity.norm_params
