@@ -120,9 +120,9 @@ def _elapsed(found: Mapping[Series, Sequence[Point]]) -> Iterator[tuple[Series, 
 
 def _last_attempt(points: Sequence[Point]) -> list[Point]:
     """Return the last attempt's points by time. Each attempt restarts the steps; a repeated point counts once."""
-    kept: list[Point] = []
+    last: list[Point] = []
     for point in sorted(points, key=lambda point: (point.time_ms, point.step)):
-        if kept and point.step <= kept[-1].step:
-            kept = kept[:-1] if (point.step, point.time_ms) == (kept[-1].step, kept[-1].time_ms) else []
-        kept.append(point)
-    return kept
+        if last and point.step <= last[-1].step:
+            last = last[:-1] if (point.step, point.time_ms) == (last[-1].step, last[-1].time_ms) else []
+        last.append(point)
+    return last

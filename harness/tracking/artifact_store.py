@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from harness.errors import TrackingUnreachable
 from harness.tracking.mlflow_store import shortened
-from harness.tracking.tracker import Refused
+from harness.tracking.tracker import RejectedError
 
 _LATER = {401, 403, 407, 408, 425, 429}
 """4xx statuses that are tried again: the user can mend credentials, and the other statuses ask for patience."""
@@ -25,23 +25,23 @@ _CONNECTIONS = {"ConnectionError", "HTTPClientError", "ServiceRequestError", "Se
 
 
 @contextmanager
-def settled(what: str) -> Iterator[None]:
+def store_errors_translated(what: str) -> Iterator[None]:
     """Turn errors of the artifact stores' libraries into ours. Errors of MLflow and of an absent server pass through.
 
     Args:
         what: the failed operation, for the message.
 
     Raises:
-        Refused: trying again is no use.
+        RejectedError: trying again is no use.
         TrackingUnreachable: the artifact store does not answer.
     """
     try:
         yield
-    except (MlflowException, Refused, TrackingUnreachable):
+    except (MlflowException, RejectedError, TrackingUnreachable):
         raise
     except Exception as error:  # each library has its own exceptions, and MLflow names none
         if not is_passing(error):
-            raise Refused(f"{what}: {_text(error)}; mend MLflow's artifact store or its settings here") from error
+            raise RejectedError(f"{what}: {_text(error)}; mend MLflow's artifact store or its settings here") from error
         if isinstance(error, OSError):
             raise
         raise TrackingUnreachable(f"MLflow's artifact store does not answer: {_text(error)}") from error

@@ -17,7 +17,7 @@ from harness.schema import (
     TRIALS_ARTIFACT,
     WORKLOAD_ARTIFACT,
 )
-from harness.tracking.tracker import Refused
+from harness.tracking.tracker import RejectedError
 
 STEPS_FILE = "steps.csv"
 """Name of the file that the engine writes; MLflow gets `STEPS_ARTIFACT`, which is made from it."""
@@ -52,14 +52,14 @@ def trial_file(folder: Path, name: str) -> Iterator[tuple[Path, str | None]]:
     """Yield the file to log for `name` below a trial's folder, and the artifact folder it goes to.
 
     Raises:
-        Refused: the file is missing, lies outside the folder, or cannot be read.
+        RejectedError: the file is missing, lies outside the folder, or cannot be read.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise Refused(f"artifact {name!r} lies outside of its trial's folder")
+        raise RejectedError(f"artifact {name!r} lies outside of its trial's folder")
     file = folder / path
     if not file.is_file():
-        raise Refused(f"artifact {file} is not there")
+        raise RejectedError(f"artifact {file} is not there")
     target = None if str(path.parent) == "." else str(path.parent)
     if path.name != STEPS_FILE:
         yield file, target
@@ -76,7 +76,7 @@ def _to_parquet(csv: Path, parquet: Path) -> None:
     try:
         pd.read_csv(csv).to_parquet(parquet, index=False)
     except (ValueError, UnicodeError) as error:  # pandas' parser errors are ValueErrors
-        raise Refused(f"artifact {csv} is no table: {error}") from error
+        raise RejectedError(f"artifact {csv} is no table: {error}") from error
 
 
 def _json(value: object) -> str:

@@ -34,7 +34,7 @@ def log_ensemble(
         The run's id.
 
     Raises:
-        TrackingUnreachable, Refused: see `Tracker`.
+        TrackingUnreachable, RejectedError: see `Tracker`.
     """
     now = now_ms()
     experiment_id = tracker.ensure_experiment(experiment)

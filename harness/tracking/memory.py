@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import TrackingUnreachable
 from harness.schema import Tag
-from harness.tracking.tracker import DatasetInput, Point, Refused, RunRecord, Status
+from harness.tracking.tracker import DatasetInput, Point, RejectedError, RunRecord, Status
 
 
 @dataclass
@@ -71,7 +71,9 @@ class MemoryTracker:
         run = self._run(run_id)
         for key, value in params.items():
             if run.record.params.get(key, value) != value:
-                raise Refused(f"param {key} of run {run_id} is {run.record.params[key]!r} and cannot become {value!r}")
+                raise RejectedError(
+                    f"param {key} of run {run_id} is {run.record.params[key]!r} and cannot become {value!r}"
+                )
         run.logged.update({(point.key, point.step, point.time_ms, repr(point.value)): point for point in points})
         run.record = replace(
             run.record,
@@ -101,13 +103,13 @@ class MemoryTracker:
     def _run(self, run_id: str) -> MemoryRun:
         self._called()
         if run_id not in self.runs:
-            raise Refused(f"no run {run_id}")
+            raise RejectedError(f"no run {run_id}")
         return self.runs[run_id]
 
     def _called(self) -> None:
         self.calls += 1
         if self.away:
-            raise TrackingUnreachable("the tracker in memory was told to be away")
+            raise TrackingUnreachable("the tracker in memory is set to be away")
 
 
 def _latest(points: list[Point]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 from mlflow.entities import FileInfo
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
-from harness.tracking.artifact_store import settled
+from harness.tracking.artifact_store import store_errors_translated
 from harness.tracking.mlflow_store import MlflowStore, record
 from harness.tracking.tracker import Point, RunRecord
 
@@ -25,7 +25,7 @@ _BULK = "/api/2.0/mlflow/metrics/get-history-bulk-interval"
 
 
 class MlflowReader(MlflowStore):
-    """Read-only questions, which are asked again before the store counts as unreachable."""
+    """Read-only requests, which are repeated before the store counts as unreachable."""
 
     def __init__(self, tracking_uri: str) -> None:
         """Connect to a store that exists already; see `MlflowStore`."""
@@ -39,7 +39,7 @@ class MlflowReader(MlflowStore):
 
     def experiment_id(self, name: str) -> str | None:
         """Return the id of an experiment that is not deleted; None if there is none."""
-        found = self.ask(lambda: self.client.get_experiment_by_name(name))
+        found = self.call(lambda: self.client.get_experiment_by_name(name))
         return str(found.experiment_id) if found is not None and found.lifecycle_stage == "active" else None
 
     def runs_by_id(self, experiment_id: str, run_ids: Sequence[str]) -> dict[str, RunRecord]:
@@ -57,28 +57,28 @@ class MlflowReader(MlflowStore):
         Raises:
             FileNotFoundError: an artifact does not exist.
         """
-        there = {file.path for file in self.ask(partial(self._listed, run_id))}
+        there = {file.path for file in self.call(partial(self._listed, run_id))}
         if absent := [name for name in names if name not in there]:
             raise FileNotFoundError(", ".join(absent))
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             return {name: self._text(run_id, name, folder) for name in names}
 
     def _listed(self, run_id: str) -> Sequence[FileInfo]:
-        with settled("artifacts cannot be listed"):
+        with store_errors_translated("artifacts cannot be listed"):
             return self.client.list_artifacts(run_id)
 
     def _text(self, run_id: str, name: str, folder: str) -> str:
-        path = self.ask(partial(self._download, run_id, name, folder))
+        path = self.call(partial(self._download, run_id, name, folder))
         return Path(path).read_text(encoding="utf-8")
 
     def _download(self, run_id: str, name: str, folder: str) -> str:
-        with settled(f"artifact {name} cannot be read"):
+        with store_errors_translated(f"artifact {name} cannot be read"):
             return self.client.download_artifacts(run_id, name, folder)
 
     def history(self, run_ids: Sequence[str], key: str) -> Iterator[tuple[str, Point]]:
         """Yield every point of one metric of some runs, each with its run's id."""
         for some in _chunks(run_ids):
-            yield from self.ask(partial(self._bulk, some, key))
+            yield from self.call(partial(self._bulk, some, key))
 
     def _bulk(self, run_ids: Sequence[str], key: str) -> list[tuple[str, Point]]:
         if self.is_server:

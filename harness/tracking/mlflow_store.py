@@ -22,27 +22,27 @@ from mlflow.utils.rest_utils import http_request
 from harness.errors import TrackingUnreachable
 from harness.schema import Tag
 from harness.tracking import address
-from harness.tracking.tracker import Refused, RunRecord
+from harness.tracking.tracker import RejectedError, RunRecord
 
 T = TypeVar("T")
 
 REQUEST_TIMEOUT_S = 20
 CHECK_TIMEOUT_S = (3, 10)
-"""Timeouts in seconds to connect and to answer. A server on a busy machine was seen to take 8 s to answer first."""
+"""Timeouts in seconds to connect and to answer. The first answer of a server on a busy machine took up to 8 s."""
 CONNECT_TIMEOUT_S = 15
 """Timeout in seconds to open a database on a server."""
 CREATE_TIMEOUT_S = 180
 """Timeout in seconds to open a SQLite file. Making a new one takes about 10 s."""
 PAUSE_S = 0.5
-"""Seconds before a question is asked again."""
+"""Seconds before a request is repeated, at first; each later pause is four times as long."""
 PAGE = 500
 
-_NEVER = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST"}
-_NEVER_FROM_THE_STORE = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
+_FINAL = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST"}
+_FINAL_FROM_MLFLOW = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
 """Codes that are final only if MLflow itself sends them; from a proxy before a server that starts, they mean "wait"."""
 
 
-_WHO_ARE_YOU = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED"}
+_UNAUTHENTICATED = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED"}
 
 
 class MlflowStore:
@@ -53,7 +53,7 @@ class MlflowStore:
 
         Args:
             tracking_uri: URI of the store.
-            tries: how often a question is asked before the store counts as unreachable.
+            tries: how often a request is made before the store counts as unreachable.
             create: make a SQLite database if there is none.
 
         Raises:
@@ -83,16 +83,16 @@ class MlflowStore:
         credentials: Any = get_default_host_creds
         return request(credentials(self.uri), endpoint, "GET", max_retries=0, **options)
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """Return the answer to a question that can be asked again."""
+    def call(self, request: Callable[[], T]) -> T:
+        """Return the answer to a request, which is repeated if the store does not answer."""
         for pause_s in (PAUSE_S * 4**attempt for attempt in range(self._tries - 1)):
             try:
                 with self.translated():
-                    return question()
+                    return request()
             except TrackingUnreachable:
                 time.sleep(pause_s)
         with self.translated():
-            return question()
+            return request()
 
     def search(self, experiment_ids: Sequence[str], query: str, *, newest_first: bool = False) -> Iterator[Run]:
         """Yield every run that a query finds, by start and id."""
@@ -111,7 +111,7 @@ class MlflowStore:
         """Yield the items of all pages. Each page is requested when it is needed."""
         token: str | None = None
         while True:
-            found = self.ask(partial(page, token))
+            found = self.call(partial(page, token))
             yield from found
             token = found.token
             if not token:
@@ -127,13 +127,13 @@ class MlflowStore:
         except OSError as error:  # requests' exceptions are OSErrors, and so is a full artifact disk
             raise unreachable(self.uri, error) from error
 
-    def _ours(self, error: MlflowException) -> Refused | TrackingUnreachable:
+    def _ours(self, error: MlflowException) -> RejectedError | TrackingUnreachable:
         from_the_store = isinstance(error, RestException) or not self.is_server
-        if error.error_code in _NEVER or (from_the_store and error.error_code in _NEVER_FROM_THE_STORE):
-            return Refused(f"{address.display(self.uri)} refuses: {_one_line(error)}")
-        if error.error_code in _WHO_ARE_YOU:
+        if error.error_code in _FINAL or (from_the_store and error.error_code in _FINAL_FROM_MLFLOW):
+            return RejectedError(f"{address.display(self.uri)} refuses: {_one_line(error)}")
+        if error.error_code in _UNAUTHENTICATED:
             return TrackingUnreachable(
-                f"MLflow at {address.display(self.uri)} does not let us in: {_one_line(error)}; "
+                f"MLflow at {address.display(self.uri)} refused the connection: {_one_line(error)}; "
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
         return unreachable(self.uri, error)
@@ -154,7 +154,7 @@ def record(run: Run) -> RunRecord:
 
 
 def configure() -> None:
-    """Keep MLflow from printing, and from waiting for minutes unless the user has asked for that."""
+    """Keep MLflow from printing, and from waiting for minutes unless the user has set so."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     variables: Any = settings  # MLflow's own names for its settings, without types

@@ -11,9 +11,9 @@ from mlflow.entities import DatasetInput as MlflowInput
 from mlflow.exceptions import MlflowException
 
 from harness.tracking import address
-from harness.tracking.artifact_store import settled
+from harness.tracking.artifact_store import store_errors_translated
 from harness.tracking.mlflow_store import MlflowStore
-from harness.tracking.tracker import DatasetInput, Point, Refused, Status
+from harness.tracking.tracker import DatasetInput, Point, RejectedError, Status
 
 MAX_POINTS = 800
 """Most points in one request: with 100 params and 100 tags this is MLflow's limit of 1,000 entities."""
@@ -33,7 +33,7 @@ class MlflowTracker(MlflowStore):
             if found is None:
                 return self._create_experiment(name)
             if found.lifecycle_stage != "active":
-                raise Refused(
+                raise RejectedError(
                     f"experiment {name!r} was deleted from {address.display(self.uri)}; restore it with `mlflow "
                     f"experiments restore --experiment-id {found.experiment_id}`, or choose another with --experiment"
                 )
@@ -62,14 +62,16 @@ class MlflowTracker(MlflowStore):
         """Add a data set to a run's inputs.
 
         Raises:
-            Refused: also raised for a server that is older than data sets in MLflow.
+            RejectedError: also raised for a server that is older than data sets in MLflow.
         """
         with self.translated():
             try:
                 self.client.log_inputs(run_id, [MlflowInput(Dataset(**asdict(dataset)), [CONTEXT])])
             except MlflowException as error:
                 if error.error_code == "ENDPOINT_NOT_FOUND":
-                    raise Refused(f"{address.display(self.uri)} takes no data sets; MLflow does from 2.4 on") from error
+                    raise RejectedError(
+                        f"{address.display(self.uri)} takes no data sets; MLflow does from 2.4 on"
+                    ) from error
                 raise
 
     def set_status(self, run_id: str, status: Status, end_ms: int | None) -> None:
@@ -82,12 +84,12 @@ class MlflowTracker(MlflowStore):
 
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
         """Add a file to a run's artifacts."""
-        with self.translated(), settled(f"artifact {file.name} is not stored"):
+        with self.translated(), store_errors_translated(f"artifact {file.name} is not stored"):
             self.client.log_artifact(run_id, str(file), folder)
 
     def log_folder(self, run_id: str, folder: Path, name: str) -> None:
         """Add all files of a folder to a run's artifacts, below `name`."""
-        with self.translated(), settled(f"{name} is not stored"):
+        with self.translated(), store_errors_translated(f"{name} is not stored"):
             self.client.log_artifacts(run_id, str(folder), name)
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.errors import UsageError
 from harness.tracking import address
 from harness.tracking.recorder import connect
-from harness.tracking.tracker import Refused
+from harness.tracking.tracker import RejectedError
 
 __all__ = ["prepare"]
 
@@ -25,6 +25,6 @@ def prepare(tracking_uri: str, experiment: str) -> str:
     tracker.check()
     try:
         tracker.ensure_experiment(experiment)
-    except Refused as refusal:
+    except RejectedError as refusal:
         raise UsageError(str(refusal)) from refusal
     return uri

@@ -14,8 +14,8 @@ from harness.events import Event, SweepEnded, SweepStarted, decode
 from harness.storage import SweepFolder, write_atomic
 from harness.tracking import address
 from harness.tracking.outbox import Outbox
-from harness.tracking.sender import Late, Sender, Vanished
-from harness.tracking.tracker import Refused, Tracker
+from harness.tracking.sender import DeadlineExceededError, RunsMissingError, Sender
+from harness.tracking.tracker import RejectedError, Tracker
 
 FIRST_BATCH = 256
 LARGEST_BATCH = 4096
@@ -130,7 +130,7 @@ class Recorder:
         with self._busy:
             try:
                 self._forward_or_restart(until)
-            except (TrackingUnreachable, Refused, StorageError) as reason:
+            except (TrackingUnreachable, RejectedError, StorageError) as reason:
                 self._sender = None  # its knowledge of the store may be out of date
                 error = str(reason)
             self._error = error
@@ -179,7 +179,7 @@ class Recorder:
     def _forward_or_restart(self, until: float | None) -> None:
         try:
             self._forward(until)
-        except Vanished:
+        except RunsMissingError:
             self._restart()
             self._forward(until)
 
@@ -194,7 +194,7 @@ class Recorder:
             began = time.monotonic()
             try:
                 refused = sender.send(events, until) if events else []
-            except Late:
+            except DeadlineExceededError:
                 self._batch = max(len(events) // 2, 1)
                 return
             self._advance(end, len(events), [*skipped, *refused])

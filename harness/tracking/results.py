@@ -195,7 +195,7 @@ def _is_result(run: RunRecord) -> bool:
     return run.tags.get(Tag.OUTCOME) in (Outcome.FINISHED, Outcome.DIVERGED)
 
 
-def _texts(reader: MlflowReader, found: sweeps.Found) -> dict[str, str]:
+def _texts(reader: MlflowReader, found: sweeps.StoredSweep) -> dict[str, str]:
     try:
         return reader.texts(found.run.run_id, (WORKLOAD_ARTIFACT, TRIALS_ARTIFACT, PLAN_ARTIFACT, ENVIRONMENT_ARTIFACT))
     except FileNotFoundError as error:
@@ -205,7 +205,7 @@ def _texts(reader: MlflowReader, found: sweeps.Found) -> dict[str, str]:
         ) from error
 
 
-def _runs(reader: MlflowReader, found: sweeps.Found, reused: Mapping[str, str]) -> dict[str, RunRecord]:
+def _runs(reader: MlflowReader, found: sweeps.StoredSweep, reused: Mapping[str, str]) -> dict[str, RunRecord]:
     """Return the run of each trial: the run of this sweep if it has a result, else the reused run of another sweep."""
     own = by_trial(reader.runs_of_sweep(found.experiment_id, found.sweep_id))
     runs = {trial_id: records[0] for trial_id, records in own.items() if trial_id is not None}

@@ -12,14 +12,14 @@ from harness.storage import SweepFolder
 from harness.tracking.artifacts import sweep_files, trial_file, written
 from harness.tracking.mapping import NOT_ENDED, STATUS_OF_SWEEP, RunChange, SweepFacts, fold
 from harness.tracking.runs import KnownRun, SweepRuns
-from harness.tracking.tracker import Point, Refused, Tracker
+from harness.tracking.tracker import Point, RejectedError, Tracker
 
 
-class Vanished(Refused):
+class RunsMissingError(RejectedError):
     """The store has lost the events sent before: all of them must be sent again."""
 
 
-class Late(Exception):
+class DeadlineExceededError(Exception):
     """The given time is over. The part of the batch already sent is sent again, which changes nothing."""
 
 
@@ -39,7 +39,7 @@ class Sender:
         """Continue a sweep whose start was sent before.
 
         Raises:
-            Vanished: the store does not have it.
+            RunsMissingError: the store does not have it.
         """
         self._know(started)
         self._present_parent()
@@ -55,9 +55,9 @@ class Sender:
             Messages about the items that the store will never accept, one each.
 
         Raises:
-            Late: the time was not enough.
-            Vanished: the store has lost the sweep.
-            Refused: the store does not accept the sweep itself.
+            DeadlineExceededError: the time was not enough.
+            RunsMissingError: the store has lost the sweep.
+            RejectedError: the store does not accept the sweep itself.
         """
         match events:
             case [SweepStarted() as started]:
@@ -70,20 +70,20 @@ class Sender:
     @property
     def _known_runs(self) -> SweepRuns:
         if self._runs is None:
-            raise Refused("the outbox does not begin with the start of a sweep")
+            raise RejectedError("the outbox does not begin with the start of a sweep")
         return self._runs
 
     @property
     def _known_facts(self) -> SweepFacts:
         if self._facts is None:
-            raise Refused("the outbox does not begin with the start of a sweep")
+            raise RejectedError("the outbox does not begin with the start of a sweep")
         return self._facts
 
     def _present_parent(self) -> KnownRun:
         parent = self._known_runs.parent
         if parent is None:
             name = self._known_facts.started.name
-            raise Vanished(f"the store no longer has sweep {name}; it is sent again, from its start")
+            raise RunsMissingError(f"the store no longer has sweep {name}; it is sent again, from its start")
         return parent
 
     def _know(self, started: SweepStarted) -> None:
@@ -103,7 +103,7 @@ class Sender:
     def _apply_all(self, changes: Sequence[RunChange], until: float | None) -> Iterator[str]:
         for change in changes:
             if until is not None and time.monotonic() >= until:
-                raise Late
+                raise DeadlineExceededError
             yield from self._apply(change)
 
     def _apply(self, change: RunChange) -> Iterator[str]:
@@ -140,7 +140,7 @@ class Sender:
         params, tags = params or {}, tags or {}
         try:
             self._tracker.log(run_id, points=points, params=params, tags=tags)
-        except Refused:
+        except RejectedError:
             self._require_presence(run_id)
             log = partial(self._tracker.log, run_id)
             yield from _refusals(partial(log, points=[point], params={}, tags={}) for point in points)
@@ -153,20 +153,20 @@ class Sender:
             return
         try:
             self._tracker.log_dataset(run_id, dataset)
-        except Refused as refusal:
+        except RejectedError as refusal:
             self._require_presence(run_id)
             yield str(refusal)
 
     def _require_presence(self, run_id: str) -> None:
         self._known_runs.reload()
         if run_id not in self._known_runs.run_ids():
-            raise Vanished(f"the store no longer has run {run_id}; the sweep is sent again, from its start")
+            raise RunsMissingError(f"the store no longer has run {run_id}; the sweep is sent again, from its start")
 
     def _log_file(self, run_id: str, trial_id: str, path: str) -> Iterator[str]:
         try:
             with trial_file(self._folder.trial(trial_id), path) as (file, target):
                 self._tracker.log_file(run_id, file, target)
-        except Refused as refusal:
+        except RejectedError as refusal:
             yield str(refusal)
 
 
@@ -174,5 +174,5 @@ def _refusals(calls: Iterable[Callable[[], None]]) -> Iterator[str]:
     for call in calls:
         try:
             call()
-        except Refused as refusal:
+        except RejectedError as refusal:
             yield str(refusal)

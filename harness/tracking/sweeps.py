@@ -19,7 +19,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class StoredSweep:
     """A sweep's parent run and its experiment."""
 
     run: RunRecord
@@ -37,7 +37,7 @@ class Found:
         return self.run.name, self.sweep_id, self.run.run_id
 
 
-def every(reader: MlflowReader) -> list[Found]:
+def every(reader: MlflowReader) -> list[StoredSweep]:
     """Return every sweep of a store, the newest first. Sweeps that began at the same time are sorted by run id."""
     from harness.tracking.mlflow_store import record
 
@@ -46,12 +46,12 @@ def every(reader: MlflowReader) -> list[Found]:
         return []
     runs = reader.search(list(names), f"tags.`{Tag.KIND}` = '{KIND_SWEEP}'", newest_first=True)
     return [
-        Found(run=record(run), experiment_id=run.info.experiment_id, experiment=names[run.info.experiment_id])
+        StoredSweep(run=record(run), experiment_id=run.info.experiment_id, experiment=names[run.info.experiment_id])
         for run in runs
     ]
 
 
-def choose(sweeps: Sequence[Found], wanted: str | None) -> Found:
+def choose(sweeps: Sequence[StoredSweep], wanted: str | None) -> StoredSweep:
     """Return the requested sweep: by a whole name or id, else by a unique beginning of one; None is the newest.
 
     Raises:
@@ -69,17 +69,17 @@ def choose(sweeps: Sequence[Found], wanted: str | None) -> Found:
     raise SweepNotFound(f"no sweep {wanted!r} in the tracking store; {_alternatives(sweeps, wanted)}")
 
 
-def _begins(sweep: Found, wanted: str) -> bool:
+def _begins(sweep: StoredSweep, wanted: str) -> bool:
     return bool(wanted) and any(name.startswith(wanted) for name in sweep.names)
 
 
-def _alternatives(sweeps: Sequence[Found], wanted: str) -> str:
+def _alternatives(sweeps: Sequence[StoredSweep], wanted: str) -> str:
     nearest = difflib.get_close_matches(wanted, [sweep.run.name for sweep in sweeps], n=SHOWN)
     if nearest:
         return f"the nearest: {', '.join(nearest)}"
     return f"the newest: {_listed(sweeps)}"
 
 
-def _listed(sweeps: Sequence[Found]) -> str:
+def _listed(sweeps: Sequence[StoredSweep]) -> str:
     more = f" and {len(sweeps) - SHOWN} more" if len(sweeps) > SHOWN else ""
     return ", ".join(f"{sweep.run.name} ({sweep.sweep_id})" for sweep in sweeps[:SHOWN]) + more

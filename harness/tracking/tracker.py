@@ -13,7 +13,7 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """MLflow's statuses."""
 
 
-class Refused(HarnessError):
+class RejectedError(HarnessError):
     """The store answered that it will never accept this request: sending it again is no use."""
 
 
@@ -59,7 +59,8 @@ class DatasetInput:
 class Tracker(Protocol):
     """A tracking store.
 
-    Every method raises `TrackingUnreachable` if the store does not answer, and `Refused` if it rejects the request.
+    Every method raises `TrackingUnreachable` if the store does not answer, and `RejectedError` if the store rejects the
+    request.
     """
 
     def check(self) -> None:

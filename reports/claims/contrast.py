@@ -164,8 +164,8 @@ class Between:
         fewest = bisect_left(occurring, True, key=lambda most: _fill(sizes, _within(counts, most)) is not None)
         if fewest == len(occurring):
             return []
-        places = _fill(sizes, _within(counts, occurring[fewest])) or ()
-        return [role[place] for role, place in zip(roles, places, strict=True)]
+        chosen = _fill(sizes, _within(counts, occurring[fewest])) or ()
+        return [role[index] for role, index in zip(roles, chosen, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,10 +193,10 @@ class Against:
 
     def obstacle(self, cells: Sequence[Cell]) -> str | None:
         """Return the text `resnet-110-A and the published network differ in dataset.split (train45k, all)`."""
-        candidates = where(cells, self.network)
-        if not candidates:
+        members = where(cells, self.network)
+        if not members:
             return None
-        nearest = min(candidates, key=lambda cell: len(self.differences(cell)))
+        nearest = min(members, key=lambda cell: len(self.differences(cell)))
         wanted = {key: self.published.get(key, (None,))[0] for key in self.differences(nearest)}
         values = [(key, _text(nearest, key), as_text(value) or "none") for key, value in wanted.items()]
         return _differ(nearest.label, "the published network", values) if values else None
@@ -230,7 +230,7 @@ def _fill(sizes: Sequence[int], links: Links, chosen: tuple[int, ...] = ()) -> t
     for (first, second), together in links.items():
         free &= together[chosen[first]] if second == role else free
     found = (_fill(sizes, links, (*chosen, place)) for place in _bits(free))
-    return next((places for places in found if places is not None), None)
+    return next((choice for choice in found if choice is not None), None)
 
 
 def _bits(number: int) -> Iterator[int]:

@@ -249,15 +249,16 @@ def _depth(cell: Cell) -> int:
 
 
 def _labelled(pairs: Sequence[Pair]) -> list[Pair]:
-    """Label pairs, shortcut by shortcut, with the shortcut and the settings that tell its pairs apart."""
+    """Label pairs, shortcut by shortcut, with the shortcut and the settings that distinguish its pairs."""
     named = []
     for shortcut in sorted({str(pair.second.shortcut) for pair in pairs}, key=shortcut_rank):
         group = [pair for pair in pairs if pair.second.shortcut == shortcut]
-        named += [replace(pair, label=shortcut + text) for pair, text in zip(group, _told_apart(group), strict=True)]
+        settings = _distinguishing_settings(group)
+        named += [replace(pair, label=shortcut + text) for pair, text in zip(group, settings, strict=True)]
     return named
 
 
-def _told_apart(pairs: Sequence[Pair]) -> list[str]:
+def _distinguishing_settings(pairs: Sequence[Pair]) -> list[str]:
     """Return for each pair the fewest settings that distinguish it from the others: `, width 16`."""
     texts = [""] * len(pairs)
     keys = dict.fromkeys(key for pair in pairs for cell in pair.cells for key in cell.settings if key != "model.depth")

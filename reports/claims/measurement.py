@@ -242,8 +242,8 @@ def _seeds_needed(blank: Comparison, difference: Difference, alpha: float) -> in
         published_runs=reference.runs if reference else 2,
     )
     distances = kind.distances(difference.value, blank.test.margin)
-    asked = distances if min(distances) > 0 else (min(distances),)
-    return required_seeds(asked, spreads, alpha=alpha)
+    undecided = distances if min(distances) > 0 else (min(distances),)
+    return required_seeds(undecided, spreads, alpha=alpha)
 
 
 def _seeds_like_these(difference: UnseenSeedsDifference, test: ClaimTest, alpha: float) -> int | None:

@@ -77,7 +77,7 @@ def _claim(claim: Claim, cells: Sequence[Cell], alpha: float, spread: float) -> 
     parts = [_Part(test=test, pairs=pairs, spread=spread, alpha=alpha) for test, pairs in found]
     n = min(part.seeds for part in parts)
     hardest = min(parts, key=lambda part: -1.0 if part.gap is None else part.power(n))
-    told = ClaimPower(
+    known = ClaimPower(
         claim=claim.id,
         decidable=None,
         reason="" if hardest.gap is not None else "the paper prints no gap",
@@ -87,10 +87,10 @@ def _claim(claim: Claim, cells: Sequence[Cell], alpha: float, spread: float) -> 
         detectable=detectable(hardest.spreads(hardest.pairs[0]), n=n, alpha=alpha),
         caveat=ALIKE if any(test.metric == TRAIN_ERROR for test in claim.tests) else "",
     )
-    return told if hardest.gap is None else _reckoned(told, parts, n)
+    return known if hardest.gap is None else _with_power(known, parts, n)
 
 
-def _reckoned(told: ClaimPower, parts: Sequence[_Part], n: int) -> ClaimPower:
+def _with_power(known: ClaimPower, parts: Sequence[_Part], n: int) -> ClaimPower:
     def power(seeds: int) -> float:
         return math.prod(part.power(seeds) for part in parts)
 
@@ -99,7 +99,7 @@ def _reckoned(told: ClaimPower, parts: Sequence[_Part], n: int) -> ClaimPower:
 
     beside_published = any(part.test.reference is not None for part in parts)
     needed = next(filter(enough, range(2, 101)), None) if beside_published else first_enough(enough, most=MOST_SEEDS)
-    return replace(told, decidable=enough(n), power=power(n), seeds_needed=needed)
+    return replace(known, decidable=enough(n), power=power(n), seeds_needed=needed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,8 +60,8 @@ MOST_VISIBLE_PCT, MOST_VISIBLE_POINTS = 900.0, 100.0
 counts as detectable."""
 
 
-class Finding(StrEnum):
-    """The finding of a line about the second sweep."""
+class Change(StrEnum):
+    """The change from the first sweep to the second, as far as a line can tell."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -88,7 +88,7 @@ class Line:
     visible: float | None
     """The smallest difference that would have been detected, at 80 % power."""
     p_holm: float | None
-    finding: Finding
+    change: Change
     method: str
     n: str
     note: str = ""
@@ -121,12 +121,12 @@ class Comparison:
     @property
     def regressions(self) -> tuple[Line, ...]:
         """Lines in which the second side is worse by more than the margin."""
-        return tuple(line for line in self.lines if line.finding is Finding.REGRESSION)
+        return tuple(line for line in self.lines if line.change is Change.REGRESSION)
 
     @property
     def lost(self) -> tuple[Line, ...]:
         """Lines in which only the first side has values: the second side's trials failed or never ended."""
-        return tuple(line for line in self.lines if line.finding is Finding.LOST)
+        return tuple(line for line in self.lines if line.change is Change.LOST)
 
 
 def compare(
@@ -283,7 +283,7 @@ def _draft(one: Repeats, two: Repeats, metric: str, measured: Measured) -> Line:
         measured=measured,
         note="; ".join([*missing, *_lacking(first, second, two), *same_runs, *limit]),
     )
-    return line if second else replace(line, finding=Finding.LOST)
+    return line if second else replace(line, change=Change.LOST)
 
 
 def _mean(side: Repeats, metric: str, seeds: Collection[int]) -> float | None:
@@ -316,7 +316,7 @@ def _line(*, cell: str, metric: str, means: tuple[float | None, float | None], m
         high=None if high is None else _shown(high, metric),
         visible=None,
         p_holm=None,
-        finding=Finding.SAME if measured.same else Finding.UNTESTED,
+        change=Change.SAME if measured.same else Change.UNTESTED,
         method=measured.method,
         n=measured.n,
         note=note,
@@ -329,10 +329,10 @@ def _shown(value: float, metric: str) -> float:
 
 
 def decided(drafts: Sequence[tuple[Line, Effect | None]], margin: float) -> list[Line]:
-    """Return each line with its finding, after Holm over all tested lines: once for differences, once for regressions.
+    """Return each line with its change, after Holm over all tested lines: once for differences, once for regressions.
 
     A regression is a one-sided test at half the level. Therefore it is always a difference of the two-sided family too.
-    If nothing truly differs, the chance of any finding is at most `ALPHA`, for both families together.
+    If nothing truly differs, the chance of any reported change is at most `ALPHA`, for both families together.
     """
     tested = [index for index, (_, effect) in enumerate(drafts) if effect is not None]
     effects = {index: effect for index in tested if (effect := drafts[index][1]) is not None}
@@ -342,7 +342,7 @@ def decided(drafts: Sequence[tuple[Line, Effect | None]], margin: float) -> list
     return [
         line
         if index not in effects
-        else _found(line, effects[index], differ[index], worse[index], _visible(effects[index], line.metric, alpha))
+        else _decided(line, effects[index], differ[index], worse[index], _visible(effects[index], line.metric, alpha))
         for index, (line, _) in enumerate(drafts)
     ]
 
@@ -364,15 +364,15 @@ def _visible(effect: Effect, metric: str, alpha: float) -> float | None:
     return math.inf if visible > most or (shown := _shown(visible, metric)) > most else shown
 
 
-def _found(line: Line, effect: Effect, p_holm: float, p_worse: float, visible: float | None) -> Line:
-    if line.finding is Finding.SAME:
+def _decided(line: Line, effect: Effect, p_holm: float, p_worse: float, visible: float | None) -> Line:
+    if line.change is Change.SAME:
         return replace(line, p_holm=1.0)
     worse = (effect.value > 0) == (METRICS[line.metric].better == "lower")
     low, high = effect.interval
     if p_worse < ALPHA / 2:
-        finding = Finding.REGRESSION
+        change = Change.REGRESSION
     elif p_holm < ALPHA:
-        finding = Finding.WORSE if worse else Finding.BETTER
+        change = Change.WORSE if worse else Change.BETTER
     else:
-        finding = Finding.NOTHING if low <= 0 <= high else Finding.UNCLEAR
-    return replace(line, finding=finding, p_holm=p_holm, visible=visible)
+        change = Change.NOTHING if low <= 0 <= high else Change.UNCLEAR
+    return replace(line, change=change, p_holm=p_holm, visible=visible)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.schema import METRICS
-from reports.compare.compare import Comparison, Finding, Line
+from reports.compare.compare import Change, Comparison, Line
 from reports.compare.effects import Source
 from reports.output import wording
 from reports.stats.summaries import SPEED
@@ -19,7 +19,7 @@ ACROSS = "across hardware or software"
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
     """Return the whole comparison as a record for JSON."""
-    lines = [{**asdict(line), "unit": line.unit, "across": bool(comparison.across)} for line in comparison.lines]
+    lines = [{**_line(line), "unit": line.unit, "across": bool(comparison.across)} for line in comparison.lines]
     return {
         "version": VERSION,
         "first": comparison.first,
@@ -35,6 +35,11 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
         "only_first": list(comparison.only_first),
         "only_second": list(comparison.only_second),
     }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    """Return a line's fields. Version 1 of the layout calls the change a finding."""
+    return {"finding" if key == "change" else key: value for key, value in asdict(line).items()}
 
 
 def _finite(value: Any) -> Any:
@@ -65,18 +70,18 @@ def _text(line: Line) -> str:
     sides = "" if line.first is None and line.second is None else f"{number(line.first)} → {number(line.second)}, "
     parts = [f"{sides}{_difference(line)}{line.n}, {line.method}"]
     parts += [line.note] if line.note else []
-    return f"{line.finding}{_visible(line)}. {'; '.join(parts)}"
+    return f"{line.change}{_visible(line)}. {'; '.join(parts)}"
 
 
 def _difference(line: Line) -> str:
     if line.difference is None:
         return ""
-    interval = "" if line.finding is Finding.SAME else f" {wording.interval(line.low, line.high)}"
+    interval = "" if line.change is Change.SAME else f" {wording.interval(line.low, line.high)}"
     return f"{wording.signed(line.difference)} {line.unit}{interval}, "
 
 
 def _visible(line: Line) -> str:
-    if line.finding not in (Finding.NOTHING, Finding.UNCLEAR) or line.visible is None:
+    if line.change not in (Change.NOTHING, Change.UNCLEAR) or line.visible is None:
         return ""
     if math.isinf(line.visible):
         return " (too few values to see any)"
@@ -117,7 +122,7 @@ def _footer(comparison: Comparison) -> str:
 
 
 def _summary(comparison: Comparison) -> str:
-    if comparison.lines and all(line.finding is Finding.UNTESTED for line in comparison.lines):
+    if comparison.lines and all(line.change is Change.UNTESTED for line in comparison.lines):
         return "Nothing could be tested, so nothing is known of a regression. More seeds a side would tell."
     count, lost = len(comparison.regressions), len(comparison.lost)
     margin = f"{comparison.margin:g} points of error or {comparison.margin:g} % of speed"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 4.3, 3.2
-PLACE = (0.144, 0.156, 0.828, 0.731)
+AXES_BOX = (0.144, 0.156, 0.828, 0.731)
 """Position of the axes in their panel: left, bottom, width and height, as shares."""
 COLUMNS = 3
 """Panels per row in a figure's file."""
@@ -141,7 +141,7 @@ def _drawn(panel: Panel, name: str, title: str) -> str:
 
     mpl.rcParams["svg.hashsalt"] = name
     canvas = Canvas(figsize=(PANEL_WIDTH_IN, PANEL_HEIGHT_IN))
-    axes = canvas.add_axes(PLACE)
+    axes = canvas.add_axes(AXES_BOX)
     axes.set_title(panel.title)
     panel.draw(axes)
     written = io.StringIO()
@@ -153,7 +153,7 @@ def _drawn(panel: Panel, name: str, title: str) -> str:
 
 def _axes_in_svg(axes: Axes) -> dict[str, str]:
     """Return attributes with which a page converts positions to values: corners in points, limits, scales, labels."""
-    left, bottom, width, height = PLACE
+    left, bottom, width, height = AXES_BOX
     corners = (left, left + width, 1 - bottom, 1 - bottom - height)
     sizes = (PANEL_WIDTH_IN, PANEL_WIDTH_IN, PANEL_HEIGHT_IN, PANEL_HEIGHT_IN)
     numbers = [72 * share * size for share, size in zip(corners, sizes, strict=True)]

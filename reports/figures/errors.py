@@ -87,7 +87,7 @@ def _training_curves(series: Sequence[Series], curves: pd.DataFrame) -> Figure:
     top = max((float(span["high"].max()) for span in spans.values()), default=100.0)
     depths = [cell.depth for one in series for cell in one.cells if cell.depth is not None]
     colours, limit = depth_colours(depths), min(100.0, 1.04 * top)
-    panels = [_curves_panel(_told_apart(one), curves, spans, colours, limit) for one in series]
+    panels = [_curves_panel(_thinned(one), curves, spans, colours, limit) for one in series]
     return drawing.figure(
         "training-curves",
         "Training curves",
@@ -112,7 +112,7 @@ def _curves_data(series: Sequence[Series], spans: Mapping[tuple[str, str], pd.Da
     return Data(columns=("series", "depth", "metric", "epoch", "n", "mean", "low", "high"), rows=tuple(rows))
 
 
-def _told_apart(one: Series) -> Series:
+def _thinned(one: Series) -> Series:
     """Return the series with no more depths than a panel can show, including the first and the last."""
     last = len(one.cells) - 1
     if last < MOST_DEPTHS:

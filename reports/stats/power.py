@@ -61,7 +61,7 @@ def power_of(distances: Sequence[float], spreads: Spreads, *, n: int, alpha: flo
     if n < 2:
         return 0.0
     variances = _relative_variances(n, len(spreads.sds))
-    needed = _told_from(np.array(spreads.sds) * np.sqrt(variances.T), spreads, n, alpha)
+    needed = _detectable_distance(np.array(spreads.sds) * np.sqrt(variances.T), spreads, n, alpha)
     error = math.sqrt(sum(sd**2 for sd in spreads.sds) / n)
     if not error:
         return float(np.mean(min(map(abs, distances)) > needed))
@@ -87,16 +87,16 @@ def power_of_all(planned: Sequence[Planned], *, n: int, alpha: float) -> float:
         indices = [index for index, _ in one.weights]
         true = np.array(one.spreads.sds)[:, None]
         weights = np.array([weight for _, weight in one.weights])
-        seen = one.gap + weights @ (true * means[indices])
-        needed = _told_from((true * sds[indices]).T, one.spreads, n, alpha)
-        supported &= np.min(one.distances(seen), axis=0) > needed
+        measured = one.gap + weights @ (true * means[indices])
+        needed = _detectable_distance((true * sds[indices]).T, one.spreads, n, alpha)
+        supported &= np.min(one.distances(measured), axis=0) > needed
     return float(supported.mean())
 
 
 def required_seeds(
     distances: Sequence[float], spreads: Spreads, *, alpha: float, power: float = POWER, most: int = 1000
 ) -> int | None:
-    """Return the seeds per cell with which the tests tell every distance from zero.
+    """Return the seeds per cell with which the tests detect every distance.
 
     None if no number up to `most` (100 beside a published mean) suffices, if a distance is zero, or if there is no
     spread.
@@ -119,7 +119,7 @@ def first_enough(enough: Callable[[int], bool], *, most: int) -> int | None:
 
 
 def detectable(spreads: Spreads, *, n: int, alpha: float, power: float = POWER) -> float | None:
-    """Return the smallest distance that n seeds per cell tell from zero; None for one seed, or without any spread."""
+    """Return the smallest distance that n seeds per cell detect; None for one seed, or without any spread."""
     if n < 2 or not any(spreads.sds):
         return None
     low, high = 0.0, 1000 * max(spreads.sds)
@@ -132,8 +132,8 @@ def detectable(spreads: Spreads, *, n: int, alpha: float, power: float = POWER) 
     return high
 
 
-def _told_from(sds: Array, spreads: Spreads, n: int, alpha: float) -> Array:
-    """Return the distance that a Welch test tells from zero, one for each set of spreads of the seeds.
+def _detectable_distance(sds: Array, spreads: Spreads, n: int, alpha: float) -> Array:
+    """Return the smallest distance from zero that a Welch test detects, one for each set of spreads of the seeds.
 
     Args:
         sds: standard deviations of the seeds, [sets, cells].
@@ -149,8 +149,8 @@ def _told_from(sds: Array, spreads: Spreads, n: int, alpha: float) -> Array:
         inverse_df = np.where(total > 0, shares / total**2, 1.0)
     if fixed and n != spreads.published_runs:  # as in `inference.careful`
         inverse_df = np.full_like(inverse_df, 1 / (min(n, spreads.published_runs) - 1))
-    told: Array = np.exp(np.interp(inverse_df, *_log_critical(alpha))) * np.sqrt(total)
-    return told
+    distance: Array = np.exp(np.interp(inverse_df, *_log_critical(alpha))) * np.sqrt(total)
+    return distance
 
 
 @cache

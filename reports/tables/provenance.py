@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from harness.tracking.results import SweepResults
 
-PLACES = ("uri", "url", "path", "cwd", "dir", "storage", "address")
-"""Name parts of environment entries that tell where the sweep was stored. Reports leave them out."""
+LOCATION_WORDS = ("uri", "url", "path", "cwd", "dir", "storage", "address")
+"""Words in the names of environment entries that hold a path or an address. Reports leave such entries out."""
 
 
 def machine_table(trials: Sequence[Trial]) -> Table:
@@ -92,8 +92,9 @@ def _code_facts(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def environment_table(results: SweepResults) -> Table:
-    """Return the recorded environment of the driver, without the places where the sweep was stored."""
-    rows = [(name, value) for name, value in flat(results.environment).items() if value and not _is_place(name, value)]
+    """Return the recorded environment of the driver, without paths and addresses."""
+    facts = flat(results.environment).items()
+    rows = [(name, value) for name, value in facts if value and not _is_location(name, value)]
     return Table(
         name="environment",
         caption="Environment of the driver",
@@ -116,9 +117,9 @@ def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _is_place(name: str, value: str) -> bool:
+def _is_location(name: str, value: str) -> bool:
     return (
         "://" in value
         or value.startswith("/")
-        or any(part in PLACES for part in name.lower().replace("_", ".").split("."))
+        or any(part in LOCATION_WORDS for part in name.lower().replace("_", ".").split("."))
     )

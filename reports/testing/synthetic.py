@@ -25,13 +25,13 @@ PlantedError = Callable[[str, int, int], float]
 
 def degrading(shortcut: str, depth: int, seed: int) -> float:
     """Return an error that grows with depth for plain networks, and is at most an image or two for residual ones."""
-    jitter = noise("error", shortcut, depth, seed)
+    deviation = jitter("error", shortcut, depth, seed)
     if shortcut == "plain":
-        return max(0.0, 0.9 * (depth - 8) + (0.3 + 0.1 * (depth - 8)) * (jitter + 1))
-    return 100 * int(1.6 * (jitter + 0.6)) / TRAIN_IMAGES if jitter > 0 else 0.0
+        return max(0.0, 0.9 * (depth - 8) + (0.3 + 0.1 * (depth - 8)) * (deviation + 1))
+    return 100 * int(1.6 * (deviation + 0.6)) / TRAIN_IMAGES if deviation > 0 else 0.0
 
 
-def noise(*parts: object) -> float:
+def jitter(*parts: object) -> float:
     """Return a number in [-1, 1) that depends only on the arguments."""
     return zlib.crc32("/".join(map(str, parts)).encode()) / 2**31 - 1
 
@@ -152,7 +152,7 @@ def _row(shortcut: str, depth: int, seed: int, error_pct: float, outcome: str, r
 
 
 def _metrics(shortcut: str, depth: int, seed: int, error_pct: float) -> dict[str, float]:
-    speed = 60_000 / depth * (1 + 0.03 * noise("speed", shortcut, depth, seed))
+    speed = 60_000 / depth * (1 + 0.03 * jitter("speed", shortcut, depth, seed))
     return {
         "final/train_error_pct": error_pct,
         "final/val_error_pct": test_error(shortcut, depth, seed, error_pct),
@@ -191,7 +191,7 @@ def _tags() -> dict[str, str]:
 
 def test_error(shortcut: str, depth: int, seed: int, error_pct: float) -> float:
     """Return a test error slightly above the training error, in whole images."""
-    wanted = error_pct + 2.2 - 0.02 * depth + 0.6 * noise("test", shortcut, depth, seed)
+    wanted = error_pct + 2.2 - 0.02 * depth + 0.6 * jitter("test", shortcut, depth, seed)
     return 100 * round(wanted / 100 * TEST_IMAGES) / TEST_IMAGES
 
 
@@ -202,7 +202,7 @@ def _curves(
         return []
     last = epochs // 2 if row["outcome"] == Outcome.DIVERGED else epochs
     return [
-        (row["trial_id"], name, epoch, max(0.0, end + (90 - end) * 0.62**epoch + 1.5 * noise(*key, name, epoch)))
+        (row["trial_id"], name, epoch, max(0.0, end + (90 - end) * 0.62**epoch + 1.5 * jitter(*key, name, epoch)))
         for name, end in (("train/error_pct", error_pct), ("val/error_pct", row["final/val_error_pct"]))
         for epoch in range(1, last + 1)
     ]
@@ -223,7 +223,7 @@ def _longest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _activity(row: Mapping[str, Any]) -> list[tuple[str, str, str, str, float, float]]:
     """Return the activity of a host without a GPU, per second: more load for deeper networks, growing memory."""
     trial_id, depth, seconds = row["trial_id"], row["model.depth"], range(int(row["time/total_s"]) + 1)
-    busy = [min(99.0, 50 + 0.8 * depth + 4 * noise("cpu", trial_id, second)) for second in seconds]
+    busy = [min(99.0, 50 + 0.8 * depth + 4 * jitter("cpu", trial_id, second)) for second in seconds]
     used = [min(99.0, 20 + 0.05 * depth * (1 - 0.8**second)) for second in seconds]
     return [
         (trial_id, "", "host", quantity, second + 0.5, value)

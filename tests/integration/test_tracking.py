@@ -34,7 +34,7 @@ from harness.tracking.prepare import prepare
 from harness.tracking.recorder import Recorder
 from harness.tracking.results import finished_trials, list_sweeps, load_sweep, log_report
 from harness.tracking.sample import Sample, trial_id
-from harness.tracking.tracker import Refused
+from harness.tracking.tracker import RejectedError
 
 pytestmark = [
     pytest.mark.integration,
@@ -608,5 +608,5 @@ def test_an_artifact_store_that_cannot_be_used_from_here_costs_files_and_nothing
     assert (progress.waiting, progress.error) == (0, None)
     assert any("trials.json" in problem and "boto" in problem for problem in progress.problems)
     assert list(list_sweeps("sqlite:///mlflow.db")["status"]) == ["finished"]
-    with pytest.raises(Refused, match=r"artifacts cannot be listed: .*boto"):
+    with pytest.raises(RejectedError, match=r"artifacts cannot be listed: .*boto"):
         load_sweep("sqlite:///mlflow.db")

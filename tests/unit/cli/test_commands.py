@@ -21,7 +21,7 @@ from harness.tracking.memory import MemoryTracker
 from harness.tracking.outbox import Outbox
 from harness.tracking.recorder import Recorder
 from harness.tracking.sample import Sample
-from harness.tracking.tracker import Refused
+from harness.tracking.tracker import RejectedError
 from tests.unit.cli.conftest import Harness
 
 
@@ -264,7 +264,7 @@ class Choosy(MemoryTracker):
 
     def ensure_experiment(self, name: str) -> str:
         if name == "refused":
-            raise Refused("experiment refused was deleted")
+            raise RejectedError("experiment refused was deleted")
         if name == "failing":
             raise TrackingUnreachable("the database takes no such text")
         return super().ensure_experiment(name)

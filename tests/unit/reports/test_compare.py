@@ -1,4 +1,4 @@
-"""Comparison of two sweeps: the statistics by hand, the refusals, and the findings for planted changes."""
+"""Comparison of two sweeps: the statistics by hand, the refusals, and the result for planted changes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from harness.cli.main import main
 from harness.errors import ExitCode, UsageError
 from harness.results.bundle import write_bundle
 from harness.tracking.results import SweepResults
-from reports.compare.compare import Comparison, Finding, Line, compare, decided
+from reports.compare.compare import Change, Comparison, Line, compare, decided
 from reports.compare.effects import Effect, measure, together
 from reports.compare.text import ACROSS, as_lines, as_record
-from reports.testing.synthetic import noise, synthetic_sweep
+from reports.testing.synthetic import jitter, synthetic_sweep
 
 SPEED, TEST, TRAIN = "speed/images_per_s", "final/val_error_pct", "final/train_error_pct"
 
@@ -27,7 +27,7 @@ def sweep(name: str = "before") -> SweepResults:
     """Return a sweep in which the speeds of a cell's seeds differ by at most 0.6 %."""
     made = synthetic_sweep(name=name, depths=(8, 20), shortcuts=("plain", "A"), seeds=(0, 1, 2, 3))
     places = zip(made.trials["label"], made.trials["seed"], strict=True)
-    speeds = [2_000 * (1 + 0.003 * noise("speed", label, seed)) for label, seed in places]
+    speeds = [2_000 * (1 + 0.003 * jitter("speed", label, seed)) for label, seed in places]
     return dataclasses.replace(made, trials=made.trials.assign(**{SPEED: speeds}))
 
 
@@ -36,10 +36,10 @@ def held(first: SweepResults, second: SweepResults, **options: float) -> Compari
     return compare([first], [second], **{"between_pct": 0.0, **options})
 
 
-def slower(results: SweepResults, share: float, *, jitter: float = 0.003) -> SweepResults:
-    """Return the same sweep with its speeds lowered by a share, and by noise of a share on top."""
+def slower(results: SweepResults, share: float, *, spread: float = 0.003) -> SweepResults:
+    """Return the same sweep with its speeds lowered by a share, which varies a little from trial to trial."""
     seeds = zip(results.trials["label"], results.trials["seed"], strict=True)
-    factors = [(1 - share) * (1 + jitter * noise("slower", label, seed)) for label, seed in seeds]
+    factors = [(1 - share) * (1 + spread * jitter("slower", label, seed)) for label, seed in seeds]
     trials = results.trials.assign(**{SPEED: results.trials[SPEED] * factors})
     return dataclasses.replace(results, trials=trials, name="after")
 
@@ -140,7 +140,7 @@ def test_cells_together_have_the_mean_of_their_effects_and_the_error_of_a_mean()
 
 def test_a_sweep_against_itself_is_identical_in_every_line() -> None:
     found = held(sweep(), sweep("again"))
-    assert {line.finding for line in found.lines} == {Finding.SAME}
+    assert {line.change for line in found.lines} == {Change.SAME}
     assert found.regressions == ()
 
 
@@ -148,30 +148,30 @@ def test_a_planted_slowdown_of_five_per_cent_is_found_in_every_cell_and_measured
     found = held(sweep(), slower(sweep(), 0.05))
     for cell in ("plain-8", "plain-20", "resnet-8-A", "resnet-20-A", "all cells"):
         line = line_of(found, cell, SPEED)
-        assert line.finding is Finding.REGRESSION
+        assert line.change is Change.REGRESSION
         assert line.difference == pytest.approx(-5.0, abs=0.4)
         assert line.low is not None
         assert line.high is not None
         assert line.low < -5 < line.high
-        assert line_of(found, cell, TEST).finding is Finding.SAME
+        assert line_of(found, cell, TEST).change is Change.SAME
 
 
 @pytest.mark.parametrize(
-    ("margin", "finding"), [(0, Finding.REGRESSION), (3, Finding.REGRESSION), (5, Finding.WORSE), (10, Finding.WORSE)]
+    ("margin", "change"), [(0, Change.REGRESSION), (3, Change.REGRESSION), (5, Change.WORSE), (10, Change.WORSE)]
 )
-def test_a_slowdown_counts_as_a_regression_only_beyond_the_margin(margin: float, finding: Finding) -> None:
-    assert line_of(held(sweep(), slower(sweep(), 0.05), margin=margin), "plain-8", SPEED).finding is finding
+def test_a_slowdown_counts_as_a_regression_only_beyond_the_margin(margin: float, change: Change) -> None:
+    assert line_of(held(sweep(), slower(sweep(), 0.05), margin=margin), "plain-8", SPEED).change is change
 
 
 def test_what_got_faster_is_better_and_no_regression() -> None:
     found = held(slower(sweep(), 0.05), sweep("after"))
-    assert line_of(found, "all cells", SPEED).finding is Finding.BETTER
+    assert line_of(found, "all cells", SPEED).change is Change.BETTER
     assert found.regressions == ()
 
 
 def test_noise_alone_is_no_difference_and_says_what_would_have_been_seen() -> None:
-    line = line_of(held(sweep(), slower(sweep(), 0.0, jitter=0.02)), "plain-8", SPEED)
-    assert line.finding is Finding.NOTHING
+    line = line_of(held(sweep(), slower(sweep(), 0.0, spread=0.02)), "plain-8", SPEED)
+    assert line.change is Change.NOTHING
     assert line.visible is not None
     assert line.visible > 0
     assert line.low is not None
@@ -183,7 +183,7 @@ def test_an_error_that_rose_in_every_seed_is_a_regression_in_points() -> None:
     before = sweep()
     after = with_column(before, **{TEST: before.trials[TEST] + 2 + 0.05 * before.trials["seed"]})
     line = line_of(held(before, after, margin=1.5), "resnet-20-A", TEST)
-    assert (line.finding, line.unit) == (Finding.REGRESSION, "points")
+    assert (line.change, line.unit) == (Change.REGRESSION, "points")
     assert line.difference == pytest.approx(2.075)  # 2 + 0.05 times the seeds' mean, 1.5
 
 
@@ -207,7 +207,7 @@ def test_cells_of_other_ids_are_matched_by_label_and_the_rest_is_named() -> None
     few = dataclasses.replace(renamed, trials=renamed.trials[renamed.trials["label"] != "plain-20"])
     found = held(before, few)
     assert (found.only_first, found.only_second) == (("plain-20",), ())
-    assert line_of(found, "plain-8", SPEED).finding is Finding.SAME
+    assert line_of(found, "plain-8", SPEED).change is Change.SAME
     assert "Only in A: plain-20" in as_lines(found)
 
 
@@ -262,7 +262,7 @@ def without_results(results: SweepResults, seeds: set[int]) -> SweepResults:
 
 def test_where_the_second_failed_altogether_each_cell_says_so() -> None:
     found = held(sweep(), without_results(sweep(), {0, 1, 2, 3}))
-    assert {line.finding for line in found.lines} == {Finding.LOST}
+    assert {line.change for line in found.lines} == {Change.LOST}
     assert len(found.lost) == 4 * 3  # cells times quantities
     line = line_of(found, "plain-8", TEST)
     assert (line.n, line.note, line.second) == ("4+0", "B lacks seeds 0, 1, 2, 3", None)
@@ -273,9 +273,9 @@ def test_where_the_second_failed_altogether_each_cell_says_so() -> None:
 def test_seeds_that_the_second_lost_are_named_and_the_rest_is_not_called_identical() -> None:
     found = held(sweep(), without_results(sweep(), {2}))
     line = line_of(found, "resnet-20-A", TEST)
-    assert (line.finding, line.n, line.note) == (Finding.NOTHING, "3 pairs", "B lacks seed 2")
+    assert (line.change, line.n, line.note) == (Change.NOTHING, "3 pairs", "B lacks seed 2")
     assert found.lost == ()
-    assert {line.finding for line in found.lines} == {Finding.NOTHING}
+    assert {line.change for line in found.lines} == {Change.NOTHING}
 
 
 def test_seeds_of_its_own_are_nothing_that_the_second_lacks() -> None:
@@ -296,36 +296,36 @@ def a_line(metric: str) -> Line:
         high=None,
         visible=None,
         p_holm=None,
-        finding=Finding.UNTESTED,
+        change=Change.UNTESTED,
         method="",
         n="",
     )
 
 
-def findings(*drawn: Effect, margin: float = 0.0) -> list[Line]:
+def lines_of(*drawn: Effect, margin: float = 0.0) -> list[Line]:
     """Return decided lines, with one test error for each effect."""
     return decided([(a_line(TEST), effect) for effect in drawn], margin)
 
 
 def found_any(lines: list[Line]) -> bool:
-    return any(line.finding in (Finding.BETTER, Finding.WORSE, Finding.REGRESSION) for line in lines)
+    return any(line.change in (Change.BETTER, Change.WORSE, Change.REGRESSION) for line in lines)
 
 
-def test_one_line_without_any_difference_gives_a_finding_once_in_twenty() -> None:
+def test_one_line_without_any_difference_gives_a_change_once_in_twenty() -> None:
     # Student's t with 4 degrees of freedom at 400 probabilities of equal distance: the test's own level, exactly.
     drawn = [Effect(value=float(stats.t.ppf((i + 0.5) / 400, 4)), standard_error=1.0, df=4) for i in range(400)]
-    assert sum(found_any(findings(effect)) for effect in drawn) == 20
+    assert sum(found_any(lines_of(effect)) for effect in drawn) == 20
     for effect in drawn:
-        [line] = findings(effect)
-        assert line.finding is not Finding.REGRESSION or effect.interval[0] > 0
+        [line] = lines_of(effect)
+        assert line.change is not Change.REGRESSION or effect.interval[0] > 0
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.5])
-def test_several_lines_without_any_difference_give_any_finding_about_once_in_twenty(margin: float) -> None:
+def test_several_lines_without_any_difference_give_any_change_about_once_in_twenty(margin: float) -> None:
     draw, sweeps = np.random.default_rng(1), 1_000
     values = draw.standard_t(4, size=(sweeps, 4))
     any_found = sum(
-        found_any(findings(*(Effect(value=value, standard_error=1.0, df=4) for value in row), margin=margin))
+        found_any(lines_of(*(Effect(value=value, standard_error=1.0, df=4) for value in row), margin=margin))
         for row in values.tolist()
     )
     assert any_found / sweeps < 0.05 + 2 * math.sqrt(0.05 * 0.95 / sweeps)

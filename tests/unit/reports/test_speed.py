@@ -16,7 +16,7 @@ from harness.cli.main import main
 from harness.errors import ExitCode, UsageError
 from harness.results.bundle import write_bundle
 from harness.tracking.results import SweepResults
-from reports.compare.compare import BETWEEN_PCT, Comparison, Finding, Line, compare
+from reports.compare.compare import BETWEEN_PCT, Change, Comparison, Line, compare
 from reports.compare.effects import Effect, estimated, measure_speed, measure_sweeps, together, widened
 from reports.compare.text import as_lines, as_record
 from reports.testing.synthetic import synthetic_sweep
@@ -193,8 +193,8 @@ def test_several_sweeps_a_side_show_how_much_repeats_differ() -> None:
 def test_sweeps_of_one_seed_are_tested_where_they_repeat_each_other() -> None:
     sides = [[timed([[level]], f"{name}{level}") for level in levels] for name, levels in
              (("a", (0.0, 0.01)), ("b", (0.2, 0.21)))]  # fmt: skip
-    assert line_of(compare(*sides), "resnet-8-A").finding is Finding.BETTER
-    assert line_of(compare([sides[0][0]], [sides[1][0]]), "resnet-8-A").finding is Finding.UNTESTED
+    assert line_of(compare(*sides), "resnet-8-A").change is Change.BETTER
+    assert line_of(compare([sides[0][0]], [sides[1][0]]), "resnet-8-A").change is Change.UNTESTED
 
 
 def test_a_cell_that_one_repeat_lacks_is_compared_without_it_and_left_out_of_all_cells() -> None:
@@ -222,7 +222,7 @@ def test_repeats_of_the_same_errors_are_identical_in_spite_of_rounding() -> None
     for side in sides:
         for sweep in side:
             sweep.trials[TEST] = [100 / 3, 100 / 7]
-    assert line_of(compare(*sides), "resnet-8-A", TEST).finding is Finding.SAME
+    assert line_of(compare(*sides), "resnet-8-A", TEST).change is Change.SAME
 
 
 def test_a_sweep_that_shares_results_with_another_is_no_repeat_of_it() -> None:

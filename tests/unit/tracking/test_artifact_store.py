@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from harness.errors import TrackingUnreachable
-from harness.tracking.artifact_store import is_passing, settled
-from harness.tracking.tracker import Refused
+from harness.tracking.artifact_store import is_passing, store_errors_translated
+from harness.tracking.tracker import RejectedError
 
 
 def http_error(status: int) -> requests.HTTPError:
@@ -80,7 +80,7 @@ def wrapped(error: Exception) -> Exception:
 )
 def test_what_no_patience_mends_is_refused(error: Exception) -> None:
     expected = r"^artifact plan.json is not stored: .*; mend MLflow's artifact store"
-    with pytest.raises(Refused, match=expected), settled("artifact plan.json is not stored"):
+    with pytest.raises(RejectedError, match=expected), store_errors_translated("artifact plan.json is not stored"):
         raise error
 
 
@@ -94,7 +94,7 @@ def test_what_no_patience_mends_is_refused(error: Exception) -> None:
 )
 def test_what_may_work_later_is_left_to_be_tried_again(error: OSError) -> None:
     assert is_passing(error)
-    with pytest.raises(type(error)), settled("a file is not stored"):
+    with pytest.raises(type(error)), store_errors_translated("a file is not stored"):
         raise error
 
 
@@ -106,5 +106,8 @@ def test_what_may_work_later_is_left_to_be_tried_again(error: OSError) -> None:
     ],
 )
 def test_another_stores_library_without_an_answer_is_a_store_that_is_away(error: Exception) -> None:
-    with pytest.raises(TrackingUnreachable, match="artifact store does not answer"), settled("a file is not stored"):
+    with (
+        pytest.raises(TrackingUnreachable, match="artifact store does not answer"),
+        store_errors_translated("a file is not stored"),
+    ):
         raise error

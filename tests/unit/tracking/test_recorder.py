@@ -31,7 +31,7 @@ from harness.tracking.memory import MemoryRun, MemoryTracker
 from harness.tracking.outbox import Outbox
 from harness.tracking.recorder import Recorder
 from harness.tracking.sample import Sample, trial_id
-from harness.tracking.tracker import DatasetInput, Point, Refused
+from harness.tracking.tracker import DatasetInput, Point, RejectedError
 
 URI = "http://tracking.example:5000"
 FIRST = trial_id(0)
@@ -529,7 +529,7 @@ class Picky(MemoryTracker):
 
     def log(self, run_id: str, *, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         if any(point.key == "train/bad" for point in points):
-            raise Refused("invalid metric name train/bad")
+            raise RejectedError("invalid metric name train/bad")
         super().log(run_id, points=points, params=params, tags=tags)
 
 
@@ -549,7 +549,7 @@ class NoRoom(MemoryTracker):
     """A store whose artifact store takes no file."""
 
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
-        raise Refused(f"{file.name} is too large")
+        raise RejectedError(f"{file.name} is too large")
 
 
 def test_files_that_are_refused_cost_no_run_its_end_and_are_told(desk: Desk) -> None:
@@ -568,7 +568,7 @@ class Deleted(MemoryTracker):
     """A store whose experiment was deleted."""
 
     def ensure_experiment(self, name: str) -> str:
-        raise Refused(f"experiment {name!r} was deleted; restore it")
+        raise RejectedError(f"experiment {name!r} was deleted; restore it")
 
 
 def test_a_deleted_experiment_keeps_everything_waiting_and_says_why(desk: Desk) -> None:

@@ -6,13 +6,13 @@ import pytest
 
 from harness.errors import SweepNotFound
 from harness.schema import Tag
-from harness.tracking.sweeps import Found, choose
+from harness.tracking.sweeps import StoredSweep, choose
 from harness.tracking.tracker import RunRecord
 
 
-def sweep(name: str, sweep_id: str, run_id: str) -> Found:
+def sweep(name: str, sweep_id: str, run_id: str) -> StoredSweep:
     run = RunRecord(run_id=run_id, name=name, status="FINISHED", start_ms=0, end_ms=1, tags={Tag.SWEEP_ID: sweep_id})
-    return Found(run=run, experiment_id="1", experiment="digits")
+    return StoredSweep(run=run, experiment_id="1", experiment="digits")
 
 
 SWEEPS = [
