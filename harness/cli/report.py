@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.cli.options import DEFAULT_TRACKING_URI, Json, Out, TrackingUri
 from harness.cli.output import emit, emit_json, note, wrap
 from harness.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from reports.tables.costs import Prices
 
 Sweep = Annotated[str | None, typer.Argument(help="Name or id, or its beginning; the newest if not given.")]
 
@@ -47,15 +44,18 @@ def report(
     from rich.console import Console
 
     from harness.results.bundle import SAMPLE
+    from harness.results.prices import read_prices
     from harness.results.report import make_report, report_of_bundle
     from harness.tracking.address import resolve
     from reports.output.render import Settings
+    from reports.tables.costs import NO_PRICES
 
     if sum((sweep is not None, bundle is not None, sample)) > 1:
         raise UsageError("a sweep's name, --from and --sample exclude each other: give one of them")
     if mlflow_url is not None and not mlflow_url.startswith(("http://", "https://")):
         raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
-    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=_known(prices), latex=latex)
+    known = NO_PRICES if prices is None else read_prices(prices)
+    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=known, latex=latex)
     if bundle is not None or sample:
         # The bundle's sweep may be here too, made by the same workload.
         name, page = report_of_bundle(bundle or SAMPLE, out / "sample" if sample else out, show=show, settings=settings)
@@ -65,17 +65,6 @@ def report(
         emit_json({"sweep": name, "report": str(page)})
     else:
         note(f"Report: {page}")
-
-
-def _known(prices: Path | None) -> Prices:
-    """Return the prices of a user's file, in the form that reports take."""
-    from harness.results.prices import read_prices
-    from reports.tables.costs import NO_PRICES, Prices
-
-    if prices is None:
-        return NO_PRICES
-    given = read_prices(prices)
-    return Prices(currency=given.currency, per_device_hour=given.per_device_hour)
 
 
 def export(

@@ -18,6 +18,7 @@ from harness.events import TrialEnded
 from harness.scheduling.types import Running, Snapshot
 from harness.schema import Outcome
 from harness.tracking.recorder import Progress as Recorded
+from reports.formatting import duration
 
 ENOUGH = 0.05
 """Share of the cost from which on the time left is shown."""
@@ -101,16 +102,7 @@ def time_left(snapshot: Snapshot, elapsed_s: float) -> str:
     if snapshot.cost_done < ENOUGH * snapshot.cost_total or not snapshot.cost_done:
         return ""
     left_s = elapsed_s * (snapshot.cost_total - snapshot.cost_done) / snapshot.cost_done
-    return f"{duration(left_s)} left"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words, such as 5 s, 3 min 20 s, 2 h 10 min, 3 d 4 h."""
-    whole = round(seconds)
-    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // smaller_size} {smaller}"
-    return f"{whole} s"
+    return f"{duration(left_s, decimals=0)} left"
 
 
 def outcome_counts(ended: Iterable[TrialEnded]) -> str:

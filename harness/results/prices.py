@@ -9,25 +9,15 @@ per_device_hour:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness.workload.file import text_of
 from harness.workload.source import Source, parse, show, suggest
+from reports.tables.costs import Prices
 
 _KEYS = ("currency", "per_device_hour")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prices:
-    """Prices in one currency."""
-
-    currency: str
-    per_device_hour: Mapping[str, float]
-    """Exact device name, as in `device.name` of a trial's run -> price per hour."""
 
 
 def read_prices(path: Path) -> Prices:

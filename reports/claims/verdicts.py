@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from reports import formatting
 from reports.claims.claim import Claim, ClaimTest
 from reports.claims.contrasts import CONTRASTS, Pair
 from reports.claims.kinds import KINDS, Basis
@@ -190,11 +191,7 @@ def _explained(verdict: Verdict) -> Verdict:
 def _against(comparisons: Sequence[Comparison]) -> list[str]:
     """Name the comparisons that the bound for unseen seeds leaves open although every seed disagrees."""
     labels = [comparison.label for comparison in comparisons if comparison.alike and comparison.unanimous is False]
-    return [f"in {_listed(labels)}, every seed disagrees"] if labels else []
-
-
-def _listed(labels: Sequence[str]) -> str:
-    return " and ".join([", ".join(labels[:-1]), labels[-1]]) if len(labels) > 1 else "".join(labels)
+    return [f"in {formatting.listed(labels)}, every seed disagrees"] if labels else []
 
 
 def _unseen(comparisons: Sequence[Comparison]) -> list[str]:
@@ -205,7 +202,7 @@ def _unseen(comparisons: Sequence[Comparison]) -> list[str]:
     n = min(estimate.n for estimate in alike.values())
     share = f"up to {100 * unseen_share(n):.0f} % of other seeds could differ"
     each = "gave one value" if len(alike) == 1 else "each gave one value"
-    return [f"all seeds of {_listed(list(alike))} {each}, and {share} (n = {n})"]
+    return [f"all seeds of {formatting.listed(list(alike))} {each}, and {share} (n = {n})"]
 
 
 __all__ = [

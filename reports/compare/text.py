@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.schema import METRICS
+from reports import formatting
 from reports.compare.compare import Change, Comparison, Line
 from reports.compare.effects import Source
-from reports.output import wording
 from reports.stats.summaries import SPEED
 
 VERSION = 1
@@ -62,11 +62,11 @@ def as_lines(comparison: Comparison) -> list[str]:
             lines += ["", f"{METRICS[metric].label}, {METRICS[metric].unit}"]
         lines.append(f"  {line.cell}: {_text(line)}" + (f" [{ACROSS}]" if comparison.across else ""))
     lines += ["", *_left_over(comparison), *_between(comparison), _footer(comparison), _summary(comparison)]
-    return [line.replace(wording.NBSP, " ") for line in lines]
+    return [line.replace(formatting.NBSP, " ") for line in lines]
 
 
 def _text(line: Line) -> str:
-    number = wording.rate if line.metric == SPEED else wording.decimal
+    number = formatting.rate if line.metric == SPEED else formatting.decimal
     sides = "" if line.first is None and line.second is None else f"{number(line.first)} → {number(line.second)}, "
     parts = [f"{sides}{_difference(line)}{line.n}, {line.method}"]
     parts += [line.note] if line.note else []
@@ -76,8 +76,8 @@ def _text(line: Line) -> str:
 def _difference(line: Line) -> str:
     if line.difference is None:
         return ""
-    interval = "" if line.change is Change.SAME else f" {wording.interval(line.low, line.high)}"
-    return f"{wording.signed(line.difference)} {line.unit}{interval}, "
+    interval = "" if line.change is Change.SAME else f" {formatting.interval(line.low, line.high)}"
+    return f"{formatting.signed(line.difference)} {line.unit}{interval}, "
 
 
 def _visible(line: Line) -> str:
@@ -85,7 +85,7 @@ def _visible(line: Line) -> str:
         return ""
     if math.isinf(line.visible):
         return " (too few values to see any)"
-    return f" (one of {wording.decimal(line.visible)} {line.unit} would have been seen)"
+    return f" (one of {formatting.decimal(line.visible)} {line.unit} would have been seen)"
 
 
 def _left_over(comparison: Comparison) -> list[str]:
@@ -101,7 +101,7 @@ def _between(comparison: Comparison) -> list[str]:
     if pct is None:
         return ["Speed: no cell has one in every sweep, so each cell is judged by the sweeps that have it."]
     if source is Source.ESTIMATED:
-        shown = f"repeats of a whole sweep differ by {wording.decimal(pct)} % (standard deviation), as these"
+        shown = f"repeats of a whole sweep differ by {formatting.decimal(pct)} % (standard deviation), as these"
         return [
             f"Speed: {shown} {' + '.join(map(str, comparison.sweeps))} sweeps show. Each sweep's mean is one value."
         ]
@@ -114,9 +114,9 @@ def _between(comparison: Comparison) -> list[str]:
 
 
 def _footer(comparison: Comparison) -> str:
-    tested = sum(line.p_holm is not None for line in comparison.lines)
+    tested = formatting.counted(sum(line.p_holm is not None for line in comparison.lines), "line")
     return (
-        f"Differences are B less A with 95 % intervals. Findings hold at 5 % over all {wording.counted(tested, 'line')}"
+        f"Differences are B less A with 95 % intervals. Findings hold at 5 % over all {tested}"
         " together (Holm); an unclear one would hold alone. What would have been seen: at that level, with 80 % power."
     )
 
@@ -126,5 +126,5 @@ def _summary(comparison: Comparison) -> str:
         return "Nothing could be tested, so nothing is known of a regression. More seeds a side would tell."
     count, lost = len(comparison.regressions), len(comparison.lost)
     margin = f"{comparison.margin:g} points of error or {comparison.margin:g} % of speed"
-    found = f"{wording.counted(count, 'regression') if count else 'No regression'} beyond the margin of {margin}."
-    return f"{found} B has no value left in {wording.counted(lost, 'line')} where A has some." if lost else found
+    found = f"{formatting.counted(count, 'regression') if count else 'No regression'} beyond the margin of {margin}."
+    return f"{found} B has no value left in {formatting.counted(lost, 'line')} where A has some." if lost else found

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.schema import ACTIVITIES
+from reports import formatting
 from reports.figures import drawing
 from reports.figures.drawing import Data, Figure, Panel, belongs
-from reports.figures.palette import MUTED, depth_colours
-from reports.output import wording
+from reports.figures.palette import LINE_STYLES, MUTED, depth_colours
 from reports.stats.cells import Cell, Trial
 from reports.tables.report_tables import trial_name
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = ("trial", "node", "source", "quantity", "elapsed_s", "value")
-LINE_STYLES = ("-", "--", ":", "-.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ def _shown(cells: Sequence[Cell], members: Sequence[tuple[Cell, Trial]], activit
 
 
 def _caption(members: Sequence[tuple[Cell, Trial]], quantities: Sequence[str], activity: pd.DataFrame) -> str:
-    names = wording.listed([trial_name(cell, trial) for cell, trial in members])
+    names = formatting.listed([trial_name(cell, trial) for cell, trial in members])
     parts = [f"The longest trial of each depth that was watched, its last attempt: {names}."]
     if any(quantity.startswith("host") for quantity in quantities):
         parts.append("A host's figures are of all that runs on it, not of the trial alone.")
@@ -110,7 +109,7 @@ def _panel(quantity: str, shown: Sequence[Shown], unit: str, seconds: float) -> 
         drawing.legend(axes, "depth" if all(one.name.isdecimal() for one in shown) else "network", loc="best")
 
     means = "; ".join(
-        f"{one.name}: {wording.decimal(float(span['mean'].mean()), 1)} {known.unit}" for one, span in spans
+        f"{one.name}: {formatting.decimal(float(span['mean'].mean()), 1)} {known.unit}" for one, span in spans
     )
     return Panel(title=known.label, description=f"Mean over time: {means}", draw=draw)
 

@@ -10,7 +10,7 @@ from harness.schema import METRICS
 from reports.figures import drawing
 from reports.figures.depth_axis import DepthPanel, depth_panel, other_shortcuts
 from reports.figures.drawing import Data, Figure, Panel, belongs
-from reports.figures.palette import MUTED, shortcut_colour, shortcut_marker
+from reports.figures.palette import LINE_STYLES, MUTED, shortcut_colour, shortcut_marker
 from reports.stats.cells import TEST_ERROR, Cell, Series
 from reports.stats.summaries import MEMORY, SPEED, error_of, hardware_of
 from reports.tables.costs import Cost, Prices, costs
@@ -169,9 +169,6 @@ def _scaling(series: Sequence[Series]) -> Figure | None:
         [_scaling_panel(kind, [line for line in lines if line.kind == kind]) for kind in kinds],
         Data(columns=columns, rows=tuple(rows)),
     )
-
-
-LINE_STYLES = ("-", "--", ":", "-.")
 
 
 def _scaling_panel(kind: str, lines: Sequence[Line]) -> Panel:

@@ -14,6 +14,7 @@ SHORTCUT_COLOURS = {"plain": "#d55e00", "A": "#0072b2", "B": "#009e73", "C": "#b
 FURTHER_COLOURS = ("#8a6d5b", "#7a7a7a")
 MARKERS = {"plain": "o", "A": "s", "B": "^", "C": "D"}
 FURTHER_MARKERS = ("v", "P", "X")
+LINE_STYLES = ("-", "--", ":", "-.")
 
 PART_COLOURS = {
     "forward": "#7d8ea3",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from reports import formatting
 from reports.figures import drawing
 from reports.figures.drawing import Data, Figure, Panel, belongs
 from reports.figures.palette import PAPER, PART_COLOURS
-from reports.output import wording
 from reports.stats.cells import Cell
 from reports.tables.step_parts import PARTS, parts_of, taken_apart
 
@@ -63,7 +63,7 @@ def _panel(bars: Sequence[Bar], top: float) -> Panel:
         drawing.legend(axes, "part of the step", loc="upper left", ncols=2, fontsize=7.5)
 
     described = "; ".join(
-        f"{cell.label}: " + ", ".join(f"{PARTS[name]} {wording.decimal(value)} ms" for name, value in parts.items())
+        f"{cell.label}: " + ", ".join(f"{PARTS[name]} {formatting.decimal(value)} ms" for name, value in parts.items())
         for _, cell, parts in bars
     )
     first, last = bars[0][0], bars[-1][0]

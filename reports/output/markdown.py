@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-
+from reports.output.templating import template_environment
 from reports.tables.report_tables import Table
 
 SPECIAL = re.compile(r"[<>&@|`*\\$~#]|(?<!\w)_|_(?!\w)|\](?=[(\[:])")
@@ -25,14 +24,7 @@ class Ready(str):
 
 def render(context: Mapping[str, Any]) -> str:
     """Render the whole document."""
-    environment = jinja2.Environment(  # noqa: S701 - HTML's escapes are not Markdown's: `finalize` escapes instead
-        loader=jinja2.PackageLoader("reports.output"),
-        finalize=finalize,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = template_environment(finalize=finalize)  # HTML's escapes are not Markdown's
     environment.filters["table"] = table
     return environment.get_template("report.md.j2").render(context)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports import formatting
 from reports.claims.assessment import Assessment
 from reports.output import markdown, wording
 from reports.tables import report_tables as tables
@@ -14,7 +15,7 @@ def sweep_note(assessment: Assessment) -> str:
     trained, cells = assessment.trained, assessment.cells
     lines = [
         f"- **{markdown.escape(str(verdict.ruling))}**: {markdown.escape(verdict.claim.statement)} "
-        f"{markdown.escape(wording.capital(wording.verdict_detail(verdict)))}."
+        f"{markdown.escape(formatting.capital(wording.verdict_detail(verdict)))}."
         for verdict in verdicts
     ]
     parts = [

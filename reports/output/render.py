@@ -16,16 +16,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from harness.errors import StorageError
+from reports import formatting
 from reports.claims.assessment import Assessment
 from reports.figures import activity as activity_figures
 from reports.figures import steps as step_figures
 from reports.figures.errors import draw_figures
 from reports.figures.palette import dark_colours
 from reports.output import exports, latex, markdown, wording
+from reports.output.templating import template_environment
 from reports.stats.cells import trained
 from reports.stats.summaries import device_of
 from reports.tables import devices as device_tables
@@ -130,6 +131,7 @@ def _context(assessment: Assessment, requested: Settings) -> dict[str, Any]:
         "settings": provenance.settings_table(results.trials),
         "environment": provenance.environment_table(results),
         "comparisons_table": tables.comparisons_table,
+        "formatting": formatting,
         "wording": wording,
     }
 
@@ -138,20 +140,13 @@ def _headline(assessment: Assessment) -> str:
     """Return one line with the numbers of trials and cells, the devices and the start."""
     trials, cells = assessment.trials, assessment.cells
     devices = sorted({device for trial in trials if (device := device_of(trial))})
-    parts = [wording.counted(len(trials), "trial"), wording.counted(len(cells), "cell")]
-    parts += ([wording.listed(devices)] if devices else []) + [wording.moment(assessment.results.started_ms)]
+    parts = [formatting.counted(len(trials), "trial"), formatting.counted(len(cells), "cell")]
+    parts += ([formatting.listed(devices)] if devices else []) + [formatting.moment(assessment.results.started_ms)]
     return " · ".join(parts)
 
 
 def _page(context: Mapping[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports.output"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = template_environment(autoescape=True)
     css = environment.get_template("style.css.j2").render(dark=dark_colours(context["depths"]))
     script = resources.files("reports.output").joinpath("templates", "page.js").read_text(encoding="utf-8")
     figures = [(figure, [Markup(panel) for panel in figure.panels]) for figure in context["figures"]]  # noqa: S704

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from reports import formatting
 from reports.claims.assessment import Assessment
 from reports.claims.verdicts import Ruling, Verdict
 from reports.output import wording
@@ -43,12 +44,12 @@ def print_summary(assessment: Assessment, console: Console) -> None:
 
 def _spaced(text: str) -> str:
     """Replace no-break spaces, so that the text can be copied and searched."""
-    return text.replace(wording.NBSP, " ")
+    return text.replace(formatting.NBSP, " ")
 
 
 def _ascii(text: str) -> str:
     """Replace our own signs for a terminal without Unicode; other signs become question marks."""
-    ours = str.maketrans({wording.DASH: "-", wording.MINUS: "-", "→": "->"})
+    ours = str.maketrans({formatting.DASH: "-", formatting.MINUS: "-", "→": "->"})
     return _spaced(text).translate(ours).encode("ascii", "replace").decode()
 
 
@@ -62,8 +63,8 @@ def _errors(series: Sequence[Series], readable: Callable[[str], str]) -> Table:
                 Text(readable(one.name)),
                 str(cell.depth),
                 f"{len(cell.results)} of {len(cell.trials)}",
-                readable(wording.with_interval(error_of(cell, TRAIN_ERROR))),
-                readable(wording.with_interval(error_of(cell, TEST_ERROR))),
+                readable(formatting.with_interval(error_of(cell, TRAIN_ERROR))),
+                readable(formatting.with_interval(error_of(cell, TEST_ERROR))),
                 end_section=cell is one.cells[-1],
             )
     return table
@@ -78,7 +79,7 @@ def _speeds(cells: Sequence[Cell], readable: Callable[[str], str]) -> Table:
         table.add_row(
             Text(readable(cell.label)),
             f"{len(cell.results)} of {len(cell.trials)}",
-            readable(wording.rate_with_interval(speed.mean, speed.low, speed.high)),
+            readable(formatting.rate_with_interval(speed.mean, speed.low, speed.high)),
         )
     return table
 

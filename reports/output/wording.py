@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 
@@ -13,88 +12,21 @@ from reports.claims.assurance import design_of, wrong_pct
 from reports.claims.kinds import KINDS, Basis
 from reports.claims.measurement import Comparison, Side
 from reports.claims.verdicts import Ruling, Verdict
+from reports.formatting import (
+    DASH,
+    NBSP,
+    counted,
+    decimal,
+    interval,
+    p_text,
+    percent,
+    points,
+    sample_size,
+    signed,
+    whole,
+)
 from reports.stats.cells import Trial
-from reports.stats.inference import Estimate, unseen_share
-
-DASH = "—"
-MINUS = "\N{MINUS SIGN}"
-NBSP = "\N{NO-BREAK SPACE}"
-
-
-def decimal(value: float | None, digits: int = 2) -> str:
-    """Format with a fixed number of decimals and a real minus sign, without a negative zero."""
-    if value is None:
-        return DASH
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", MINUS)
-
-
-def signed(value: float | None, digits: int = 2) -> str:
-    """Format like `decimal`, with a plus sign for positive values."""
-    text = decimal(value, digits)
-    return f"+{text}" if value is not None and float(f"{value:.{digits}f}") > 0 else text
-
-
-def whole(value: float | None) -> str:
-    """Format a count with grouped digits: 1,727,962."""
-    return DASH if value is None else f"{value:,.0f}".replace("-", MINUS)
-
-
-def millions(value: float | None) -> str:
-    """Format in millions, with two decimals from ten millions on, else with three: 40.60, 0.272."""
-    if value is None:
-        return DASH
-    return f"{value / 1e6:,.{2 if value >= 1e7 else 3}f}"
-
-
-def rate(value: float | None) -> str:
-    """Format images per second, with one decimal below 100."""
-    return DASH if value is None else f"{value:,.{1 if value < 100 else 0}f}"
-
-
-def rate_with_interval(value: float | None, low: float | None, high: float | None) -> str:
-    """Format `2,431 [2,410, 2,452]`, without the interval if it is not known."""
-    return rate(value) if low is None or high is None else f"{rate(value)} [{rate(low)},{NBSP}{rate(high)}]"
-
-
-def money(value: float | None) -> str:
-    """Format zero and values from 1 on with two decimals, others with three significant digits: 12.40, 0.00231."""
-    if value is None:
-        return DASH
-    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
-
-
-def duration(seconds: float | None) -> str:
-    """Format a duration: 12.3 s, 4 min 05 s, 3 h 20 min."""
-    if seconds is None:
-        return DASH
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def moment(milliseconds: int | None) -> str:
-    """Format a moment in UTC, to the second."""
-    if milliseconds is None:
-        return DASH
-    when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds))
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    """Format [1.23, 4.56] without a line break inside; empty if the interval is not known."""
-    return "" if low is None or high is None else f"[{decimal(low, digits)},{NBSP}{decimal(high, digits)}]"
-
-
-def with_interval(estimate: Estimate, digits: int = 2) -> str:
-    """Format mean and interval, if they are known."""
-    return f"{decimal(estimate.mean, digits)} {interval(estimate.low, estimate.high, digits)}".rstrip()
-
+from reports.stats.inference import unseen_share
 
 STATUSES = {"running": "is still running", "failed": "has failures", "stopped": "was stopped", "finished": "has ended"}
 
@@ -108,16 +40,6 @@ def incomplete(status: str, trials: Sequence[Trial]) -> str:
         f"{done} of {counted(len(trials), 'trial')} have a result; the sweep {STATUSES.get(status, f'is {status}')}. "
         "Means, intervals and verdicts rest on those alone."
     )
-
-
-def counted(number: int, noun: str) -> str:
-    """Format a number with its noun: 1 trial, 2 trials."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Join parts: A, B and C."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def compared(comparison: Comparison) -> str:
@@ -165,11 +87,6 @@ def side_values(side: Side, digits: int = 2) -> str:
     return f"{side.label}: {decimal(side.estimate.mean, digits)} ({values})"
 
 
-def sample_size(n: int | str) -> str:
-    """Format `n = 3` without a line break inside."""
-    return f"n{NBSP}={NBSP}{n}"
-
-
 def trend(comparison: Comparison) -> str:
     """Format the means along depth and how often they rise: `0.19 → 3.20 → 22.41 %, rising at 2 of 2 steps`."""
     if not comparison.trend:
@@ -202,11 +119,6 @@ def _weight(verdict: Verdict, comparison: Comparison) -> tuple[float, float]:
     if verdict.ruling is Ruling.CONTRADICTED:
         return (-2.0 if comparison.p_against is None else -comparison.p_against, -room)
     return (2.0 if comparison.p_for is None else comparison.p_for, -room)
-
-
-def verdict_line(verdict: Verdict) -> str:
-    """Return statement, verdict, effect with interval, and n on one line."""
-    return f"{verdict.claim.brief}: {verdict.ruling}{line_after_ruling(verdict)}"
 
 
 def line_after_ruling(verdict: Verdict) -> str:
@@ -257,11 +169,6 @@ def assurances(verdicts: Sequence[Verdict]) -> list[str]:
     return list(dict.fromkeys(text for verdict in verdicts if (text := assurance(verdict))))
 
 
-def capital(text: str) -> str:
-    """Make the first letter a capital."""
-    return text[:1].upper() + text[1:]
-
-
 def _metric(verdict: Verdict, comparison: Comparison) -> str:
     """Return `final test error, ` if a claim is about several metrics; empty otherwise."""
     return f"{METRICS[comparison.test.metric].label.lower()}, " if len(verdict.claim.metrics) > 1 else ""
@@ -278,23 +185,6 @@ def rule(verdict: Verdict) -> str:
     if verdict.p_holm is not None:
         sure += f"; {p_text(verdict.p_value)}, {p_text(verdict.p_holm)} after Holm over the report's claims"
     return f"Supported if {rules} ({sure})."
-
-
-def percent(value: float) -> str:
-    """Format a percentage: 10 %."""
-    return f"{value:g}{NBSP}%"
-
-
-def points(value: float) -> str:
-    """Format points: 1 point, 2.5 points."""
-    return f"{value:g} point" if value == 1 else f"{value:g} points"
-
-
-def p_text(p_value: float | None) -> str:
-    """Format with two significant digits, and nothing below 0.0001: `p = 0.031`."""
-    if p_value is None:
-        return f"p {DASH}"
-    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
 
 
 def _depth(depth: int | None) -> str:

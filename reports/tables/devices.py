@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.output import wording
+from reports import formatting
 from reports.stats.cells import Cell
 from reports.stats.summaries import hardware_of
 from reports.tables.report_tables import Column, Table
@@ -32,7 +32,7 @@ def activity_table(cells: Sequence[Cell]) -> Table:
         caption="What the devices did: mean over trials, 95 % interval",
         columns=(Column(title="Cell"), *(Column(title=ACTIVITY[key], numeric=True) for key in shown)),
         rows=tuple(
-            (cell.label, *(wording.with_interval(hardware_of(cell, key)) for key in shown)) for cell in measured
+            (cell.label, *(formatting.with_interval(hardware_of(cell, key)) for key in shown)) for cell in measured
         ),
         note="Given only where all trials of a cell ran on the same kind of device.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.output import wording
+from reports import formatting
 from reports.stats.cells import Cell, Trial, as_text, distinct, settings_columns
 from reports.stats.summaries import device_of
 from reports.tables.report_tables import Column, Table
@@ -29,7 +29,7 @@ def machine_table(trials: Sequence[Trial]) -> Table:
         name="machines",
         caption="What the trials ran on",
         columns=(Column(title="Devices of a trial"), Column(title="Trials", numeric=True), Column(title="Versions")),
-        rows=tuple((device, str(count), versions or wording.DASH) for (device, versions), count in groups.items()),
+        rows=tuple((device, str(count), versions or formatting.DASH) for (device, versions), count in groups.items()),
     )
 
 
@@ -67,11 +67,14 @@ def facts_table(results: SweepResults, cells: Sequence[Cell]) -> Table:
         ("Sweep", results.name),
         ("Experiment", results.experiment),
         ("Status", results.status),
-        ("Trials", f"{len(trials)}: {wording.counted(len(cells), 'cell')}, seeds {_values(seeds) or wording.DASH}"),
-        ("Started", wording.moment(results.started_ms)),
-        ("Ended", wording.moment(results.ended_ms)),
-        ("Took", wording.duration(took)),
-        ("Trial time in all", wording.duration(sum(spent) if spent else None)),
+        (
+            "Trials",
+            f"{len(trials)}: {formatting.counted(len(cells), 'cell')}, seeds {_values(seeds) or formatting.DASH}",
+        ),
+        ("Started", formatting.moment(results.started_ms)),
+        ("Ended", formatting.moment(results.ended_ms)),
+        ("Took", formatting.duration(took)),
+        ("Trial time in all", formatting.duration(sum(spent) if spent else None)),
         ("MLflow run", results.run_id),
         *_code_facts(flat(results.environment)),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from harness.schema import ERROR_LADDER_PCT, time_to_error
-from reports.output import wording
+from reports import formatting
 from reports.stats.cells import IMAGES, TEST_ERROR, TRAIN_ERROR, Cell
 from reports.stats.inference import estimate
 from reports.stats.summaries import error_of
@@ -43,7 +43,7 @@ def deviations_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
             row = (str(one.get("name")), "not printed" if published is None else str(published), str(one.get("used")))
             found.setdefault((*row, str(ledger.get("source"))), []).append(str(ledger.get("label")))
     rows = [(*row, _cells(labels, len(cells))) for row, labels in found.items()]
-    rows = rows or [("none", wording.DASH, wording.DASH, source, "all") for source in _sources(compared)]
+    rows = rows or [("none", formatting.DASH, formatting.DASH, source, "all") for source in _sources(compared)]
     return Table(
         name="deviations",
         caption="Where the training is not the published one",
@@ -97,7 +97,7 @@ def _beside(cell: Cell, error: Mapping[str, Any]) -> tuple[str, ...]:
     values = cell.values(metric)
     ours = error_of(cell, metric) if metric in IMAGES else estimate(values, floor=0.0, ceiling=100.0)
     printed = (str(error.get(key)) for key in ("printed", "statistic", "protocol", "source"))
-    return (cell.label, name, wording.with_interval(ours), str(ours.n), *printed)
+    return (cell.label, name, formatting.with_interval(ours), str(ours.n), *printed)
 
 
 def milestones_table(cells: Sequence[Cell]) -> Table:
@@ -128,4 +128,4 @@ def _reached(cell: Cell, pct: int) -> str:
     times = _times(cell, pct)
     if len(times) < len(cell.results):
         return f"{len(times)} of {len(cell.results)}"
-    return wording.duration(estimate(times).mean)
+    return formatting.duration(estimate(times).mean)

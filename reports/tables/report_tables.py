@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, TypedDict
+from typing import Any
 
 from harness.schema import METRICS, Outcome
+from reports import formatting
 from reports.claims.measurement import Comparison
 from reports.claims.verdicts import Verdict
 from reports.output import wording
@@ -63,25 +64,6 @@ class Table:
         return [(group, len(list(columns))) for group, columns in runs]
 
 
-class AuditRow(TypedDict, total=False):
-    """One cell of `SweepResults.plan["audit"]`. A missing key is the same as None: not known, or not published."""
-
-    cell_id: str
-    label: str
-    params: int | None
-    """Parameters, counted in the network that was built."""
-    macs: int | None
-    """Counted multiply-accumulates of one forward pass of one image."""
-    published_params: float | None
-    published_macs: float | None
-    source: str | None
-    """Source of the published figures: paper, and table or section."""
-    convention: str | None
-    """Meaning of the published figures, if it needs a remark: "the paper prints MACs as FLOPs"."""
-    within: bool | None
-    """Whether the counted figure equals the published one to its printed precision."""
-
-
 def error_table(series: Sequence[Series]) -> Table:
     """Return training and test error by depth, one pair of columns per series."""
     depths = sorted({cell.depth for one in series for cell in one.cells if cell.depth is not None})
@@ -118,9 +100,9 @@ def anchor_of(cell: Cell) -> str:
 
 def _error(cell: Cell | None, metric: str, usual_n: int) -> str:
     if cell is None:
-        return wording.DASH
+        return formatting.DASH
     error = error_of(cell, metric)
-    return wording.with_interval(error) + ("" if error.n in (0, usual_n) else f", {wording.sample_size(error.n)}")
+    return formatting.with_interval(error) + ("" if error.n in (0, usual_n) else f", {formatting.sample_size(error.n)}")
 
 
 def _usual_n(cells: Sequence[Cell]) -> int:
@@ -135,14 +117,14 @@ def _intervals_note(cells: Sequence[Cell], usual_n: int) -> str:
     if not any(error.n for error in errors):
         return "No trial has a result yet."
     where = "in every cell" if all(error.n == usual_n for error in errors) else "where nothing else is said"
-    parts = [f"n = {wording.counted(usual_n, 'seed')} {where}."]
+    parts = [f"n = {formatting.counted(usual_n, 'seed')} {where}."]
     parts += (
         ["Student's t intervals over seeds, cut at 0 and 100 %."]
         if any(error.n > 1 and not error.alike for error in errors)
         else []
     )
     if alike := [error.n for error in errors if error.alike]:
-        share = wording.percent(round(100 * unseen_share(min(alike))))
+        share = formatting.percent(round(100 * unseen_share(min(alike))))
         parts.append(f"No interval where all seeds gave the same error: up to {share} of other seeds could differ.")
     if any(error.exact for error in errors):
         parts.append("With one seed, the exact binomial interval of its network's count of images.")
@@ -163,7 +145,7 @@ def cells_table(cells: Sequence[Cell], prices: Prices = NO_PRICES) -> Table:
         caption="Every cell: mean over seeds, 95 % interval",
         columns=tuple(Column(title=title, numeric=place > 0) for place, title in enumerate(titles)),
         rows=tuple(
-            (*_cell_row(cell, tuple(errors.values())), *[wording.money(price)] * priced)
+            (*_cell_row(cell, tuple(errors.values())), *[formatting.money(price)] * priced)
             for cell, price in zip(cells, spent, strict=True)
         ),
         links={(row, 0): f"#{anchor_of(cell)}" for row, cell in enumerate(cells)},
@@ -181,10 +163,10 @@ def _cell_row(cell: Cell, errors: Sequence[str]) -> tuple[str, ...]:
     return (
         cell.label,
         f"{len(cell.results)} of {len(cell.trials)}",
-        *(wording.with_interval(error_of(cell, metric)) for metric in errors),
-        wording.rate_with_interval(speed.mean, speed.low, speed.high),
-        wording.decimal(memory.mean),
-        wording.duration(time.mean),
+        *(formatting.with_interval(error_of(cell, metric)) for metric in errors),
+        formatting.rate_with_interval(speed.mean, speed.low, speed.high),
+        formatting.decimal(memory.mean),
+        formatting.duration(time.mean),
     )
 
 
@@ -217,12 +199,12 @@ def _audit_row(cell: Cell, row: Mapping[str, Any]) -> tuple[str, ...]:
     source = "; ".join(as_text(row.get(key)) for key in ("source", "convention") if as_text(row.get(key)))
     return (
         cell.label,
-        wording.whole(figure("params", "model/params")),
-        wording.millions(figure("macs", "model/macs")),
-        wording.whole(figure("published_params")),
-        wording.millions(figure("published_macs")),
-        wording.DASH if within is None else ("yes" if within else "no"),
-        source or wording.DASH,
+        formatting.whole(figure("params", "model/params")),
+        formatting.millions(figure("macs", "model/macs")),
+        formatting.whole(figure("published_params")),
+        formatting.millions(figure("published_macs")),
+        formatting.DASH if within is None else ("yes" if within else "no"),
+        source or formatting.DASH,
     )
 
 
@@ -304,23 +286,23 @@ def _trial_row(cell: Cell, trial: Trial, errors: Sequence[str], devices: bool, r
     return (
         trial_name(cell, trial),
         trial.outcome.replace("_", " "),
-        wording.DASH if attempt is None else str(int(attempt)),
-        *(wording.decimal(trial.number(metric)) for metric in errors),
-        wording.rate(trial.number(SPEED)),
-        wording.duration(trial.number(TIME)),
-        as_text(trial.row.get("run_id")) or wording.DASH,
-        *([device_of(trial) or wording.DASH] if devices else []),
+        formatting.DASH if attempt is None else str(int(attempt)),
+        *(formatting.decimal(trial.number(metric)) for metric in errors),
+        formatting.rate(trial.number(SPEED)),
+        formatting.duration(trial.number(TIME)),
+        as_text(trial.row.get("run_id")) or formatting.DASH,
+        *([device_of(trial) or formatting.DASH] if devices else []),
         *([_reason(trial)] if reasons else []),
     )
 
 
 def trial_name(cell: Cell, trial: Trial) -> str:
     """Return the name of its run in MLflow: `resnet-20-A seed 0`."""
-    return f"{cell.label} seed {wording.DASH if trial.seed is None else trial.seed}"
+    return f"{cell.label} seed {formatting.DASH if trial.seed is None else trial.seed}"
 
 
 def _reason(trial: Trial) -> str:
-    return as_text(trial.row.get("reason")) or wording.DASH
+    return as_text(trial.row.get("reason")) or formatting.DASH
 
 
 def comparisons_table(verdict: Verdict) -> Table:
@@ -329,7 +311,7 @@ def comparisons_table(verdict: Verdict) -> Table:
     titles = ("Compared", "Difference", "n", "Method", "First", "Second", *["Mean error along depth"] * along)
     rows = [_comparison_row(one, along) for one in verdict.comparisons]
     tested = dict.fromkeys(
-        f"{wording.capital(test.contrast)}: {METRICS[test.metric].label.lower()}" for test in verdict.claim.tests
+        f"{formatting.capital(test.contrast)}: {METRICS[test.metric].label.lower()}" for test in verdict.claim.tests
     )
     return Table(
         name=verdict.claim.id,
@@ -344,7 +326,7 @@ def _comparison_row(one: Comparison, along: bool) -> tuple[str, ...]:
     return (
         wording.compared(one),
         wording.difference(one),
-        wording.seeds(one) or wording.DASH,
+        wording.seeds(one) or formatting.DASH,
         one.method or one.note,
         "; ".join(map(wording.side_values, first)),
         "; ".join(map(wording.side_values, second)),

@@ -7,7 +7,7 @@ the batch grows. Both are compared with the smallest number of workers that was 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -158,22 +158,3 @@ def ratio(upper: Rate, lower: Rate) -> Rate:
         (product - math.sqrt(max(0.0, product**2 - low_end[0] * low_end[1]))) / low_end[1],
         (product + math.sqrt(max(0.0, product**2 - high_end[0] * high_end[1]))) / high_end[1],
     )
-
-
-def as_rows(lines: Iterable[Line]) -> list[Mapping[str, Any]]:
-    """Return the points of all lines as rows of a table."""
-    return [
-        {
-            "kind": line.kind,
-            "label": line.label,
-            "workers": point.workers,
-            "batch_size": point.batch_size,
-            "n": point.n,
-            "images_per_s": point.images_per_s.value,
-            "efficiency_pct": point.efficiency_pct.value,
-            "efficiency_low_pct": point.efficiency_pct.low,
-            "efficiency_high_pct": point.efficiency_pct.high,
-        }
-        for line in lines
-        for point in line.points
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from reports.output import wording
+from reports import formatting
 from reports.stats.cells import Cell
 from reports.stats.inference import Estimate
 from reports.stats.summaries import COMMUNICATION, STALL, hardware_of, measured
@@ -75,15 +75,15 @@ def steps_table(cells: Sequence[Cell]) -> Table:
         columns=(*columns, Column(title="Waits for data")),
         rows=tuple(_row(cell, bar, shown.values()) for bar, cell in enumerate(members, 1)),
         note="Intervals are Student's over trials; of one trial, over its rounds. A step is said to wait for data "
-        f"where the whole interval of the stall is above {wording.percent(SMALLEST_STALL_PCT)}. Shares are of the "
+        f"where the whole interval of the stall is above {formatting.percent(SMALLEST_STALL_PCT)}. Shares are of the "
         "whole step; the straggler's spread is what the fastest worker would wait for the slowest. Only cells whose "
         "trials ran on one kind of device.",
     )
 
 
 def _row(cell: Cell, bar: int, keys: Iterable[str]) -> tuple[str, ...]:
-    waits = {None: wording.DASH, True: "yes", False: "not shown"}[stalls(measured(cell, STALL))]
-    return (cell.label, str(bar), *(wording.with_interval(measured(cell, key)) for key in keys), waits)
+    waits = {None: formatting.DASH, True: "yes", False: "not shown"}[stalls(measured(cell, STALL))]
+    return (cell.label, str(bar), *(formatting.with_interval(measured(cell, key)) for key in keys), waits)
 
 
 def scaling_table(lines: Sequence[Line]) -> Table:
@@ -101,8 +101,8 @@ def scaling_table(lines: Sequence[Line]) -> Table:
                 str(point.batch_size),
                 str(point.n),
                 _rate(point.images_per_s),
-                f"{wording.decimal(point.efficiency_pct.value, 1)} "
-                f"{wording.interval(point.efficiency_pct.low, point.efficiency_pct.high, 1)}".rstrip(),
+                f"{formatting.decimal(point.efficiency_pct.value, 1)} "
+                f"{formatting.interval(point.efficiency_pct.low, point.efficiency_pct.high, 1)}".rstrip(),
             )
             for line in lines
             for point in line.points
@@ -112,4 +112,4 @@ def scaling_table(lines: Sequence[Line]) -> Table:
 
 
 def _rate(rate: Rate) -> str:
-    return wording.rate_with_interval(rate.value, rate.low, rate.high)
+    return formatting.rate_with_interval(rate.value, rate.low, rate.high)

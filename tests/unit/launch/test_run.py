@@ -16,7 +16,7 @@ from rich.console import Console
 from harness.errors import ExitCode, UsageError
 from harness.events import TrialEnded
 from harness.launch.lock import locked
-from harness.launch.progress import Progress, duration, outcome_counts, time_left
+from harness.launch.progress import Progress, outcome_counts, time_left
 from harness.launch.run import no_weights, out_of_time, outcome_of
 from harness.launch.sweep import shape_of
 from harness.package import git_state
@@ -46,17 +46,9 @@ def shown(*snapshots: Snapshot, terminal: bool = False, error: str | None = None
     return screen.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(4.6, "5 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7800, "2 h 10 min"), (273_600, "3 d 4 h")],
-)
-def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
 def test_time_left_is_the_rest_of_the_cost_at_the_rate_so_far() -> None:
     assert time_left(EMPTY, 10.0) == ""
-    assert time_left(replace(EMPTY, cost_done=10.0), 20.0) == "1 min 0 s left"
+    assert time_left(replace(EMPTY, cost_done=10.0), 20.0) == "1 min 00 s left"
     assert time_left(replace(EMPTY, cost_done=1.9), 20.0) == "", "most of it was the workers' start"
 
 

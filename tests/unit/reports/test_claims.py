@@ -16,7 +16,7 @@ from reports.claims.contrasts import CONTRASTS
 from reports.claims.kinds import KINDS
 from reports.claims.registry import CLAIMS
 from reports.claims.verdicts import Ruling, Verdict, claims_for, judge_claims
-from reports.output.wording import rule, verdict_detail, verdict_line
+from reports.output.wording import line_after_ruling, rule, verdict_detail
 from reports.stats.cells import Cell, cells_of_rows
 from reports.testing.synthetic_cells import cifar, imagenet
 
@@ -30,7 +30,7 @@ def judged(claim: str, *cells: Cell) -> Verdict:
 
 
 def line(verdict: Verdict) -> str:
-    return verdict_line(verdict).replace("\N{NO-BREAK SPACE}", " ")
+    return f"{verdict.claim.brief}: {verdict.ruling}{line_after_ruling(verdict)}".replace("\N{NO-BREAK SPACE}", " ")
 
 
 # --- ordering ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from reports.stats.cells import Cell, Trial
-from reports.tables.scaling import Rate, as_rows, ratio, scaling_lines
+from reports.tables.scaling import Rate, ratio, scaling_lines
+from reports.tables.step_parts import scaling_table
 
 
 def timed(workers, batch, *rates, low=0.9, high=1.1, measure="throughput", device="TPU", **settings) -> Cell:
@@ -87,9 +88,9 @@ def test_one_trial_brings_the_interval_of_its_steps_and_several_students():
     assert three.n == 3
 
 
-def test_rows_hold_every_point():
-    rows = as_rows(scaling_lines([timed(1, 64, 100), timed(2, 64, 150)]))
-    assert [(row["kind"], row["workers"], row["efficiency_pct"]) for row in rows] == [
-        ("strong", 1, 100),
-        ("strong", 2, 75),
+def test_the_table_holds_every_point():
+    rows = scaling_table(scaling_lines([timed(1, 64, 100), timed(2, 64, 150)])).rows
+    assert [(row[1], row[2], row[6].split()[0]) for row in rows] == [
+        ("strong", "1", "100.0"),
+        ("strong", "2", "75.0"),
     ]

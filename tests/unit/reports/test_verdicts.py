@@ -15,7 +15,7 @@ from harness.tracking.results import SweepResults
 from reports.claims.assessment import assess
 from reports.claims.registry import CLAIMS
 from reports.claims.verdicts import Ruling, Verdict, judge_claims
-from reports.output.wording import verdict_line
+from reports.output.wording import line_after_ruling
 from reports.stats.cells import Cell, Trial
 from reports.testing.synthetic import PlantedError, synthetic_sweep
 
@@ -60,7 +60,7 @@ def test_plain_nets_that_improve_with_depth_contradict_the_claim() -> None:
 def test_one_residual_shortcut_that_degrades_contradicts_the_claim_about_all() -> None:
     found = verdicts(sweep({("B", 8): [0.0, 0.1, 0.2], ("B", 44): [20.0, 21.0, 19.0]}))
     assert found[RESIDUAL].ruling is Ruling.CONTRADICTED
-    assert "B +19.90 points" in verdict_line(found[RESIDUAL])
+    assert "B +19.90 points" in line_after_ruling(found[RESIDUAL])
 
 
 def test_a_degradation_below_the_margin_leaves_the_residual_claim_standing() -> None:
@@ -233,8 +233,10 @@ def test_a_sweep_that_names_one_claim_has_that_one_judged() -> None:
 def test_a_verdict_is_one_line_with_statement_ruling_effect_and_n() -> None:
     found = verdicts(sweep({("plain", 8): [0.0, 1.0, 2.0], ("plain", 44): [40.0, 41.0, 42.0]}))[PLAIN]
     # Difference 40, both standard deviations 1: standard error sqrt(2/3), df 4, t = 2.7764, half-width 2.27.
-    line = verdict_line(found).replace("\N{NO-BREAK SPACE}", " ")
-    assert line == "plain nets degrade with depth: supported, +40.00 points [37.73, 42.27], n = 3+3"
+    line = line_after_ruling(found).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"{found.claim.brief}: {found.ruling}{line}" == (
+        "plain nets degrade with depth: supported, +40.00 points [37.73, 42.27], n = 3+3"
+    )
 
 
 @pytest.mark.parametrize("axis", ["model.width", "recipe.lr"])
