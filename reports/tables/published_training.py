@@ -46,7 +46,7 @@ def deviations_table(cells: Sequence[Cell], plan: Mapping[str, Any]) -> Table:
     rows = rows or [("none", formatting.DASH, formatting.DASH, source, "all") for source in _sources(compared)]
     return Table(
         name="deviations",
-        caption="Where the training is not the published one",
+        caption="How training differs from the paper",
         columns=tuple(Column(title=title) for title in ("Setting", "Published", "Here", "Published in", "Cells")),
         rows=tuple(rows),
         note=_uncompared([str(ledger.get("label")) for ledger in ledgers if not ledger.get("source")]),

@@ -138,8 +138,8 @@ def cells_table(cells: Sequence[Cell], prices: Prices = NO_PRICES) -> Table:
     errors = SPLITS if trained(cells) else {}
     spent = [price_of(cell, prices) for cell in cells]
     priced = any(price is not None for price in spent)
-    titles = ["Cell", "Seeds with a result", *errors, "Images/s", "Peak memory, GiB", "Time a trial"]
-    titles += [f"Price a trial, {prices.currency}"] * priced
+    titles = ["Cell", "Seeds with a result", *errors, "Images/s", "Peak memory, GiB", "Time per trial"]
+    titles += [f"Price per trial, {prices.currency}"] * priced
     return Table(
         name="cells",
         caption="Every cell: mean over seeds, 95 % interval",

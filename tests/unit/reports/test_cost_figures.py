@@ -78,7 +78,7 @@ def test_wherever_a_price_is_its_currency_is_too() -> None:
     assert {row[5] for row in figure.data.rows if row[0] == "price"} == {"EUR"}
     asked = Settings(prices=Prices(currency="EUR", per_device_hour={"AMD EPYC 7B13": 3.0}))
     report = report_files(assess(costly()), asked)["report.md"]
-    assert "Price a trial, EUR" in report
+    assert "Price per trial, EUR" in report
     assert "| plain-8 | 3 of 3 |" in report
     assert report.split("| plain-8 | 3 of 3 |")[1].splitlines()[0].endswith("| 1.50 |")
     assert "Price" not in report_files(assess(costly()))["report.md"]

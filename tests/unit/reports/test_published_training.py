@@ -76,7 +76,7 @@ def test_both_tables_are_on_the_page_and_in_the_markdown() -> None:
     files = report_files(assess(results))
     assert 'id="deviations"' in files["index.html"]
     assert 'id="milestones"' in files["index.html"]
-    assert "**Where the training is not the published one**" in files["report.md"]
+    assert "**How training differs from the paper**" in files["report.md"]
     first = ordered(cells_of(results))[0].label
     assert f"No published training to compare with: {first}" in files["report.md"]
 
