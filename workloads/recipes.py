@@ -57,7 +57,7 @@ class Recipe:
     warmup_epochs: Annotated[int, (0, 100_000)] = 0
     warmup_iterations: Annotated[int, (0, 100_000_000)] = 0
     warmup_until_error_pct: Annotated[float | None, (1e-3, 100)] = None
-    """Training error in percent over some steps below which the warm-up ends; see `Schedule.look`."""
+    """Training error in percent over some steps below which the warm-up ends; see `Schedule.check_warmup`."""
     warmup_lr: Annotated[float | None, (1e-9, 1_000)] = None
     """Rate at the first step of the warm-up. None: the rate climbs from zero, at the step before the first."""
     warmup_shape: Literal["climb", "hold"] = "climb"

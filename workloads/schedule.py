@@ -10,7 +10,7 @@ from functools import cached_property
 from workloads.datasets.spec import steps_per_epoch
 from workloads.recipes import Recipe
 
-LOOK_STEPS = 20
+WARMUP_CHECK_STEPS = 20
 """Steps whose training error decides whether an error-triggered warm-up is over: some 2,500 images, 0.8 points."""
 
 
@@ -112,8 +112,8 @@ class Schedule:
         """Return whether the warm-up waits for a training error that is not low enough yet."""
         return self.recipe.warmup_until_error_pct is not None and state.warm_from is None
 
-    def look(self, state: ScheduleState, *, step: int, error_pct: float) -> ScheduleState:
-        """Return the state before `step`, given the training error over the last `LOOK_STEPS` steps."""
+    def check_warmup(self, state: ScheduleState, *, step: int, error_pct: float) -> ScheduleState:
+        """Return the state before `step`, given the training error over the last `WARMUP_CHECK_STEPS` steps."""
         until = self.recipe.warmup_until_error_pct
         if until is None or state.warm_from is not None or error_pct >= until:
             return state

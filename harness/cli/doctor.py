@@ -83,17 +83,17 @@ def _devices() -> Iterator[Check]:
 def _monitor() -> Iterator[Check]:
     """Check which device facts can be watched while trials run."""
     from harness.measure.nvml import NoDevice
-    from harness.measure.probe import survey
+    from harness.measure.probe import probe
 
     yield Check(name="monitor host", status="ok", detail="processors and memory")
     try:
-        seen = survey()
+        devices = probe()
     except NoDevice as reason:
         yield Check(name="monitor gpu", status="note", detail=f"nothing is read of GPUs: {reason}")
         return
-    for device in seen:
+    for device in devices:
         lacking = "; ".join(f"{metric}: {why}" for metric, why in device.absent.items())
-        detail = f"{device.name} {device.uuid} tells {', '.join(device.readable) or 'nothing'}"
+        detail = f"{device.name} {device.uuid} reports {', '.join(device.readable) or 'nothing'}"
         yield Check(
             name="monitor gpu",
             status="note" if lacking else "ok",

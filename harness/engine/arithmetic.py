@@ -43,7 +43,7 @@ COMPILER_ALLOWED = frozenset(
 logged about it."""
 
 
-def settle_arithmetic(trial: Trial, device: torch.device, environment: Mapping[str, str]) -> None:
+def configure_arithmetic(trial: Trial, device: torch.device, environment: Mapping[str, str]) -> None:
     """Set threads and precision as the trial's settings say, whatever the process or its environment had set before.
 
     Raises:

@@ -90,7 +90,7 @@ class Evaluator:
         return total / len(views), labels
 
     def _one_pass(self, view: View, module: nn.Module, split: Split) -> tuple[Tensor, Tensor]:
-        def answer(images: Tensor) -> Tensor:
+        def scorer(images: Tensor) -> Tensor:
             with self.precision:
                 logits: Tensor = module(images)
             return logits.float().softmax(1)
@@ -100,7 +100,7 @@ class Evaluator:
         labels = [torch.zeros(0, dtype=torch.int64, device=device)]
         size = max(1, int(self.batch_size / view.weight))
         for images, batch_labels in self._batches(split, size, view.shorter_side):
-            scores.append(view.scores(images, answer))
+            scores.append(view.scores(images, scorer))
             labels.append(batch_labels)
         return torch.cat(scores), torch.cat(labels)
 
@@ -165,5 +165,5 @@ def _shapes_that_vary() -> Iterator[None]:
 
 def errors_at(k: int, scores: Tensor, labels: Tensor) -> Tensor:
     """Count images whose class is not among the k with the highest scores, or whose highest score is not finite."""
-    best, answers = scores.topk(k, dim=1) if k > 1 else scores.max(dim=1, keepdim=True)
-    return ((answers != labels[:, None]).all(dim=1) | ~best[:, 0].isfinite()).sum()
+    best, best_classes = scores.topk(k, dim=1) if k > 1 else scores.max(dim=1, keepdim=True)
+    return ((best_classes != labels[:, None]).all(dim=1) | ~best[:, 0].isfinite()).sum()

@@ -18,6 +18,7 @@ from harness.events import ArtifactWritten, EpochEnded, Event, Monitored, TrialE
 from harness.measure import nvml
 from harness.measure.device_results import describe, measured, of_timed_steps
 from harness.measure.host import HostReader
+from harness.measure.identity import cuda_uuid
 from harness.measure.sampler import DEVICE_PERIOD_S, HOST_PERIOD_S, RawFile, Reader, Sampler, Source, Summary
 from harness.measure.system_names import shown_series
 from harness.measure.windows import Window
@@ -33,7 +34,7 @@ Shown = Mapping[tuple[str, str, str], str]
 
 
 @dataclass(frozen=True)
-class Place:
+class RankLocation:
     """Location of a rank, as the other ranks know it."""
 
     host: str
@@ -43,7 +44,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Findings:
+class SamplerSummary:
     """Results of one rank's sampler at the end."""
 
     host: str
@@ -79,10 +80,10 @@ class Monitor:
         if monitoring is None:
             return
         self.context = replace(context, emit=self._emit, timing=self._timing)
-        places = all_objects(_place(context.device), context.world_size)
-        self._shown = shown_series(_sources_of(places))
+        locations = all_objects(_location_of_this_rank(context.device), context.world_size)
+        self._shown = shown_series(_sources_of(locations))
         self._raw = Path(MONITOR_FOLDER, f"attempt-{context.attempt}-rank-{context.rank}.csv.gz")
-        self._start(places, monitoring)
+        self._start(locations, monitoring)
 
     def stop(self) -> None:
         """End the thread, whatever the result of the attempt."""
@@ -97,12 +98,12 @@ class Monitor:
         if self._plain.monitoring is None:
             return ended
         self.stop()
-        mine = self._findings(), self._images(), self._began_at_zero
+        mine = self._summary_of_sampler(), self._images(), self._began_at_zero
         everyone = all_objects(mine, self._plain.world_size)
-        found = [findings for findings, *_ in everyone if findings is not None]
-        summaries = [summary for findings in found for summary in findings.summaries]
+        samplers = [sampler for sampler, *_ in everyone if sampler is not None]
+        summaries = [summary for sampler in samplers for summary in sampler.summaries]
         if self._plain.rank == 0:
-            self._tell(found, summaries)
+            self._send_results(samplers, summaries)
         if not ended.outcome.is_result:
             return ended
         values = measured(summaries, images=everyone[0][1], whole_trial=everyone[0][2])
@@ -111,23 +112,26 @@ class Monitor:
 
     # --- while it runs ------------------------------------------------------------------------------------------------
 
-    def _start(self, places: Sequence[Place], monitoring: Monitoring) -> None:
-        sources = list(self._own_sources(places, monitoring))
+    def _start(self, locations: Sequence[RankLocation], monitoring: Monitoring) -> None:
+        sources = list(self._own_sources(locations, monitoring))
         if sources:
             folder = self._plain.folder
             self._sampler = Sampler(sources, RawFile(folder / self._raw))
             self._sampler.start()
 
-    def _own_sources(self, places: Sequence[Place], monitoring: Monitoring) -> Iterator[Source]:
+    def _own_sources(self, locations: Sequence[RankLocation], monitoring: Monitoring) -> Iterator[Source]:
         """Yield this rank's sources: a device is watched by the first rank on it, a host by the first rank there."""
-        mine, rank = places[self._plain.rank], self._plain.rank
-        if mine.device is not None and _first(places, lambda place: _device_of(place) == _device_of(mine)) == rank:
-            name = f"gpu_{_devices_of(places, mine.host).index(mine.device)}"
-            pids = [place.pid for place in places if _device_of(place) == _device_of(mine)]
+        mine, rank = locations[self._plain.rank], self._plain.rank
+        if (
+            mine.device is not None
+            and _first(locations, lambda location: _device_of(location) == _device_of(mine)) == rank
+        ):
+            name = f"gpu_{_devices_of(locations, mine.host).index(mine.device)}"
+            pids = [location.pid for location in locations if _device_of(location) == _device_of(mine)]
             reader, device = self._gpu_reader(name, monitoring, pids)
             if reader is not None:
                 yield Source(name=name, device=device, reader=reader, period_s=DEVICE_PERIOD_S)
-        if _first(places, lambda place: place.host == mine.host) == rank:
+        if _first(locations, lambda location: location.host == mine.host) == rank:
             yield Source(name="host", device=mine.host, reader=HostReader(), period_s=HOST_PERIOD_S)
 
     def _gpu_reader(self, name: str, monitoring: Monitoring, pids: Sequence[int]) -> tuple[Reader | None, str]:
@@ -180,12 +184,12 @@ class Monitor:
         steps = (self._epochs[1] - self._epochs[0]) * schedule.steps_per_epoch
         return round(steps) * self._trial.recipe.batch_size
 
-    def _findings(self) -> Findings | None:
-        summaries = [_unseen(name, reason) for name, reason in self._missing.items()]
+    def _summary_of_sampler(self) -> SamplerSummary | None:
+        summaries = [_unknown_device(name, reason) for name, reason in self._missing.items()]
         host, sampler = socket.gethostname(), self._sampler
         if sampler is None:
-            return Findings(host=host, summaries=summaries) if summaries else None
-        return Findings(
+            return SamplerSummary(host=host, summaries=summaries) if summaries else None
+        return SamplerSummary(
             host=host,
             summaries=[*(track.summary() for track in sampler.tracks), *summaries],
             windows=sampler.take(all_of_it=True),
@@ -193,12 +197,12 @@ class Monitor:
             fault=sampler.fault or sampler.raw.fault,
         )
 
-    def _tell(self, found: Sequence[Findings], summaries: Sequence[Summary]) -> None:
-        for findings in found:
-            self._send_series(findings.host, findings.windows, {})
-        self._send_series("", {}, describe(summaries, [each.fault for each in found if each.fault]))
-        self._write_summary(found)
-        for path in (MONITOR_ARTIFACT, *(each.raw for each in found if each.raw)):
+    def _send_results(self, samplers: Sequence[SamplerSummary], summaries: Sequence[Summary]) -> None:
+        for each in samplers:
+            self._send_series(each.host, each.windows, {})
+        self._send_series("", {}, describe(summaries, [each.fault for each in samplers if each.fault]))
+        self._write_summary(samplers)
+        for path in (MONITOR_ARTIFACT, *(each.raw for each in samplers if each.raw)):
             self._plain.emit(ArtifactWritten(trial_id=self._trial.id, attempt=self._plain.attempt, path=path))
 
     def _send_series(self, host: str, windows: Mapping[str, Sequence[Window]], tags: Mapping[str, str]) -> None:
@@ -206,7 +210,7 @@ class Monitor:
             {"time_ms": window.time_ms, "step": window.step, "values": values}
             for source, some in windows.items()
             for window in some
-            if (values := _named(self._shown, host, source, window.values))
+            if (values := _series_values(self._shown, host, source, window.values))
         ]
         if points or tags:
             event = Monitored(
@@ -214,52 +218,49 @@ class Monitor:
             )
             self._plain.emit(event)
 
-    def _write_summary(self, found: Sequence[Findings]) -> None:
+    def _write_summary(self, samplers: Sequence[SamplerSummary]) -> None:
         record = [
             {"host": each.host, "fault": each.fault, "sources": [asdict(summary) for summary in each.summaries]}
-            for each in found
+            for each in samplers
         ]
         text = json.dumps({"energy": "GPUs alone", "nodes": record}, indent=1, sort_keys=True)
         write_atomic(self._plain.folder / MONITOR_ARTIFACT, text.encode())
 
 
-def cuda_uuid(device: torch.device) -> str | None:
-    """Return the UUID of a GPU from CUDA; None on a CPU."""
-    if device.type != "cuda":
-        return None
-    return str(torch.cuda.get_device_properties(device).uuid)
+def _location_of_this_rank(device: torch.device) -> RankLocation:
+    return RankLocation(host=socket.gethostname(), device=cuda_uuid(device), pid=os.getpid())
 
 
-def _place(device: torch.device) -> Place:
-    return Place(host=socket.gethostname(), device=cuda_uuid(device), pid=os.getpid())
+def _device_of(location: RankLocation) -> tuple[str, str | None]:
+    return location.host, location.device
 
 
-def _device_of(place: Place) -> tuple[str, str | None]:
-    return place.host, place.device
+def _first(locations: Sequence[RankLocation], wanted: Callable[[RankLocation], bool]) -> int:
+    return next(rank for rank, location in enumerate(locations) if wanted(location))
 
 
-def _first(places: Sequence[Place], wanted: Callable[[Place], bool]) -> int:
-    return next(rank for rank, place in enumerate(places) if wanted(place))
-
-
-def _devices_of(places: Sequence[Place], host: str) -> list[str]:
+def _devices_of(locations: Sequence[RankLocation], host: str) -> list[str]:
     """Return the GPUs of a host that this attempt uses, in the order of their first ranks."""
-    return list(dict.fromkeys(place.device for place in places if place.host == host and place.device is not None))
+    return list(
+        dict.fromkeys(
+            location.device for location in locations if location.host == host and location.device is not None
+        )
+    )
 
 
-def _sources_of(places: Sequence[Place]) -> dict[str, list[str]]:
+def _sources_of(locations: Sequence[RankLocation]) -> dict[str, list[str]]:
     """Return host -> names of its sources."""
     return {
-        host: [*(f"gpu_{index}" for index in range(len(_devices_of(places, host)))), "host"]
-        for host in dict.fromkeys(place.host for place in places)
+        host: [*(f"gpu_{index}" for index in range(len(_devices_of(locations, host)))), "host"]
+        for host in dict.fromkeys(location.host for location in locations)
     }
 
 
-def _named(shown: Shown, host: str, source: str, values: Mapping[str, float]) -> dict[str, float]:
+def _series_values(shown: Shown, host: str, source: str, values: Mapping[str, float]) -> dict[str, float]:
     return {name: values[metric] for metric in values if (name := shown.get((host, source, metric))) is not None}
 
 
-def _unseen(name: str, reason: str) -> Summary:
+def _unknown_device(name: str, reason: str) -> Summary:
     """Return the summary of a device that NVML does not know."""
     empty: dict[str, float] = {}
     return Summary(

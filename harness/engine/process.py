@@ -14,10 +14,10 @@ from importlib import metadata
 import torch
 from torch import Tensor
 
-from harness.engine.arithmetic import settle_arithmetic
+from harness.engine.arithmetic import configure_arithmetic
 from harness.engine.context import TrialContext
 from harness.engine.distributed import all_objects
-from harness.measure.identity import processor_name
+from harness.measure.identity import cuda_uuid, processor_name
 from harness.measure.peaks import peaks_in_words
 from harness.schema import Tag
 from harness.trial import Trial
@@ -35,7 +35,7 @@ def prepare_process(trial: Trial, device: torch.device) -> None:
     Raises:
         ValueError: the device cannot compute as the recipe says, or an environment variable changes how it computes.
     """
-    settle_arithmetic(trial, device, os.environ)  # noqa: TID251  # the environment that this process's libraries see
+    configure_arithmetic(trial, device, os.environ)  # noqa: TID251  # the environment that this process's libraries see
     if device.type == "cuda":
         _free_memory(device)
     _forget_compiled_graphs(trial.cell_id)
@@ -117,8 +117,7 @@ def node_layout(hosts: Sequence[str]) -> str:
 
 def _device(device: torch.device) -> tuple[str, str]:
     """Return the device's name, and an id that differs between the devices of one host."""
-    uuid = str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else "cpu"
-    return device_name(device), uuid
+    return device_name(device), cuda_uuid(device) or "cpu"
 
 
 def device_name(device: torch.device) -> str:

@@ -11,7 +11,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-from harness.engine.step import Answer
+from harness.engine.step import StepOutput
 from harness.engine.timing import step_clock
 
 
@@ -52,10 +52,10 @@ class EpochRecord:
         self.done = self._read_out.shape[1]
         self._errors[: self.done] = self._read_out[Column.ERRORS].to(self._errors)
 
-    def add(self, answer: Answer) -> None:
+    def add(self, output: StepOutput) -> None:
         """Add one step's mean loss and its errors."""
-        self._losses[self.done] = answer.loss
-        self._errors[self.done] = answer.errors
+        self._losses[self.done] = output.loss
+        self._errors[self.done] = output.errors
         self.clock.lap()
         self.done += 1
         self._attempt_steps += 1

@@ -15,7 +15,7 @@ from harness.engine.network import gradient_scaler, make_optimizer, precision, r
 from workloads.recipes import Recipe
 
 
-class Answer(NamedTuple):
+class StepOutput(NamedTuple):
     """The result of a step on this worker's share, on the device: mean loss and number of wrong answers."""
 
     loss: Tensor
@@ -44,30 +44,30 @@ class Stepper:
         self.scaler = gradient_scaler(recipe, context.device)
         self.precision = precision(recipe, context.device)
 
-    def step(self, images: Tensor, labels: Tensor, *, lr: float) -> Answer:
+    def step(self, images: Tensor, labels: Tensor, *, lr: float) -> StepOutput:
         """Run forward, backward, and one step of the optimizer at this learning rate."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         if self._recipe.channels_last:
             images = images.to(memory_format=torch.channels_last)
         micro = self._recipe.micro_batch_size or len(labels)
-        answer = self._whole(images, labels) if micro >= len(labels) else self._in_parts(images, labels, micro)
+        output = self._whole(images, labels) if micro >= len(labels) else self._in_parts(images, labels, micro)
         # Without fp16 the scaler does nothing but call the optimizer.
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self._passed("optimizer")
-        return answer
+        return output
 
-    def _whole(self, images: Tensor, labels: Tensor) -> Answer:
+    def _whole(self, images: Tensor, labels: Tensor) -> StepOutput:
         self.optimizer.zero_grad(set_to_none=True)
         logits, loss = self._forward(images, labels)
         self._backward(loss)
-        return _answer(logits, loss, labels)
+        return _output(logits, loss, labels)
 
-    def _in_parts(self, images: Tensor, labels: Tensor, micro: int) -> Answer:
+    def _in_parts(self, images: Tensor, labels: Tensor, micro: int) -> StepOutput:
         """Sum the same gradients over parts: each part's mean loss is weighted by its share of the images."""
         self.optimizer.zero_grad(set_to_none=True)
-        answers = []
+        outputs = []
         for first in range(0, len(labels), micro):
             part = slice(first, first + micro)
             last = first + micro >= len(labels)
@@ -76,9 +76,9 @@ class Stepper:
                 logits, loss = self._forward(images[part], labels[part])
                 loss = loss * (len(labels[part]) / len(labels))
                 self._backward(loss)
-            answers.append(_answer(logits, loss, labels[part]))
-        losses, errors = zip(*answers, strict=True)
-        return Answer(torch.stack(losses).sum(), torch.stack(errors).sum())
+            outputs.append(_output(logits, loss, labels[part]))
+        losses, errors = zip(*outputs, strict=True)
+        return StepOutput(torch.stack(losses).sum(), torch.stack(errors).sum())
 
     def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         with self.precision:
@@ -101,5 +101,5 @@ class Stepper:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def _answer(logits: Tensor, loss: Tensor, labels: Tensor) -> Answer:
-    return Answer(loss.detach(), (logits.detach().argmax(1) != labels).sum())
+def _output(logits: Tensor, loss: Tensor, labels: Tensor) -> StepOutput:
+    return StepOutput(loss.detach(), (logits.detach().argmax(1) != labels).sum())

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from harness.engine.batches import Batches, real_batches
 from harness.engine.context import TrialContext
-from harness.engine.decomposition import Decomposition
 from harness.engine.distributed import any_rank, from_rank_0, gathered
 from harness.engine.interrupts import TimedOut, Watch
 from harness.engine.network import build_module
@@ -21,6 +20,7 @@ from harness.engine.process import describe_workers, load_everywhere, prepare_pr
 from harness.engine.results import ended, known, memory_results, model_results, speed_results
 from harness.engine.roofs import roof_results
 from harness.engine.step import Stepper
+from harness.engine.step_breakdown import StepBreakdown
 from harness.engine.timing import step_clock
 from harness.events import ArtifactWritten, TrialEnded, TrialStarted
 from harness.measure.parts import Parts, Share, parts_of
@@ -85,7 +85,7 @@ class Timing:
         seconds = group_seconds(ranks)
         results |= speed_results(trial, context, seconds) | _variation(seconds, trial.recipe.batch_size)
         results |= memory_results(context)
-        results |= _parts(parts_of(self._decomposition().rounds()))
+        results |= _parts(parts_of(self._breakdown().rounds()))
         return results | roof_results(trial, context, results["speed/train_flops_per_s"])
 
     def _warm_up(self, batches: Batches) -> dict[str, float]:
@@ -120,8 +120,8 @@ class Timing:
             self._watch.step_done()
         return clock.take()
 
-    def _decomposition(self) -> Decomposition:
-        return Decomposition(self._trial, self._context, self._data, self._module, self._stepper, self._watch)
+    def _breakdown(self) -> StepBreakdown:
+        return StepBreakdown(self._trial, self._context, self._data, self._module, self._stepper, self._watch)
 
     def _write(self, ranks: Seconds) -> None:
         trial, context = self._trial, self._context
@@ -147,7 +147,7 @@ def _variation(seconds: Seconds, images_per_step: int) -> dict[str, float]:
     if rates is not None:
         found |= {f"speed/block_images_per_s_{name}": getattr(rates, name) for name in ("p5", "p50", "p95")}
     if drift is not None:
-        found |= {"speed/drift_pct": drift.pct, "speed/settled": float(drift.settled)}
+        found |= {"speed/drift_pct": drift.pct, "speed/settled": float(drift.is_steady)}
     return found
 
 

@@ -26,7 +26,7 @@ from harness.errors import Stopped
 from harness.events import EpochEnded, Event
 from harness.trial import Trial
 from workloads.datasets.spec import Split, mixed_seed
-from workloads.schedule import LOOK_STEPS, START, ScheduleState
+from workloads.schedule import START, WARMUP_CHECK_STEPS, ScheduleState
 
 
 class Training:
@@ -52,7 +52,7 @@ class Training:
         self._started = started
         self._last_checkpoint = time.perf_counter()
         self._resumed = checkpoint
-        self._requests = Interrupts(context)
+        self._interrupts = Interrupts(context)
         self._tested: Evaluation | None = None
         self._is_test_long = True
         if checkpoint is not None:
@@ -103,15 +103,17 @@ class Training:
     def _step(self, images: Tensor, labels: Tensor) -> None:
         self._lr = self.schedule.lr_at(self._steps_done, self.schedule_state)
         self.record.add(self.stepper.step(images, labels, lr=self._lr))
-        if self.schedule.waits_for_error(self.schedule_state) and self.record.done % LOOK_STEPS == 0:
-            self._look_at_error()
+        if self.schedule.waits_for_error(self.schedule_state) and self.record.done % WARMUP_CHECK_STEPS == 0:
+            self._check_warmup()
         self.context.progressed()
 
-    def _look_at_error(self) -> None:
+    def _check_warmup(self) -> None:
         """Check whether the warm-up is over. A GPU waits for this, but only in the warm-up, and once in some steps."""
-        errors = int(summed(self.record.errors_of_last(LOOK_STEPS), self.context.world_size))
-        error_pct = 100 * errors / (LOOK_STEPS * self.recipe.batch_size)
-        self.schedule_state = self.schedule.look(self.schedule_state, step=self._steps_done, error_pct=error_pct)
+        errors = int(summed(self.record.errors_of_last(WARMUP_CHECK_STEPS), self.context.world_size))
+        error_pct = 100 * errors / (WARMUP_CHECK_STEPS * self.recipe.batch_size)
+        self.schedule_state = self.schedule.check_warmup(
+            self.schedule_state, step=self._steps_done, error_pct=error_pct
+        )
 
     @property
     def _steps_done(self) -> int:
@@ -120,7 +122,7 @@ class Training:
     def _test(self) -> Evaluation:
         """Return the test error after an epoch. Before an evaluation that may be long, a checkpoint is written."""
         last = self.epoch + 1 == self.schedule.epochs
-        self._obey(
+        self._act_on_interrupts(
             checkpoint=self._idle_s >= self.context.settings.checkpoint_interval_s and (last or self._is_test_long)
         )
         started = time.perf_counter()
@@ -223,9 +225,9 @@ class Training:
         """Write a checkpoint or obey a request if one is due. Return whether the loss has stopped being finite."""
         if self.record.done % self._loss_steps == 0 and self._is_loss_lost():
             return True
-        if self._requests.is_time_to_look():
+        if self._interrupts.is_poll_due():
             every_s = self.context.settings.checkpoint_every_s
-            self._obey(checkpoint=every_s is not None and self._idle_s >= every_s)
+            self._act_on_interrupts(checkpoint=every_s is not None and self._idle_s >= every_s)
         every = self.context.settings.checkpoint_every_steps
         if every and self.record.done % every == 0:
             self.checkpoint()
@@ -247,17 +249,17 @@ class Training:
         """Seconds since the last checkpoint, counted on rank 0, which writes them; 0 on other ranks."""
         return time.perf_counter() - self._last_checkpoint if self.context.rank == 0 else 0.0
 
-    def _obey(self, *, checkpoint: bool = False) -> None:
+    def _act_on_interrupts(self, *, checkpoint: bool = False) -> None:
         """Act on the requests that any rank has seen, on all ranks at the same step."""
         timeout_s = self.context.settings.timeout_s
         late = timeout_s is not None and self._attempt_s > timeout_s
-        asked = self._requests.look(late=late, checkpoint=checkpoint)
-        if any(asked):
+        interrupt = self._interrupts.poll(late=late, checkpoint=checkpoint)
+        if any(interrupt):
             self.checkpoint()
         where = f"after {self.epoch} of {self.schedule.epochs} epochs and {self.record.done} steps"
-        if asked.stop:
+        if interrupt.stop:
             raise Stopped(f"stopped {where}")
-        if asked.late:
+        if interrupt.late:
             raise TimedOut(f"out of time {where}")
 
     def _after_epoch(self) -> None:
@@ -265,7 +267,7 @@ class Training:
         # At an epoch's end rank 0 has the whole state, so it may decide alone, by its own clock.
         if self.context.rank == 0 and self._idle_s >= self.context.settings.checkpoint_interval_s:
             self._write_checkpoint()
-        self._obey()
+        self._act_on_interrupts()
 
     def checkpoint(self) -> None:
         """Write a checkpoint of the current state. All ranks take part. The time it takes counts for no step."""
@@ -299,7 +301,7 @@ class Training:
         self._last_checkpoint = time.perf_counter()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        self._rehearse()
+        self._take_undone_step()
         self.module.load_state_dict(checkpoint.module)
         self.stepper.restore(checkpoint.stepper)
         self.schedule_state = ScheduleState(**checkpoint.schedule)
@@ -307,7 +309,7 @@ class Training:
         self.epoch, self.history = checkpoint.epoch, checkpoint.history
         self.evaluate_s, self._earlier_s = checkpoint.evaluate_s, checkpoint.total_s
 
-    def _rehearse(self) -> None:
+    def _take_undone_step(self) -> None:
         """Take a step that the checkpoint then undoes, if several workers share batches.
 
         DDP adds up gradients in another order in its first step than in all later ones, and the checkpoint's trial has

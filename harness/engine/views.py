@@ -10,7 +10,7 @@ from torch import Tensor
 
 from workloads.recipes import CROP, CROPPED_FROM, SCALES, Protocol
 
-Answer = Callable[[Tensor], Tensor]
+Scorer = Callable[[Tensor], Tensor]
 """Function from images [N, C, H, W] to softmax scores, float32 [N, classes]."""
 
 
@@ -25,12 +25,12 @@ class View:
     weight: float = 1.0
     """Time and memory that the view takes, relative to a plain view."""
 
-    def scores(self, images: Tensor, answer: Answer) -> Tensor:
+    def scores(self, images: Tensor, scorer: Scorer) -> Tensor:
         """Return the network's mean softmax scores, float32 [N, classes]."""
         if self.crop is None:
-            return answer(images)
+            return scorer(images)
         crops = ten_crops(images, self.crop)
-        scores = answer(crops.flatten(0, 1))
+        scores = scorer(crops.flatten(0, 1))
         return scores.view(*crops.shape[:2], -1).mean(0)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
 
-from harness.measure.repeats import Repeats, timed_calls
+from harness.measure.repeats import Repeats, synchronizer, timed_calls
 
 BANDWIDTH_BYTES_CPU, BANDWIDTH_BYTES_CUDA = 16 * 2**20, 256 * 2**20
 """Message sizes in bytes. For comparison, the gradients of a ResNet-50 are 102 MB."""
@@ -45,20 +44,16 @@ def _seconds_a_call(device: torch.device, size_bytes: int, *, n: int, block_s: f
     def work() -> None:
         dist.all_reduce(values)
 
-    settle = _settle(device)
+    synchronize = synchronizer(device)
     for _ in range(3):  # the first call makes the connections
         work()
-    settle()
+    synchronize()
     dist.barrier()
-    calls = _agreed(block_s / max(timed_calls(work, 1, settle, time.perf_counter), 1e-9), device)
-    return Repeats(values=tuple(timed_calls(work, calls, settle, time.perf_counter) / calls for _ in range(n)))
+    calls = _agreed(block_s / max(timed_calls(work, 1, synchronize, time.perf_counter), 1e-9), device)
+    return Repeats(values=tuple(timed_calls(work, calls, synchronize, time.perf_counter) / calls for _ in range(n)))
 
 
 def _agreed(calls: float, device: torch.device) -> int:
     vote = torch.tensor([max(1.0, min(calls, MOST_CALLS))], dtype=torch.float64, device=device)
     dist.all_reduce(vote, op=dist.ReduceOp.MIN)
     return int(vote.item())
-
-
-def _settle(device: torch.device) -> Callable[[], None]:
-    return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)

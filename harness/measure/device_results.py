@@ -55,9 +55,9 @@ def describe(summaries: Sequence[Summary], faults: Sequence[str]) -> dict[str, s
     tags = {Tag.MONITOR_ABSENT: "; ".join([*_absences(summaries), *faults]) or "nothing"}
     if gpus:
         tags[Tag.DEVICE_IDS] = " ".join(summary.device.partition(" ")[0] for summary in gpus if summary.device)
-    if _tells(gpus, lambda summary: nvml.SLOWDOWN not in summary.absent):
+    if _any_reports(gpus, lambda summary: nvml.SLOWDOWN not in summary.absent):
         tags[Tag.DEVICE_THROTTLED] = "; ".join(_slowdowns(gpus)) or "no"
-    if _tells(gpus, lambda summary: summary.other_processes is not None):
+    if _any_reports(gpus, lambda summary: summary.other_processes is not None):
         others = sum(summary.other_processes or 0 for summary in gpus)
         tags[Tag.DEVICE_SHARED] = f"with {others} other process{'es' * (others > 1)}" if others else "no"
     sources = {summary.energy_from for summary in gpus}
@@ -81,9 +81,9 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _tells(gpus: Sequence[Summary], known: Callable[[Summary], bool]) -> bool:
+def _any_reports(gpus: Sequence[Summary], condition: Callable[[Summary], bool]) -> bool:
     """Return whether any device with readings meets the condition."""
-    return any(summary.readings and known(summary) for summary in gpus)
+    return any(summary.readings and condition(summary) for summary in gpus)
 
 
 def _slowdowns(gpus: Sequence[Summary]) -> Iterator[str]:

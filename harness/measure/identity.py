@@ -7,9 +7,12 @@ import platform
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.trial import Machine
+
+if TYPE_CHECKING:
+    import torch
 
 
 def machine_here(device: Literal["cpu", "cuda"]) -> Machine:
@@ -46,6 +49,15 @@ KERNELS = (
 )
 """Environment variables that choose among a processor's instructions, or decide on which cores its threads run and how
 they wait. With them a processor may round like another one, or be as fast as another one."""
+
+
+def cuda_uuid(device: torch.device) -> str | None:
+    """Return the UUID of a GPU from CUDA, without a prefix; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    import torch
+
+    return str(torch.cuda.get_device_properties(device).uuid)
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from harness.measure.repeats import Repeats, rates
+from harness.measure.repeats import Repeats, rates, synchronizer
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Precision -> type in which the operands are stored."""
@@ -56,12 +56,12 @@ def matmul_flops_per_s(device: torch.device, precision: str, *, n: int = REPEATS
         n: number of blocks of products.
         block_s: seconds of a block.
     """
-    settle = _settle(device)
+    synchronize = synchronizer(device)
     with _matmul_mode(precision):
         side, largest = SMALLEST, LARGEST_CUDA if device.type == "cuda" else LARGEST_CPU
         while (product := _product(side, device, precision))[1] < LONG_ENOUGH_S and side < largest:
             side *= 2
-        return rates(product[0], amount=2.0 * side**3, n=n, block_s=block_s, settle=settle)
+        return rates(product[0], amount=2.0 * side**3, n=n, block_s=block_s, synchronize=synchronize)
 
 
 def copy_bytes_per_s(
@@ -71,7 +71,9 @@ def copy_bytes_per_s(
     size = size_bytes or (COPY_BYTES_CUDA if device.type == "cuda" else COPY_BYTES_CPU)
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    return rates(lambda: target.copy_(source), amount=2.0 * size, n=n, block_s=block_s, settle=_settle(device))
+    return rates(
+        lambda: target.copy_(source), amount=2.0 * size, n=n, block_s=block_s, synchronize=synchronizer(device)
+    )
 
 
 def _product(side: int, device: torch.device, precision: str) -> tuple[Callable[[], object], float]:
@@ -81,12 +83,8 @@ def _product(side: int, device: torch.device, precision: str) -> tuple[Callable[
     first, second = (torch.randn(side, side, device=device, generator=generator) for _ in range(2))
     first, second = (operand.to(DTYPES[precision]) for operand in (first, second))
     work = partial(torch.mm, first, second, out=torch.empty_like(first))
-    once = rates(work, amount=1.0, n=1, block_s=0.0, settle=_settle(device))
+    once = rates(work, amount=1.0, n=1, block_s=0.0, synchronize=synchronizer(device))
     return work, 1 / once.median
-
-
-def _settle(device: torch.device) -> Callable[[], None]:
-    return partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
 
 
 @contextmanager

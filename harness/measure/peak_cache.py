@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from harness.measure import machine_peaks
+from harness.measure.identity import cuda_uuid
 from harness.storage import write_atomic
 
 
@@ -86,9 +87,8 @@ def _measure(device: torch.device, identity: dict[str, str]) -> MeasuredPeak:
 
 
 def _identity(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-    return f"cpu, {torch.get_num_threads()} threads"
+    uuid = cuda_uuid(device)
+    return f"cpu, {torch.get_num_threads()} threads" if uuid is None else f"GPU-{uuid}"
 
 
 def _folder() -> Path:

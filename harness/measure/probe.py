@@ -14,7 +14,7 @@ BETWEEN_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class DeviceProbe:
     """One device and its metrics."""
 
     uuid: str
@@ -24,7 +24,7 @@ class Seen:
     """Metric -> why it cannot be read."""
 
 
-def survey() -> list[Seen]:
+def probe() -> list[DeviceProbe]:
     """Return every GPU and slice.
 
     Raises:
@@ -32,12 +32,12 @@ def survey() -> list[Seen]:
     """
     nvml.start()
     try:
-        return [_seen(gpu) for gpu in nvml.every_device()]
+        return [_probe_one(gpu) for gpu in nvml.every_device()]
     finally:
         nvml.stop()
 
 
-def _seen(gpu: nvml.Gpu) -> Seen:
+def _probe_one(gpu: nvml.Gpu) -> DeviceProbe:
     reader = GpuReader(gpu)
     try:
         found = reader.read()
@@ -48,4 +48,6 @@ def _seen(gpu: nvml.Gpu) -> Seen:
     absent = {**reader.absent, **{name: why for name, why in reader.errors.items() if name not in found}}
     if reader.lost:
         absent |= {name: reader.lost for name in COLUMNS if name not in found}
-    return Seen(uuid=gpu.uuid, name=gpu.name, readable=tuple(name for name in COLUMNS if name in found), absent=absent)
+    return DeviceProbe(
+        uuid=gpu.uuid, name=gpu.name, readable=tuple(name for name in COLUMNS if name in found), absent=absent
+    )

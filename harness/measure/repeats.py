@@ -6,6 +6,9 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+
+import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ def rates(
     amount: float,
     n: int,
     block_s: float,
-    settle: Callable[[], None] = lambda: None,
+    synchronize: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Repeats:
     """Return the amount per second of some work, `n` times over blocks of about `block_s` seconds each.
@@ -55,21 +58,26 @@ def rates(
         amount: amount of work in one call: FLOPs, bytes, images.
         n: number of blocks.
         block_s: seconds of a block. A single call that takes longer is a block.
-        settle: waits until the work is truly done; a GPU has only queued it.
+        synchronize: waits until the work is truly done; a GPU has only queued it.
         clock: returns the time in seconds.
     """
     work()
-    settle()
-    calls = max(1, round(block_s / max(timed_calls(work, 1, settle, clock), 1e-9)))
-    return Repeats(values=tuple(amount * calls / timed_calls(work, calls, settle, clock) for _ in range(n)))
+    synchronize()
+    calls = max(1, round(block_s / max(timed_calls(work, 1, synchronize, clock), 1e-9)))
+    return Repeats(values=tuple(amount * calls / timed_calls(work, calls, synchronize, clock) for _ in range(n)))
 
 
 def timed_calls(
-    work: Callable[[], object], calls: int, settle: Callable[[], None], clock: Callable[[], float]
+    work: Callable[[], object], calls: int, synchronize: Callable[[], None], clock: Callable[[], float]
 ) -> float:
     """Return the seconds that some calls take together, until their work is truly done."""
     began = clock()
     for _ in range(calls):
         work()
-    settle()
+    synchronize()
     return clock() - began
+
+
+def synchronizer(device: torch.device) -> Callable[[], None]:
+    """Return a function that waits until the device has done all queued work."""
+    return partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None

@@ -53,7 +53,7 @@ class Drift:
     """The same difference as a multiple of its standard error."""
 
     @property
-    def settled(self) -> bool:
+    def is_steady(self) -> bool:
         """Whether beginning and end agree: the difference is small, or within three standard errors."""
         return abs(self.pct) <= SMALLEST_PCT or abs(self.standard_errors) <= MOST_STANDARD_ERRORS
 

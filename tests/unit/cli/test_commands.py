@@ -196,7 +196,7 @@ def test_the_doctor_shows_what_the_monitor_reads_of_each_device(nvml_library: Pa
     whole, piece = (check for check in json.loads(done.stdout) if check["name"] == "monitor gpu")
     assert whole["status"] == piece["status"] == "note"
     assert whole["detail"].startswith(
-        "Tesla T4 GPU-aaaa tells busy_pct, memory_gib, memory_pct, power_w, energy_counter_j"
+        "Tesla T4 GPU-aaaa reports busy_pct, memory_gib, memory_pct, power_w, energy_counter_j"
     )
     assert "Not: sm_pct: Not Supported" in whole["detail"]
     assert "power_w: not told of a slice" in piece["detail"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.engine import attempt_trial, run_trial
-from harness.engine.arithmetic import settle_arithmetic
+from harness.engine.arithmetic import configure_arithmetic
 from harness.engine.network import build_module
 from harness.engine.process import describe_workers
 from harness.schema import Outcome
@@ -23,7 +23,7 @@ def on_threads(trial, count):
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_trial_computes_with_as_many_threads_as_its_id_says_whatever_the_process_had(make_trial, recording, count):
     torch.set_num_threads(3)
-    settle_arithmetic(on_threads(make_trial(), count), CPU, {"OMP_NUM_THREADS": "3"})
+    configure_arithmetic(on_threads(make_trial(), count), CPU, {"OMP_NUM_THREADS": "3"})
     assert torch.get_num_threads() == count
     assert describe_workers(recording().context)["device.threads_per_worker"] == str(count)
 
@@ -83,7 +83,7 @@ def test_a_numeric_mode_that_somebody_left_behind_changes_no_trial(
 def test_the_recipe_alone_says_whether_a_gpu_rounds_fp32_to_tf32(make_trial, numeric_modes, before, precision, allowed):
     """Torch begins with `high` if TORCH_ALLOW_TF32_CUBLAS_OVERRIDE is 1. Its two attributes for TF32 must agree."""
     torch.set_float32_matmul_precision(before)
-    settle_arithmetic(make_trial(precision=precision), GPU, {})
+    configure_arithmetic(make_trial(precision=precision), GPU, {})
     matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv
     assert matmul.allow_tf32 is allowed
     assert {matmul.fp32_precision, convolution.fp32_precision} == {"tf32" if allowed else "ieee"}
@@ -106,7 +106,7 @@ def test_a_variable_with_which_libraries_compute_otherwise_than_the_id_says_is_r
     with pytest.raises(
         ValueError, match=f"the environment has {variable}, which changes what this trial computes; unset"
     ):
-        settle_arithmetic(make_trial(), device, {name: value, "PATH": "/bin"})
+        configure_arithmetic(make_trial(), device, {name: value, "PATH": "/bin"})
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_variable_with_which_libraries_compute_otherwise_than_the_id_says_is_r
 )
 def test_a_variable_that_says_what_holds_anyway_or_is_for_others_is_no_matter(make_trial, device, variable):
     name, _, value = variable.partition("=")
-    settle_arithmetic(make_trial(), device, {name: value})
+    configure_arithmetic(make_trial(), device, {name: value})
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_a_variable_that_says_what_holds_anyway_or_is_for_others_is_no_matter(ma
 )
 def test_whether_and_how_a_network_is_compiled_is_the_recipes_word_alone(make_trial, name):
     trial = make_trial(compile=True)
-    settle_arithmetic(trial, CPU, {"TORCHINDUCTOR_CACHE_DIR": "/tmp/cache", "TORCHINDUCTOR_COMPILE_THREADS": "1"})
+    configure_arithmetic(trial, CPU, {"TORCHINDUCTOR_CACHE_DIR": "/tmp/cache", "TORCHINDUCTOR_COMPILE_THREADS": "1"})
     with pytest.raises(ValueError, match=f"the environment has {name}=1, which"):
-        settle_arithmetic(trial, CPU, {name: "1"})
+        configure_arithmetic(trial, CPU, {name: "1"})
 
 
 def test_a_trial_in_such_an_environment_fails_and_says_which_variable_it_is(make_trial, recording, monkeypatch):

@@ -78,7 +78,7 @@ def test_a_timing_trial_finds_the_same_steps_and_phases_by_the_devices_clock(
     """
     time = simulate(monkeypatch.setattr, {"forward": 0.03, "backward": 0.04, "optimizer": 0.01})
     monkeypatch.setattr(time, "passes", lambda seconds: device.work(1e3 * seconds))
-    for module in ("decomposition", "throughput"):
+    for module in ("step_breakdown", "throughput"):
         monkeypatch.setattr(f"harness.engine.{module}.step_clock", DeviceClock)
     trial = make_trial(epochs=None, iterations=50, warmup_fraction=0.0)
     results = run_trial(dataclasses.replace(trial, measure="throughput"), recording().context).results

@@ -3,19 +3,19 @@
 import pytest
 
 import harness.engine.interrupts
-from harness.engine.interrupts import Interrupts, steps_until_look
+from harness.engine.interrupts import Interrupts, steps_until_poll
 
 
 def test_quick_steps_are_looked_at_ever_more_rarely_until_half_a_second_lies_between():
-    looks = [1]
-    while len(looks) < 8:
-        looks.append(steps_until_look(looks[-1], looks[-1] / 64))
-    assert looks == [1, 2, 4, 8, 16, 32, 32, 32]
+    polls = [1]
+    while len(polls) < 8:
+        polls.append(steps_until_poll(polls[-1], polls[-1] / 64))
+    assert polls == [1, 2, 4, 8, 16, 32, 32, 32]
 
 
 def test_slower_steps_are_looked_at_sooner_at_once_and_the_slowest_one_by_one():
-    assert steps_until_look(32, 32 / 8) == 4
-    assert steps_until_look(32, 32 * 3.0) == 1
+    assert steps_until_poll(32, 32 / 8) == 4
+    assert steps_until_poll(32, 32 * 3.0) == 1
 
 
 def test_the_fewest_steps_that_any_worker_proposes_count(recording, monkeypatch):
@@ -23,15 +23,15 @@ def test_the_fewest_steps_that_any_worker_proposes_count(recording, monkeypatch)
     monkeypatch.setattr(harness.engine.interrupts, "highest", lambda mine, *_: [max(mine[0], 1), mine[1], mine[2], -1])
     context = recording().context
     requests = Interrupts(context.__class__(**{**vars(context), "world_size": 2}))
-    assert requests.is_time_to_look()
-    assert requests.look(late=False, checkpoint=False) == (True, False, False)
-    assert requests.is_time_to_look()
+    assert requests.is_poll_due()
+    assert requests.poll(late=False, checkpoint=False) == (True, False, False)
+    assert requests.is_poll_due()
 
 
 def test_a_worker_alone_looks_after_every_step_and_asks_nobody(recording, monkeypatch):
     monkeypatch.setattr(harness.engine.interrupts, "highest", lambda *_: pytest.fail("asked"))
     recorded = recording()
     requests = Interrupts(recorded.context)
-    assert all(requests.is_time_to_look() for _ in range(5))
+    assert all(requests.is_poll_due() for _ in range(5))
     recorded.stop_after = 1
-    assert requests.look(late=False, checkpoint=True) == (True, False, True)
+    assert requests.poll(late=False, checkpoint=True) == (True, False, True)

@@ -118,7 +118,7 @@ def training_error_of(recorded, first, last):
 @pytest.fixture
 def look_every_5(monkeypatch):
     """Look at the training error every 5 steps, so that looks fit into an epoch of 15 steps."""
-    monkeypatch.setattr("harness.engine.train.LOOK_STEPS", 5)
+    monkeypatch.setattr("harness.engine.train.WARMUP_CHECK_STEPS", 5)
 
 
 def test_a_warm_up_ends_at_the_first_look_that_sees_a_low_enough_training_error(recording, make_trial, look_every_5):

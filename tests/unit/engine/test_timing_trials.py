@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from harness.engine import attempt_trial, run_trial
-from harness.engine.decomposition import _by_phase
+from harness.engine.step_breakdown import _by_phase
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, TrialStarted
 from harness.schema import METRICS, Outcome

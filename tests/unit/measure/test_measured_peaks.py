@@ -42,17 +42,17 @@ def test_work_that_outlasts_a_block_is_a_block():
 
 
 def test_queued_work_is_waited_for_within_the_block():
-    """Each call queues 0.25 s of work at no cost; only `settle` takes time, as `synchronize` does on a GPU."""
+    """Each call queues 0.25 s of work at no cost; only `synchronize` takes time, as `synchronize` does on a GPU."""
     queued, now = [0.0], [0.0]
 
     def work():
         queued[0] += 0.25
 
-    def settle():
+    def synchronize():
         now[0] += queued[0]
         queued[0] = 0.0
 
-    assert rates(work, amount=1.0, n=2, block_s=1.0, settle=settle, clock=lambda: now[0]).values == (4.0, 4.0)
+    assert rates(work, amount=1.0, n=2, block_s=1.0, synchronize=synchronize, clock=lambda: now[0]).values == (4.0, 4.0)
 
 
 def test_repeats_tell_their_number_middle_and_ends():

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from workloads.recipes import RECIPES, Recipe
-from workloads.schedule import LOOK_STEPS, START, Schedule, ScheduleState
+from workloads.schedule import START, WARMUP_CHECK_STEPS, Schedule, ScheduleState
 
 CIFAR_STEPS = 390
 """Steps of an epoch: whole batches of 128 in 50,000 images."""
@@ -65,11 +65,11 @@ def test_he2015_cifar_110_has_a_tenth_of_the_rate_until_the_training_error_is_be
     state = START
     for step, error_pct in ((20, 90.1), (40, 80.0), (60, 79.9), (80, 85.0)):
         assert schedule.lr_at(step - 1, state) == 0.01
-        state = schedule.look(state, step=step, error_pct=error_pct)
+        state = schedule.check_warmup(state, step=step, error_pct=error_pct)
         if step >= 60:
             assert state.warm_from == 60
             break
-    state = schedule.look(state, step=80, error_pct=85.0)
+    state = schedule.check_warmup(state, step=80, error_pct=85.0)
     after = table((32_000, 0.1), (16_000, 0.01), (16_000, 0.001))
     assert rates(schedule, state)[60:] == pytest.approx(after[60:])
 
@@ -135,7 +135,8 @@ def test_a_larger_batch_changes_the_rate_only_where_the_recipe_has_the_linear_sc
 def test_no_state_but_a_plateaus_or_a_warm_ups_changes_a_rate():
     for name in ("quick", "he2015-cifar", "he2016-cifar", "goyal2017-imagenet"):
         schedule = Schedule(RECIPES[name], CIFAR_STEPS)
-        seen = schedule.look(schedule.after_epoch(START, error_pct=50.0), step=LOOK_STEPS, error_pct=1.0)
+        checked = schedule.after_epoch(START, error_pct=50.0)
+        seen = schedule.check_warmup(checked, step=WARMUP_CHECK_STEPS, error_pct=1.0)
         assert seen == START
 
 

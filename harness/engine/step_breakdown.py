@@ -26,26 +26,26 @@ from workloads.datasets.spec import LoadedDataset
 
 ROUNDS = 12
 """Number of rounds, which form six pairs. A machine's speed drifts, so fewer pairs would give a very wide interval."""
-LEAD_STEPS = 2
-"""Untimed steps before the timed ones of each way: they use up batches that were ready before, and kernels are
+LEAD_IN_STEPS = 2
+"""Untimed steps before the timed ones of each variant. They use up batches that were ready before, and let kernels be
 chosen."""
 FEWEST_STEPS = 3
 STEPS_OF_TRIAL = 60
-"""Divisor of the trial's steps that gives the number of timed steps of each way in each round."""
+"""Divisor of the trial's steps that gives the number of timed steps of each variant in each round."""
 
 
 @dataclasses.dataclass(frozen=True)
-class _Way:
-    """One way to take steps."""
+class _Variant:
+    """One way to take steps, and the batches for it."""
 
     batches: Callable[[int], Batches]
     """Function from a round's number to fresh batches."""
     step: Callable[[Tensor, Tensor], None]
-    laps: int
-    """Laps of a step: 1, or one each for forward and backward of every part, and one for the optimizer."""
+    segments: int
+    """Timed segments of a step: 1, or one each for forward and backward of every part, and one for the optimizer."""
 
 
-class Decomposition:
+class StepBreakdown:
     """Timed rounds of one trial, whose whole step is already built."""
 
     def __init__(
@@ -70,14 +70,14 @@ class Decomposition:
         self._steps = max(FEWEST_STEPS, trial.schedule.steps // STEPS_OF_TRIAL)
 
     def rounds(self) -> Rounds:
-        """Time every way in every round, alternately forwards and backwards, so that no way is always the first."""
-        ways = self._ways()
-        found: dict[str, list[Tensor]] = {name: [] for name in ways}
+        """Time every variant in every round. Every second round goes backwards, so none is always the first."""
+        variants = self._variants()
+        seconds_of: dict[str, list[Tensor]] = {name: [] for name in variants}
         for number in range(ROUNDS):
-            names = list(ways)
+            names = list(variants)
             for name in names if number % 2 == 0 else reversed(names):
-                found[name].append(self._time(ways[name], number))
-        seconds = {name: self._of_all_ranks(torch.stack(rounds)) for name, rounds in found.items()}
+                seconds_of[name].append(self._time(variants[name], number))
+        seconds = {name: self._gather_ranks(torch.stack(rounds)) for name, rounds in seconds_of.items()}
         return Rounds(
             compute=seconds["compute"].sum(axis=-1),
             data=seconds["data"].sum(axis=-1),
@@ -85,7 +85,7 @@ class Decomposition:
             phases=seconds["compute"],
         )
 
-    def _ways(self) -> dict[str, _Way]:
+    def _variants(self) -> dict[str, _Variant]:
         trial, context = self._trial, self._context
 
         def real(number: int) -> Batches:
@@ -93,12 +93,12 @@ class Decomposition:
 
         share = trial.recipe.batch_size // context.world_size
         parts = math.ceil(share / min(trial.recipe.micro_batch_size or share, share))
-        laps = 2 * parts + 1
-        ways = {
-            "compute": _Way(lambda _number: one_batch(trial, context), self._step_alone, laps),
-            "data": _Way(real, self._step_alone, laps),
+        segments = 2 * parts + 1
+        variants = {
+            "compute": _Variant(lambda _number: one_batch(trial, context), self._step_alone, segments),
+            "data": _Variant(real, self._step_alone, segments),
         }
-        return ways if context.world_size == 1 else ways | {"whole": _Way(real, self._step_together, 1)}
+        return variants if context.world_size == 1 else variants | {"whole": _Variant(real, self._step_together, 1)}
 
     def _step_alone(self, images: Tensor, labels: Tensor) -> None:
         self._alone.step(images, labels, lr=self._lr)
@@ -109,31 +109,31 @@ class Decomposition:
         self._clock.lap()
         self._watch.step_done_alone()
 
-    def _time(self, way: _Way, number: int) -> Tensor:
+    def _time(self, variant: _Variant, number: int) -> Tensor:
         """Return the seconds of this rank's timed steps, float64 [steps, phases] or [steps, 1].
 
         All ranks begin together.
         """
-        self._watch.look()
-        with closing(way.batches(number)) as batches:
-            self._clock.start()  # the lead steps have laps too, which are thrown away
-            for images, labels in itertools.islice(batches, LEAD_STEPS):
-                way.step(images, labels)
+        self._watch.act_on_interrupts()
+        with closing(variant.batches(number)) as batches:
+            self._clock.start()  # the lead-in steps are clocked too, and then thrown away
+            for images, labels in itertools.islice(batches, LEAD_IN_STEPS):
+                variant.step(images, labels)
             any_rank([False], self._context.world_size, self._context.device)
             self._clock.take()
             self._clock.start()
             for images, labels in itertools.islice(batches, self._steps):
-                way.step(images, labels)
-        return _by_phase(torch.tensor(self._clock.take(), dtype=torch.float64).view(self._steps, way.laps))
+                variant.step(images, labels)
+        return _by_phase(torch.tensor(self._clock.take(), dtype=torch.float64).view(self._steps, variant.segments))
 
-    def _of_all_ranks(self, seconds: Tensor) -> NDArray[np.float64]:
+    def _gather_ranks(self, seconds: Tensor) -> NDArray[np.float64]:
         """Return [rounds, ranks, steps, phases] from this rank's [rounds, steps, phases]."""
-        found: NDArray[np.float64] = gathered(seconds, self._context.world_size, self._context.device).numpy()
-        return found.swapaxes(0, 1)
+        by_rank: NDArray[np.float64] = gathered(seconds, self._context.world_size, self._context.device).numpy()
+        return by_rank.swapaxes(0, 1)
 
 
-def _by_phase(laps: Tensor) -> Tensor:
-    """Return forward, backward and optimizer [steps, 3] from a step's laps, in which forward and backward alternate."""
-    if laps.shape[1] == 1:
-        return laps
-    return torch.stack([laps[:, :-1:2].sum(dim=1), laps[:, 1:-1:2].sum(dim=1), laps[:, -1]], dim=1)
+def _by_phase(segments: Tensor) -> Tensor:
+    """Return forward, backward and optimizer [steps, 3] from segments in which forward and backward alternate."""
+    if segments.shape[1] == 1:
+        return segments
+    return torch.stack([segments[:, :-1:2].sum(dim=1), segments[:, 1:-1:2].sum(dim=1), segments[:, -1]], dim=1)

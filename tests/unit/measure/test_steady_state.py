@@ -32,24 +32,24 @@ def test_drift_is_the_first_fifth_over_the_second_half():
     seconds = np.concatenate([np.full(20, 1.1), np.full(30, 5.0), np.full(50, 1.0)])
     drift = drift_of(seconds)
     assert drift.pct == pytest.approx(10)
-    assert not drift.settled
+    assert not drift.is_steady
 
 
 def test_equal_steps_have_settled_and_few_steps_cannot_tell():
-    assert drift_of(np.ones(50)).settled
+    assert drift_of(np.ones(50)).is_steady
     assert drift_of(np.ones(49)) is None
 
 
 def test_one_long_pause_is_no_drift():
     seconds = simulated(np.random.default_rng(0), 200, 0.0)
     seconds[7] = 30.0
-    assert drift_of(seconds).settled
+    assert drift_of(seconds).is_steady
 
 
 @pytest.mark.parametrize("dependence", [0.0, 0.7])
 def test_a_run_that_did_not_change_is_seldom_marked(dependence):
     rng = np.random.default_rng(0)
-    marked = sum(not drift_of(simulated(rng, 200, dependence)).settled for _ in range(400))
+    marked = sum(not drift_of(simulated(rng, 200, dependence)).is_steady for _ in range(400))
     assert marked <= 0.05 * 400
 
 
@@ -60,5 +60,5 @@ def test_a_run_whose_first_fifth_is_30_pct_slower_is_marked(dependence):
     for _ in range(200):
         seconds = simulated(rng, 200, dependence)
         seconds[:40] *= 1.3
-        marked += not drift_of(seconds).settled
+        marked += not drift_of(seconds).is_steady
     assert marked >= 0.95 * 200
