@@ -38,6 +38,12 @@ class SweepStarted:
     environment: Mapping[str, Any]
     time_ms: int = field(default_factory=now_ms)
 
+    @property
+    def storage(self) -> str | None:
+        """Place of the sweep's files on its driver, `host:folder`; None if the driver did not report it."""
+        host, folder = (self.environment.get(name) for name in ("host", "storage"))
+        return f"{host}:{folder}" if host and folder else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialStarted:

@@ -105,14 +105,15 @@ def plan(
     Nothing is changed, and nothing created but a cache of the counts.
     """
     from harness.cli.plan import as_record, as_text, plan_sweep
-    from harness.launch.device import on_device, on_machine
+    from harness.launch.device import devices_at, resolve_devices
     from harness.planning.plan import check_audit
 
     workload = load(file)
     if address is not None and "://" in address:
         note(f"{address} is a dashboard, which cannot be asked for GPUs: device auto means this machine's here")
         address = None
-    workload = on_machine(on_device(workload, address), address)
+    with devices_at(address) as devices:
+        workload = resolve_devices(workload, devices)
     uri, experiment = _resolve(tracking_uri), experiment or workload.name
     sweep, planned, seeds = plan_sweep(workload, uri, experiment, _cache(), spread)
     if json:

@@ -10,7 +10,7 @@ from harness.errors import ExitCode, HarnessError, StorageError, TrackingUnreach
 from harness.events import SweepEnded
 from harness.launch.lock import LockHeld, locked
 from harness.storage import SweepFolder
-from harness.tracking.outbox import Outbox, unfinished
+from harness.tracking.outbox import Outbox, read_history
 from harness.tracking.recorder import Recorder, connect
 
 
@@ -74,7 +74,7 @@ def _sync_unless_held(folder: SweepFolder, tracking_uri: str) -> ExitCode:
 def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:
     outbox = Outbox(folder.outbox)
     with locked(folder.lock):
-        if unfinished(outbox):  # its driver died: nobody holds the lock
+        if read_history(outbox).unfinished:  # its driver died: nobody holds the lock
             outbox.append(SweepEnded(status="stopped"))
         progress = Recorder(outbox, folder.cursor, tracking_uri, folder).forward()
     for problem in progress.problems:

@@ -11,7 +11,7 @@ import ray.train
 
 from harness.cluster.actor import first_cause
 from harness.cluster.process_group import ProcessGroup
-from harness.cluster.session import connected, node_resources
+from harness.cluster.session import RaySession
 from harness.cluster.trainer import LeanTrainer
 from harness.engine.bench import BenchConfig, bench_worker
 from harness.errors import HarnessError, Infeasible
@@ -32,8 +32,8 @@ def bench_on_cluster(order: BenchConfig, *, address: str | None, placement: str)
         Infeasible: the cluster has no room for that many workers.
         HarnessError: a worker failed.
     """
-    with connected(address):
-        nodes = node_resources()
+    with RaySession(address) as session:
+        nodes = session.nodes()
         if order.device == "auto":
             order = replace(order, device="cuda" if any(node.gpus for node in nodes) else "cpu")
         gpus = 1.0 if order.device == "cuda" else 0.0

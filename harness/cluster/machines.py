@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster.actor import first_cause
-from harness.cluster.session import connected
 from harness.errors import ClusterUnreachable
-from harness.measure.identity import machine_here, merged
+from harness.measure.identity import machine_here
 from harness.trial import Machine
 
 TIMEOUT_S = 120.0
 """Seconds for all nodes together; each imports torch."""
 
 
-def machine_of_cluster(address: str, device: Literal["cpu", "cuda"]) -> Machine:
-    """Describe the nodes that a trial on this device may run on, as one machine.
+def machines_of(nodes: Sequence[str], device: Literal["cpu", "cuda"]) -> list[Machine]:
+    """Return the machine of each node, by a task on it.
+
+    Args:
+        nodes: Ray's ids of the nodes.
+        device: device of the trials.
 
     Raises:
-        ClusterUnreachable: nobody answers at the address, or a node does not.
+        ClusterUnreachable: a node does not answer.
     """
-    with connected(address):
-        nodes: Any = ray.nodes
-        needed = "GPU" if device == "cuda" else "CPU"
-        alive = [node["NodeID"] for node in nodes() if node["Alive"] and node["Resources"].get(needed)]
-        return merged(_ask(alive, device)) if alive else machine_here(device)
-
-
-def _ask(nodes: list[str], device: Literal["cpu", "cuda"]) -> list[Machine]:
     task = ray.remote(num_cpus=0, max_retries=0)(machine_here)
     asked = [
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(device)

@@ -5,51 +5,86 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal
 
 import ray
 
+from harness.cluster.machines import machines_of
 from harness.cluster.ray_internals import find_address, on_loopback, silence_worker_messages
 from harness.errors import ClusterUnreachable
+from harness.measure.identity import machine_here, merged
 from harness.scheduling.feasibility import NodeResources
+from harness.trial import Machine
 
 CONNECT_TIMEOUT_S = 5.0
 LOCAL_OBJECT_STORE_BYTES = 256 * 2**20
 """Size of a local Ray's object store. Trials pass events, not tensors, through Ray; a small store saves memory."""
 
 
-@contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """Connect as a driver to the cluster at `address` (host:port, or auto), or to a new local one if it is None.
+class RaySession:
+    """One connection as a driver to a Ray cluster, made when it is first needed and closed on leaving the context.
 
-    Raises:
-        ClusterUnreachable: nobody answers there.
+    All that ask the cluster raise ClusterUnreachable if nobody answers at the address.
+
+    Args:
+        address: the cluster's host:port, or auto; None starts a local Ray.
     """
-    with contextlib.nullcontext() if address is not None else on_loopback():
-        _connect(address)
+
+    def __init__(self, address: str | None) -> None:
+        self._address = address
+        self.is_local = address is None
+        self._stack = contextlib.ExitStack()
+        self._connected = False
+
+    def __enter__(self) -> RaySession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect. A later use connects again."""
+        self._connected = False
+        self._stack.close()
+
+    def connect(self) -> None:
+        """Connect unless it is done already."""
+        if self._connected:
+            return
+        if self._address is None:
+            self._stack.enter_context(on_loopback())
+        _connect(self._address)
+        self._stack.callback(ray.shutdown)
         _quiet()
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        self._connected = True
+
+    def nodes(self) -> tuple[NodeResources, ...]:
+        """Return the total resources of each living node of the cluster, in use or not."""
+        self.connect()
+        return node_resources()
+
+    def has_gpus(self) -> bool:
+        """Return whether a living node has a GPU."""
+        return any(node.gpus for node in self.nodes())
+
+    def machine(self, device: Literal["cpu", "cuda"]) -> Machine:
+        """Describe the nodes that a trial on this device may run on, as one machine.
+
+        Raises:
+            ClusterUnreachable: a node does not answer.
+        """
+        names = [node.name for node in self.nodes() if (node.gpus if device == "cuda" else node.cpus)]
+        return merged(machines_of(names, device)) if names else machine_here(device)
 
 
 def node_resources() -> tuple[NodeResources, ...]:
-    """Return the total resources of each living node of the cluster, in use or not."""
+    """Return the total resources of each living node of the connected cluster, in use or not."""
     nodes: Any = ray.nodes
     alive = [(node["NodeID"], node["Resources"]) for node in nodes() if node["Alive"]]
     return tuple(NodeResources(cpus=has.get("CPU", 0.0), gpus=has.get("GPU", 0.0), name=name) for name, has in alive)
-
-
-def cluster_has_gpus(address: str) -> bool:
-    """Return whether a living node of the cluster at `address` has a GPU.
-
-    Raises:
-        ClusterUnreachable: nobody answers there.
-    """
-    with connected(address):
-        return any(node.gpus for node in node_resources())
 
 
 def _connect(address: str | None) -> None:

@@ -14,7 +14,7 @@ from harness.cluster.controller_hosts import ControllerHosts
 from harness.cluster.group_settings import GroupSettings
 from harness.cluster.inspection import inspect
 from harness.cluster.queue_client import QueueClient
-from harness.cluster.session import connected, node_resources
+from harness.cluster.session import RaySession, node_resources
 from harness.errors import ClusterUnreachable, HarnessError, Stopped
 from harness.scheduling.feasibility import NodeResources, infeasibility_reason
 from harness.scheduling.group_manager import Groups
@@ -24,8 +24,8 @@ from harness.signals import StopSignal
 from harness.storage import SweepFolder
 
 POLL_S = 0.2
-FILL_EVERY_POLLS = 5
-FILL_S = 5.0
+RECONCILE_EVERY_POLLS = 5
+RECONCILE_S = 5.0
 """Seconds to wait, when the driver ends, for a call to the head that is still running."""
 STOP_GRACE_S = 6.0
 """Seconds that running trials have to reach a checkpoint after a request to stop."""
@@ -35,20 +35,20 @@ trials must have stopped and their runs must be closed."""
 
 
 def run_on_cluster(
+    session: RaySession,
     jobs: Sequence[Job],
     settings: GroupSettings,
     *,
-    address: str | None,
     limits: Limits,
     show: Callable[[Snapshot], None],
     stop: StopSignal,
 ) -> None:
-    """Run every job to its end on the cluster at `address`, or on a local Ray.
+    """Run every job to its end on a cluster.
 
     Args:
+        session: the connection to the cluster.
         jobs: in the order in which they should start.
         settings: settings of every worker group; events go to the outbox of its folder.
-        address: address of the cluster; None starts a local Ray.
         limits: limits of each trial.
         show: called with each new state of the queue.
         stop: checked several times a second.
@@ -57,36 +57,35 @@ def run_on_cluster(
         ClusterUnreachable: nobody answers at the address, or the head stopped answering.
         StorageError, Infeasible: a node cannot do its part, see `harness.cluster.inspection`; nothing has started.
     """
-    with connected(address):
-        stop.listen()
-        nodes = node_resources()
-        if address is not None:
-            try:
-                inspect(settings.folder, {job.trial.dataset for job in jobs}, stopped=stop.is_set)
-            except Stopped:
-                return
-        queue = QueueClient.start(jobs, SweepFolder(settings.folder).outbox, limits)
+    nodes = session.nodes()
+    stop.listen()
+    if not session.is_local:
         try:
-            _give_up_infeasible(queue, jobs, nodes)
-            groups = Groups(queue, queue, ControllerHosts(queue, settings))
-            fill = BackgroundCall(lambda: groups.reconcile(node_resources()))
-            _drive(queue, fill, show, stop)
-            fill.join(timeout_s=FILL_S)
-        except ray.exceptions.RayError as error:
-            if isinstance(cause := getattr(error, "cause", None), HarnessError):
-                raise cause from error
-            raise ClusterUnreachable(
-                f"the cluster was lost: {first_cause(error)}; run the same command to go on"
-            ) from error
+            inspect(settings.folder, {job.trial.dataset for job in jobs}, stopped=stop.is_set)
+        except Stopped:
+            return
+    queue = QueueClient.start(jobs, SweepFolder(settings.folder).outbox, limits)
+    try:
+        _cancel_infeasible(queue, jobs, nodes)
+        groups = Groups(queue, queue, ControllerHosts(queue, settings))
+        reconcile = BackgroundCall(lambda: groups.reconcile(node_resources()))
+        _drive(queue, reconcile, show, stop)
+        reconcile.join(timeout_s=RECONCILE_S)
+    except ray.exceptions.RayError as error:
+        if isinstance(cause := getattr(error, "cause", None), HarnessError):
+            raise cause from error
+        raise ClusterUnreachable(
+            f"the cluster was lost: {first_cause(error)}; run the same command to go on"
+        ) from error
 
 
-def _give_up_infeasible(queue: QueueClient, jobs: Sequence[Job], nodes: Sequence[NodeResources]) -> None:
+def _cancel_infeasible(queue: QueueClient, jobs: Sequence[Job], nodes: Sequence[NodeResources]) -> None:
     for shape in {job.shape for job in jobs}:
         if (reason := infeasibility_reason(shape, nodes)) is not None:
             queue.cancel_pending(shape, Outcome.INFEASIBLE, reason)
 
 
-def _drive(queue: QueueClient, fill: BackgroundCall, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
+def _drive(queue: QueueClient, reconcile: BackgroundCall, show: Callable[[Snapshot], None], stop: StopSignal) -> None:
     """Poll the queue, which runs on the driver's node. Call the head in the background, because it may never answer."""
     seen = 0
     for poll in itertools.count():
@@ -98,13 +97,13 @@ def _drive(queue: QueueClient, fill: BackgroundCall, show: Callable[[Snapshot], 
         if stop.wait(POLL_S):
             _stop(queue, seen, show)
             return
-        if fill.elapsed_s > HEAD_AWAY_S:
+        if reconcile.elapsed_s > HEAD_AWAY_S:
             _stop(queue, seen, show)
             raise ClusterUnreachable(
                 f"Ray's head has not answered for {HEAD_AWAY_S:.0f} s; run the same command to go on"
             )
-        if poll % FILL_EVERY_POLLS == 0:
-            fill.start()
+        if poll % RECONCILE_EVERY_POLLS == 0:
+            reconcile.start()
 
 
 def _stop(queue: QueueClient, seen: int, show: Callable[[Snapshot], None]) -> None:

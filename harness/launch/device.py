@@ -1,10 +1,12 @@
-"""The device behind `auto`, and the machine of timing trials. Both are settled before trials get their ids."""
+"""The device behind `auto`, and the machine of timing trials. Both are resolved before trials get their ids."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from harness.measure.identity import machine_here
 from harness.trial import Machine
@@ -14,19 +16,60 @@ DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 """Device files, one of which exists where NVIDIA's driver runs (dxg on Windows). Without one, torch is not asked."""
 
 
-def on_device(workload: Workload, address: str | None) -> Workload:
-    """Return the workload with every scale on an existing device: `auto` is cuda if there are GPUs, else cpu.
+class Devices(Protocol):
+    """The devices that trials run on: those of this machine, or a `harness.cluster.session.RaySession`'s."""
 
-    Args:
-        workload: the workload as its file defines it.
-        address: address of the Ray cluster that runs it; None for this machine.
+    def has_gpus(self) -> bool:
+        """Return whether there is a GPU.
+
+        Raises:
+            ClusterUnreachable: the cluster does not answer.
+        """
+        ...
+
+    def machine(self, device: Literal["cpu", "cuda"]) -> Machine:
+        """Describe the machine, or all nodes as one machine. Raises the same error as `has_gpus`."""
+        ...
+
+
+class ThisMachine:
+    """The devices of this machine."""
+
+    def has_gpus(self) -> bool:
+        """Return whether torch can use a GPU here."""
+        return has_gpus()
+
+    def machine(self, device: Literal["cpu", "cuda"]) -> Machine:
+        """Describe this machine."""
+        return machine_here(device)
+
+
+@contextlib.contextmanager
+def devices_at(address: str | None) -> Iterator[Devices]:
+    """Give the devices of the Ray cluster at an address, or of this machine if it is None."""
+    if address is None:
+        yield ThisMachine()
+        return
+    from harness.cluster.session import RaySession  # imports Ray
+
+    with RaySession(address) as session:
+        yield session
+
+
+def resolve_devices(workload: Workload, devices: Devices) -> Workload:
+    """Return the workload with every scale on an existing device, and with its machines if it measures throughput.
+
+    The device `auto` is cuda if there are GPUs, else cpu. Nobody is asked if the workload needs no answer.
 
     Raises:
-        ClusterUnreachable: the cluster must be asked, but does not answer at the address.
+        ClusterUnreachable: the cluster does not answer.
     """
-    if all(scale.device != "auto" for scale in workload.scales):
+    if any(scale.device == "auto" for scale in workload.scales):
+        workload = with_device(workload, "cuda" if devices.has_gpus() else "cpu")
+    if workload.measure != "throughput":
         return workload
-    return with_device(workload, "cuda" if _has_gpus(address) else "cpu")
+    kinds = dict.fromkeys(scale.device for scale in workload.scales)
+    return replace(workload, machines={kind: devices.machine(kind) for kind in kinds if kind != "auto"})
 
 
 def with_device(workload: Workload, device: Literal["cpu", "cuda"]) -> Workload:
@@ -35,42 +78,10 @@ def with_device(workload: Workload, device: Literal["cpu", "cuda"]) -> Workload:
     return replace(workload, scales=tuple(scales))
 
 
-def _has_gpus(address: str | None) -> bool:
-    if address is None:
-        return has_gpus()
-    from harness.cluster.session import cluster_has_gpus  # imports Ray
-
-    return cluster_has_gpus(address)
-
-
 def has_gpus() -> bool:
-    """Whether this machine has a GPU that torch can use."""
+    """Return whether this machine has a GPU that torch can use."""
     if not any(path.exists() for path in DRIVERS):
         return False
     import torch
 
     return torch.cuda.is_available()
-
-
-def on_machine(workload: Workload, address: str | None) -> Workload:
-    """Return a workload that measures throughput with the machine of each of its devices; return others unchanged.
-
-    Args:
-        workload: the workload with its devices settled by `on_device`.
-        address: address of the Ray cluster that runs it; None for this machine.
-
-    Raises:
-        ClusterUnreachable: the cluster must be asked, but does not answer at the address.
-    """
-    if workload.measure != "throughput":
-        return workload
-    devices = dict.fromkeys(scale.device for scale in workload.scales)
-    return replace(workload, machines={device: _machine(device, address) for device in devices if device != "auto"})
-
-
-def _machine(device: Literal["cpu", "cuda"], address: str | None) -> Machine:
-    if address is None:
-        return machine_here(device)
-    from harness.cluster.machines import machine_of_cluster  # imports Ray
-
-    return machine_of_cluster(address, device)

@@ -6,96 +6,148 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from harness.cluster.node_check import absences
 from harness.errors import ExitCode, StorageError
 from harness.events import SweepEnded, SweepStarted, TrialEnded
-from harness.launch.device import on_device, on_machine
+from harness.launch.device import resolve_devices
 from harness.launch.environment import describe_driver
+from harness.launch.launcher import Launcher, open_launcher
 from harness.launch.lock import LockHeld, is_locked, locked
 from harness.launch.progress import Progress, outcome_counts
 from harness.launch.sweep import IN_OUTBOX, NamedSweep, Sweep, name_sweep, prepare_sweep
 from harness.launch.tracking import Tracking, open_tracking
 from harness.options import RunOptions
-from harness.scheduling.queue import TrialQueue
-from harness.scheduling.types import Limits, Snapshot
 from harness.schema import Outcome
 from harness.signals import StopSignal
 from harness.storage import SweepFolder
-from harness.tracking import outbox as outboxes
-from harness.tracking.address import DEFAULT_TRACKING_URI, display, resolve
-from harness.tracking.mapping import storage_of
+from harness.tracking import address
+from harness.tracking.outbox import read_history
 from harness.tracking.recorder import Progress as Recorded
 from harness.trial import Trial
-from harness.workload.load import Workload
 
-if TYPE_CHECKING:
-    from harness.launch import inline
-
-Show = Callable[[Snapshot], None]
-Launcher = Callable[[Sweep, Show, StopSignal], None]
 Ends = Mapping[str, TrialEnded]
 """Trial id -> end of the trial, in this execution and in earlier ones that the outbox holds."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What a run uses from beginning to end."""
+
+    launcher: Launcher
+    tracking: Tracking
+    console: Console
+    """Console of progress and messages, on stderr."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """A sweep after its trials have run."""
+
+    sweep: Sweep
+    ends: Ends
+    code: ExitCode
+    """Exit code by the trials alone."""
+    recorded: Recorded
+    """State of the forwarding to MLflow."""
+
+
 def run_sweep_command(options: RunOptions) -> ExitCode:
-    """Run a workload to its end and report on it.
+    """Run a workload to its end and report on it: resolve, prepare, execute, summarize.
 
     Progress and messages go to stderr; the summary, or with `--json` the outcome, goes to stdout.
 
     Raises:
         HarnessError: see `harness.errors`; earlier measurements are kept.
     """
-    if options.launcher == "ray":
-        return _lead(options, _on_ray)
-    from harness.engine.context import Monitoring
-    from harness.launch import inline  # imports torch
-
-    monitoring = Monitoring(visible_devices=options.visible_devices) if options.monitor else None
-    may_use_gpus = any(scale.device != "cpu" for scale in options.workload.scales)
-    with inline.processes(options.collective_timeout_s, monitoring, may_use_gpus=may_use_gpus) as world:
-        if world.rank:
-            with StopSignal() as stop:
-                inline.run_follower(world, stop)
+    with open_launcher(options) as launcher:
+        if not launcher.is_leader:
+            launcher.follow()
             return ExitCode.OK
-        return _lead(options, lambda sweep, show, stop: _inline(sweep, world, show, stop))
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        services = Services(launcher=launcher, tracking=open_tracking(options), console=console)
+        named = resolve(options, services)
+        with locked(named.folder.lock):
+            sweep = prepare(named, services)
+            execution = execute(sweep, services)
+    return summarize(execution, services)
 
 
-def _lead(options: RunOptions, launcher: Launcher) -> ExitCode:
-    tracking = open_tracking(options)
-    address = options.address if options.launcher == "ray" else None
-    if tracking.available and options.report:
+def resolve(options: RunOptions, services: Services) -> NamedSweep:
+    """Resolve devices and machines, and with them the ids of the trials and the sweep's folder.
+
+    Raises:
+        LockHeld: the sweep runs with another storage folder.
+        StorageError: the storage folder or the folder for reports cannot be written.
+        ClusterUnreachable: the cluster does not answer.
+    """
+    if services.tracking.available and options.report:
         _check_out(options.out)
-    options = replace(options, workload=on_machine(on_device(options.workload, address), address))
-    named = name_sweep(options)
+    workload = resolve_devices(options.workload, services.launcher.devices)
+    named = name_sweep(replace(options, workload=workload))
     if not options.take_over:
-        _check_only_storage(named, tracking.running_at(named.id))
+        _check_only_storage(named, services.tracking.running_at(named.id))
     named.claim()
-    say = Console(stderr=True, highlight=False, soft_wrap=True)
-    with locked(named.folder.lock):
-        sweep = prepare_sweep(named, tracking.finished)
-        if address is None:
-            _check_data(sweep)
-        ends, code, recorded = _execute(sweep, launcher, tracking, say)
+    return named
+
+
+def prepare(named: NamedSweep, services: Services) -> Sweep:
+    """Find out which trials have a result, and plan and check the others. The caller holds the sweep's lock.
+
+    Raises:
+        WorkloadError: a network does not match the workload.
+        StorageError: a data set is not here, or the outbox cannot be read.
+    """
+    sweep = prepare_sweep(named, services.tracking.finished)
+    if services.launcher.is_local:
+        _check_data(sweep)
+    return sweep
+
+
+def execute(sweep: Sweep, services: Services) -> Execution:
+    """Run the trials without a result and forward every event to MLflow. The caller holds the sweep's lock."""
+    services.console.print(
+        f"{sweep.name}: {len(sweep.trials)} trials, {len(sweep.to_run)} to run, files in {sweep.folder.root}",
+        markup=False,
+    )
+    sweep.outbox.append(_started(sweep))
+    with StopSignal() as stop, services.tracking.recording(sweep, stop) as recorded:
+        try:
+            names = {trial.id: trial.name for trial in sweep.trials}
+            with Progress(names, services.console, recorded) as progress:
+                services.launcher.run(sweep, progress.show, stop)
+        finally:
+            ends = read_history(sweep.outbox, sweep.history).ends
+            code = _exit_code(sweep, ends, stop)
+            sweep.outbox.append(SweepEnded(status=_status(code)))
+    return Execution(sweep=sweep, ends=ends, code=code, recorded=recorded())
+
+
+def summarize(execution: Execution, services: Services) -> ExitCode:
+    """Print what happened, write the report, and say what the user can do next. Return the exit code of the command."""
+    sweep, ends, recorded = execution.sweep, execution.ends, execution.recorded
+    options, tracking, say = sweep.options, services.tracking, services.console
     say.print(f"{sweep.name}: {outcome_counts(ends.values()) or 'nothing ran'}", markup=False)
+    code = execution.code
     if tracking.available and recorded.waiting:
         code = code or ExitCode.UNREACHABLE
     stopped = code in (ExitCode.STOPPED, ExitCode.INTERRUPTED)  # and the user waits
     for problem in recorded.problems:  # printed first, because a refused item may prevent the report
         say.print(f"MLflow refused for good: {problem}", markup=False)
-    reported = tracking.available and options.report and not recorded.waiting and not stopped
-    page = _report(sweep, say) if reported else None
+    has_report = tracking.available and options.report and not recorded.waiting and not stopped
+    page = _report(sweep, say) if has_report else None
     _say_next(sweep, tracking, code, recorded, say)
-    if (advice := out_of_time(ends.values(), sweep.workload.trial_timeout_s)) is not None:
-        say.print(advice, markup=False)
-    if (advice := no_weights(sweep.trials, sweep.done, sweep.folder)) is not None:
-        say.print(advice, markup=False)
+    for advice in (
+        out_of_time(ends.values(), sweep.workload.trial_timeout_s),
+        no_weights(sweep.trials, sweep.done, sweep.folder),
+    ):
+        if advice is not None:
+            say.print(advice, markup=False)
     if options.json:
         sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
     return code
@@ -124,7 +176,7 @@ def _check_only_storage(named: NamedSweep, running_at: str | None) -> None:
     Raises:
         LockHeld: the sweep is recorded as running in a folder that this outbox never used, and may still run.
     """
-    if running_at is None or running_at in map(storage_of, outboxes.starts(named.outbox)):
+    if running_at is None or running_at in read_history(named.outbox).storages:
         return
     host, _, folder = running_at.partition(":")
     if host == socket.gethostname() and not is_locked(SweepFolder(Path(folder) / named.name).lock):
@@ -144,64 +196,6 @@ def _check_data(sweep: Sweep) -> None:
     """
     if faults := absences({trial.dataset for trial in sweep.to_run}):
         raise StorageError("\n".join(sorted(faults)))
-
-
-def _execute(sweep: Sweep, launcher: Launcher, tracking: Tracking, say: Console) -> tuple[Ends, ExitCode, Recorded]:
-    """Run the trials without a result and forward every event to MLflow. The caller holds the sweep's lock."""
-    say.print(
-        f"{sweep.name}: {len(sweep.trials)} trials, {len(sweep.to_run)} to run, files in {sweep.folder.root}",
-        markup=False,
-    )
-    sweep.outbox.append(_started(sweep))
-    with StopSignal() as stop, tracking.recording(sweep, stop) as recorded:
-        try:
-            with Progress({trial.id: trial.name for trial in sweep.trials}, say, recorded) as progress:
-                launcher(sweep, progress.show, stop)
-        finally:
-            ends = outboxes.state(sweep.outbox)
-            code = _exit_code(sweep, ends, stop)
-            sweep.outbox.append(SweepEnded(status=_status(code)))
-    return ends, code, recorded()
-
-
-def _on_ray(sweep: Sweep, show: Show, stop: StopSignal) -> None:
-    if not sweep.to_run:
-        return
-    from harness.cluster.group_settings import GroupSettings
-    from harness.cluster.sweep import run_on_cluster  # imports Ray
-
-    workload = sweep.workload
-    settings = GroupSettings(
-        folder=sweep.folder.root,
-        collective_timeout_s=sweep.options.collective_timeout_s,
-        attempt=workload.attempt_settings,
-        monitor=sweep.options.monitor,
-        one_trial=workload.isolation == "process",
-    )
-    run_on_cluster(
-        sweep.jobs(), settings, address=sweep.options.address, limits=_limits(workload), show=show, stop=stop
-    )
-
-
-def _limits(workload: Workload) -> Limits:
-    return Limits(
-        max_attempts=workload.max_attempts,
-        trial_timeout_s=workload.trial_timeout_s,
-        stall_timeout_s=workload.stall_timeout_s,
-    )
-
-
-def _inline(sweep: Sweep, world: inline.Processes, show: Show, stop: StopSignal) -> None:
-    from harness.launch import inline
-
-    jobs, workload = sweep.jobs(), sweep.workload
-    config = inline.InlineConfig(
-        folder=sweep.folder.root,
-        shapes=tuple(dict.fromkeys(job.shape for job in jobs)),
-        attempt=workload.attempt_settings,
-    )
-    queue = TrialQueue(jobs, sweep.outbox.append, _limits(workload), sync=sweep.outbox.sync)
-    inline.run_rank0(queue, config, world, show, stop)
 
 
 def _started(sweep: Sweep) -> SweepStarted:
@@ -272,7 +266,8 @@ def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Record
 
 def _at(tracking_uri: str) -> str:
     """Return the flag that a command needs to find the store; empty for the default store."""
-    return "" if tracking_uri == resolve(DEFAULT_TRACKING_URI) else f" --tracking-uri {display(tracking_uri)}"
+    default = address.resolve(address.DEFAULT_TRACKING_URI)
+    return "" if tracking_uri == default else f" --tracking-uri {address.display(tracking_uri)}"
 
 
 def out_of_time(ends: Iterable[TrialEnded], limit_s: float | None) -> str | None:

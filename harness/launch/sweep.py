@@ -9,10 +9,9 @@ from functools import cached_property
 from harness.launch import generation
 from harness.options import RunOptions
 from harness.planning.plan import Plan, check_audit, make_plan, order
-from harness.scheduling.types import Job, Shape
+from harness.scheduling.types import Job, Limits, Shape
 from harness.storage import SweepFolder
-from harness.tracking import outbox as outboxes
-from harness.tracking.outbox import Outbox
+from harness.tracking.outbox import History, Outbox, read_history
 from harness.trial import Scale, Trial
 from harness.workload.load import Workload, fingerprints
 from harness.workload.matrix import expand, sweep_id, sweep_name
@@ -65,9 +64,21 @@ class NamedSweep:
 class Sweep(NamedSweep):
     """One execution of a workload, ready to start."""
 
+    history: History
+    """History of earlier executions."""
     done: Mapping[str, str]
     """Trial id -> the MLflow run that holds its result, or `IN_OUTBOX`."""
     plan: Plan
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of the queue on each trial."""
+        workload = self.workload
+        return Limits(
+            max_attempts=workload.max_attempts,
+            trial_timeout_s=workload.trial_timeout_s,
+            stall_timeout_s=workload.stall_timeout_s,
+        )
 
     @cached_property
     def to_run(self) -> tuple[Trial, ...]:
@@ -76,14 +87,13 @@ class Sweep(NamedSweep):
 
     def jobs(self) -> list[Job]:
         """Return the jobs of `to_run` for the queue."""
-        before = outboxes.attempts(self.outbox)
         costs = {trial.trial_id: float(trial.train_flops) for trial in self.plan.trials}
         return [
             Job(
                 trial=trial,
                 shape=shape_of(trial.scale),
                 cost=costs[trial.id],
-                attempts_before=before.get(trial.id, 0),
+                attempts_before=self.history.attempts.get(trial.id, 0),
             )
             for trial in self.to_run
         ]
@@ -122,7 +132,8 @@ def prepare_sweep(named: NamedSweep, finished: FinishedTrials) -> Sweep:
     Raises:
         WorkloadError: a network does not match the workload.
     """
-    done = {} if named.options.fresh else _done(named, finished)
+    history = read_history(named.outbox)
+    done = {} if named.options.fresh else _done(named, history, finished)
     plan = make_plan(named.workload, named.trials, done)
     check_audit(named.workload, plan)
     return Sweep(
@@ -131,14 +142,14 @@ def prepare_sweep(named: NamedSweep, finished: FinishedTrials) -> Sweep:
         id=named.id,
         name=named.name,
         generation=named.generation,
+        history=history,
         done=done,
         plan=plan,
     )
 
 
-def _done(named: NamedSweep, finished: FinishedTrials) -> dict[str, str]:
-    ended = outboxes.state(named.outbox)
-    in_outbox = {trial_id: IN_OUTBOX for trial_id, end in ended.items() if end.outcome.is_result}
+def _done(named: NamedSweep, history: History, finished: FinishedTrials) -> dict[str, str]:
+    in_outbox = {trial_id: IN_OUTBOX for trial_id, end in history.ends.items() if end.outcome.is_result}
     # A sweep that was started afresh uses its own results alone.
     sweep = named.id if named.generation else None
     return {**in_outbox, **finished([trial.id for trial in named.trials], sweep)}
@@ -146,7 +157,7 @@ def _done(named: NamedSweep, finished: FinishedTrials) -> dict[str, str]:
 
 def shape_of(scale: Scale) -> Shape:
     """Return the shape of the worker group for this scale."""
-    assert scale.device != "auto", "on_device settles it"
+    assert scale.device != "auto", "resolve_devices sets it"
     return Shape(
         workers=scale.workers,
         device=scale.device,

@@ -95,12 +95,6 @@ def _reason(event: TrialEnded) -> str:
     return cut(reason if event.final else f"attempt {event.attempt}: {event.outcome.value}: {reason}", MAX_TAG_CHARS)
 
 
-def storage_of(started: SweepStarted) -> str | None:
-    """Return the place of a sweep's files on its driver, `host:folder`; None if the driver did not report it."""
-    host, folder = (started.environment.get(name) for name in ("host", "storage"))
-    return f"{host}:{folder}" if host and folder else None
-
-
 class SweepFacts:
     """Tags, names and params of a sweep's runs, taken from a `SweepStarted`."""
 
@@ -115,7 +109,7 @@ class SweepFacts:
     def sweep_notes(self) -> dict[str, str]:
         """Return the tags that are added to the parent run each time the sweep starts."""
         note = {NOTE_TAG: cut(self.started.description, MAX_TAG_CHARS)} if self.started.description else {}
-        place: dict[str, str] = {Tag.STORAGE: where} if (where := storage_of(self.started)) else {}
+        place: dict[str, str] = {Tag.STORAGE: where} if (where := self.started.storage) else {}
         return {**note, **place, **self._git_tags()}
 
     def trial_name(self, trial_id: str) -> str:

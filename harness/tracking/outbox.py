@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import StorageError
@@ -114,51 +114,54 @@ class Outbox:
         return self._file
 
 
-def state(outbox: Outbox) -> dict[str, TrialEnded]:
-    """Return the final end of each trial that has one, so that a restarted sweep need not ask MLflow for it.
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """A sweep's past, as its outbox records it up to an offset."""
 
-    A trial that a resumed sweep started again after its end has no final end until it ends again.
-    """
-    ended: dict[str, TrialEnded] = {}
-    for event, _ in outbox.read(skipped=_ignore):
-        if isinstance(event, TrialStarted):
-            ended.pop(event.trial_id, None)
-        elif isinstance(event, TrialEnded) and event.final:
-            ended[event.trial_id] = event
-    return ended
-
-
-def attempts(outbox: Outbox) -> dict[str, int]:
-    """Return the number of the last attempt at each trial that was started."""
-    last: Counter[str] = Counter()
-    for event, _ in outbox.read(skipped=_ignore):
-        if isinstance(event, TrialStarted):
-            last[event.trial_id] = max(last[event.trial_id], event.attempt)
-    return dict(last)
-
-
-def starts(outbox: Outbox) -> Iterator[SweepStarted]:
-    """Yield every start of the sweep."""
-    for event, _ in outbox.read(skipped=_ignore):
-        if isinstance(event, SweepStarted):
-            yield event
-
-
-def unfinished(outbox: Outbox) -> bool:
+    ends: Mapping[str, TrialEnded] = field(default_factory=dict)
+    """Trial id -> its final end. A trial that was started again after its end has none until it ends again."""
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    """Trial id -> number of its last attempt."""
+    storages: frozenset[str] = frozenset()
+    """Storage folders of every start of the sweep, each as `host:folder`."""
+    unfinished: bool = False
     """Whether the sweep began and has not ended: it runs, or its driver died.
 
     The holder of the sweep's lock can tell which, and can then append `SweepEnded(status="stopped")`, so that no run
     of the sweep stays `RUNNING` in MLflow.
     """
-    running = False
-    for event, _ in outbox.read(skipped=_ignore):
-        if isinstance(event, SweepStarted | SweepEnded):
-            running = isinstance(event, SweepStarted)
-    return running
+    offset: int = 0
 
 
-def _ignore(_message: str, _end: int) -> None:
-    """Skip a line that cannot be read: at worst its trial runs once more."""
+def read_history(outbox: Outbox, since: History | None = None) -> History:
+    """Read what an outbox records of its sweep.
+
+    Lines that cannot be read are skipped: at worst a trial runs once more.
+
+    Args:
+        outbox: the sweep's outbox.
+        since: the history up to its offset, from where this one goes on; None for the beginning.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    since = since or History()
+    ends, attempts, storages = dict(since.ends), dict(since.attempts), set(since.storages)
+    unfinished, offset = since.unfinished, since.offset
+    for event, end in outbox.read(offset, skipped=lambda _message, _end: None):
+        offset = end
+        match event:
+            case TrialStarted(trial_id=trial_id, attempt=attempt):
+                ends.pop(trial_id, None)
+                attempts[trial_id] = max(attempts.get(trial_id, 0), attempt)
+            case TrialEnded(final=True):
+                ends[event.trial_id] = event
+            case SweepStarted(storage=storage):
+                unfinished = True
+                storages |= {storage} if storage else set()
+            case SweepEnded():
+                unfinished = False
+    return History(ends=ends, attempts=attempts, storages=frozenset(storages), unfinished=unfinished, offset=offset)
 
 
 def _write_whole(file: int, line: bytes) -> None:

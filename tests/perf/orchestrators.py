@@ -28,8 +28,8 @@ sys.path.insert(0, str(ROOT))
 import torch
 
 from harness.cluster.group_settings import GroupSettings
-from harness.cluster.session import connected
 from harness.cluster.queue_client import QueueClient
+from harness.cluster.session import RaySession
 from harness.cluster.worker_group import fit
 from harness.engine.context import TrialContext
 from harness.engine.run import run_trial
@@ -133,7 +133,8 @@ def measure(rounds: int) -> None:
     warm: list[float] = []
     fits: list[float] = []
     torchruns: list[float] = []
-    with tempfile.TemporaryDirectory() as scratch, connected(None):
+    with tempfile.TemporaryDirectory() as scratch, RaySession(None) as session:
+        session.connect()
         for turn in range(rounds + 1):
             events, call_s = fit_events(1, Path(scratch) / f"fit-{turn}")
             group, _ = fit_events(WARM_TRIALS, Path(scratch) / f"warm-{turn}")

@@ -17,7 +17,7 @@ from harness.engine import TrialContext, run_trial
 from harness.engine.checkpoint import read_weights
 from harness.errors import StorageError, UsageError
 from harness.events import SweepStarted, TrialEnded
-from harness.launch.device import on_device
+from harness.launch.device import ThisMachine, resolve_devices
 from harness.launch.ensemble import make_ensemble
 from harness.schema import Outcome
 from harness.storage import SweepFolder
@@ -54,7 +54,7 @@ def sweep(storage: Path, name: str, *, keep: str = "weights", seeds: int = 3, ep
     text = WORKLOAD.format(
         name=name, keep=keep, seeds=seeds, epochs=epochs, **{"dataset": "digits", "device": "cpu", **more}
     )
-    workload = on_device(parse_workload(name, text), None)
+    workload = resolve_devices(parse_workload(name, text), ThisMachine())
     trials = expand(workload, fingerprints(workload))
     folder = SweepFolder(storage / name)
     folder.make()

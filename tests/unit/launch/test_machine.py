@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.launch import device as machine
-from harness.launch.device import on_machine
+from harness.cluster import session
+from harness.launch.device import ThisMachine, resolve_devices
 from harness.measure import identity
 from harness.measure.identity import machine_here, merged
+from harness.scheduling.feasibility import NodeResources
 from harness.trial import Machine
 from harness.workload.load import fingerprints, parse_workload
 from harness.workload.matrix import expand
@@ -90,11 +91,12 @@ def test_nodes_that_differ_are_all_named_and_equal_ones_once() -> None:
 
 
 def test_the_cluster_at_the_address_says_what_it_is_and_the_trials_settings_repeat_it(monkeypatch) -> None:
-    import harness.cluster.machines
-
-    monkeypatch.setattr(machine, "machine_here", lambda device: pytest.fail("asked this machine"))
-    monkeypatch.setattr(harness.cluster.machines, "machine_of_cluster", lambda address, device: H200)
-    asked = on_machine(parse_workload("w.yaml", TEXT.replace("cpu", "cuda")), "head:6379")
+    monkeypatch.setattr(session, "machine_here", lambda device: pytest.fail("asked this machine"))
+    monkeypatch.setattr(session, "machines_of", lambda nodes, device: [H200 for node in nodes if node == "b"])
+    cluster = session.RaySession("head:6379")
+    nodes = (NodeResources(cpus=8, gpus=0, name="a"), NodeResources(cpus=8, gpus=1, name="b"))
+    monkeypatch.setattr(cluster, "nodes", lambda: nodes)
+    asked = resolve_devices(parse_workload("w.yaml", TEXT.replace("cpu", "cuda")), cluster)
     (trial,) = expand(asked, fingerprints(asked))
     assert {key: value for key, value in trial.settings().items() if key.startswith("machine.")} == {
         "machine.device_name": "NVIDIA H200",
@@ -106,9 +108,9 @@ def test_the_cluster_at_the_address_says_what_it_is_and_the_trials_settings_repe
 
 
 def test_who_trains_is_not_asked(monkeypatch) -> None:
-    monkeypatch.setattr(machine, "_machine", lambda device, address: pytest.fail("asked"))
+    monkeypatch.setattr(ThisMachine, "machine", lambda self, device: pytest.fail("asked"))
     asked = parse_workload("w.yaml", TEXT.replace("measure: throughput\n", ""))
-    assert on_machine(asked, "nowhere:1") is asked
+    assert resolve_devices(asked, ThisMachine()) is asked
 
 
 def test_variables_that_choose_a_processors_instructions_are_part_of_its_name(monkeypatch) -> None:

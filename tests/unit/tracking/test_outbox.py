@@ -10,7 +10,7 @@ import pytest
 from harness.errors import StorageError
 from harness.events import EpochEnded, Event, SweepEnded, TrialEnded, TrialStarted
 from harness.schema import Outcome
-from harness.tracking.outbox import Outbox, attempts, state, unfinished
+from harness.tracking.outbox import Outbox, read_history
 from harness.tracking.sample import Sample
 
 
@@ -164,7 +164,7 @@ def test_a_closed_outbox_opens_again_by_itself(outbox: Outbox) -> None:
     assert len(events_of(outbox)) == 2
 
 
-def test_the_state_knows_the_final_end_of_each_trial(outbox: Outbox) -> None:
+def test_the_history_has_the_final_end_of_each_trial(outbox: Outbox) -> None:
     for event in (
         started("done"),
         started("retried"),
@@ -174,22 +174,41 @@ def test_the_state_knows_the_final_end_of_each_trial(outbox: Outbox) -> None:
         started("interrupted"),
     ):
         outbox.append(event)
-    assert state(outbox) == {"done": ended("done", Outcome.DIVERGED)}
-    assert attempts(outbox) == {"done": 1, "retried": 2, "interrupted": 1}
+    history = read_history(outbox)
+    assert history.ends == {"done": ended("done", Outcome.DIVERGED)}
+    assert history.attempts == {"done": 1, "retried": 2, "interrupted": 1}
 
 
 def test_a_trial_started_again_after_its_end_has_not_ended(outbox: Outbox) -> None:
     for event in (started("a"), ended("a", Outcome.STOPPED), started("a", 2)):
         outbox.append(event)
-    assert state(outbox) == {}
+    before = read_history(outbox)
+    assert before.ends == {}
     outbox.append(ended("a", attempt=2))
-    assert state(outbox) == {"a": ended("a", attempt=2)}
+    assert read_history(outbox).ends == {"a": ended("a", attempt=2)}
+
+
+def test_a_history_goes_on_where_it_ended_and_reads_nothing_twice(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for event in (Sample().started(), started("a"), ended("a", Outcome.STOPPED), started("b")):
+        outbox.append(event)
+    before = read_history(outbox)
+    for event in (started("a", 2), ended("b"), SweepEnded(status="stopped", time_ms=9)):
+        outbox.append(event)
+    offsets: list[int] = []
+    lines = Outbox.lines
+    monkeypatch.setattr(Outbox, "lines", lambda self, offset=0: offsets.append(offset) or lines(self, offset))
+    after = read_history(outbox, before)
+    assert offsets == [before.offset]
+    assert after == read_history(outbox)
+    assert (after.ends, after.attempts, after.unfinished) == ({"b": ended("b")}, {"a": 2, "b": 1}, False)
 
 
 def test_a_sweep_is_unfinished_from_its_start_to_its_end_and_again_when_it_is_resumed(outbox: Outbox) -> None:
-    told = [unfinished(outbox)]
+    told = [read_history(outbox).unfinished]
     start, end = Sample().started(), SweepEnded(status="stopped", time_ms=9)
     for event in (start, started("a"), end, start, end):
         outbox.append(event)
-        told.append(unfinished(outbox))
+        told.append(read_history(outbox).unfinished)
     assert told == [False, True, True, False, True, False]
