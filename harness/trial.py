@@ -10,9 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from harness.schema import PROTOCOL
-from models import MODELS
 from models.spec import ModelSpec
-from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec
 from workloads.recipes import Recipe
 from workloads.schedule import Schedule
@@ -122,9 +120,9 @@ class Trial:
 
     def _of_result(self) -> dict[str, Scalar]:
         return {
-            "model.name": _name_of(self.model, MODELS),
+            "model.name": self.model.name,
             **_flat("model", asdict(self.model)),
-            "dataset.name": _name_of(self.dataset, DATASETS),
+            "dataset.name": self.dataset.name,
             **_flat("dataset", self.dataset.identity()),
             "dataset.fingerprint": self.fingerprint,
             **_flat("recipe", asdict(self.recipe)),
@@ -147,12 +145,12 @@ class Trial:
 
     def dataset_record(self) -> dict[str, Any]:
         """Return the data set as an input of the trial's run: its name with options, its digest, its location."""
-        spec, name = self.dataset, _name_of(self.dataset, DATASETS)
+        spec = self.dataset
         defaults = {field.name: field.default for field in fields(spec)}
         options = [f"{key}={value}" for key, value in spec.identity().items() if value != defaults[key]]
         root = getattr(spec, "root", None)
         return {
-            "name": " ".join([name, *options]),
+            "name": " ".join([spec.name, *options]),
             "digest": self.fingerprint,
             "root": root and re.sub("//[^/@]*@", "//", root),  # a URL may hold a password
             "origin": spec.origin,
@@ -175,10 +173,6 @@ class AttemptSettings:
     """Steps between two checkpoints in the middle of an epoch, counted from the epoch's start."""
     checkpoint_interval_s: float = 5.0
     """Seconds after a checkpoint in which the end of an epoch writes no other, so that short trials lose no time."""
-
-
-def _name_of(spec: object, registry: dict[str, Any]) -> str:
-    return next(name for name, kind in registry.items() if kind is type(spec))
 
 
 def _flat(prefix: str, fields: dict[str, Any]) -> dict[str, Scalar]:

@@ -12,7 +12,7 @@ from harness.cli.output import emit, emit_json, note, wrap
 from harness.errors import HarnessError, StorageError, Unreachable, UsageError
 
 if TYPE_CHECKING:
-    from workloads.datasets.files import Finding
+    from workloads.datasets.files import FileCheck
     from workloads.datasets.spec import DatasetSpec
 
 data = typer.Typer(
@@ -35,12 +35,13 @@ def check(
     And where they come from. Exit code 1 where something is missing or wrong.
     """
     spec = _spec(name, root=root, subset=subset)
-    findings = list(spec.check())
+    checks = list(spec.check())
     if json:
-        emit_json({"dataset": name, "origin": spec.origin, "files": [finding._asdict() for finding in findings]})
+        files = [{"place": check.location, "fault": check.fault} for check in checks]
+        emit_json({"dataset": name, "origin": spec.origin, "files": files})
     else:
-        emit(_as_text(name, spec, findings))
-    if any(finding.fault for finding in findings):
+        emit(_as_text(name, spec, checks))
+    if any(check.fault for check in checks):
         raise typer.Exit(1)
 
 
@@ -90,7 +91,7 @@ def _spec(name: str, **settings: str | None) -> DatasetSpec:
     return kind(**given)
 
 
-def _as_text(name: str, spec: DatasetSpec, findings: list[Finding]) -> str:
-    lines = [": ".join(filter(None, (place, fault or "in order"))) for place, fault in findings]
+def _as_text(name: str, spec: DatasetSpec, checks: list[FileCheck]) -> str:
+    lines = [": ".join(filter(None, (location, fault or "in order"))) for location, fault in checks]
     origin = wrap(f"from: {spec.origin}", first="", later="    ")
     return "\n".join([*(lines or [f"{name} needs no files"]), origin])

@@ -17,7 +17,6 @@ from typing import Any
 import models
 from harness.planning.plan import Count, count_cost
 from harness.storage import write_atomic
-from models import MODELS
 from models.spec import ModelSpec
 from workloads.datasets.spec import DatasetSpec
 
@@ -77,9 +76,8 @@ def _checked(cost: Mapping[str, Any]) -> KnownCost:
 
 
 def _key(model: ModelSpec, dataset: DatasetSpec) -> str:
-    name = next(name for name, kind in MODELS.items() if kind is type(model))
     side = model.image_size or dataset.image_size
-    return json.dumps([name, model.axes, dataset.channels, dataset.classes, side])
+    return json.dumps([model.name, model.axes, dataset.channels, dataset.classes, side])
 
 
 def _code_digest() -> str:

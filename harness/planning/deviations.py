@@ -65,7 +65,7 @@ class Reference:
 def ledger_of(trial: Trial) -> Ledger:
     """Return the ledger of a trial's cell. It is empty for a cell that is only timed, which no paper trained."""
     trains = trial.measure == "training"
-    references = list(references_for(trial.model, _name_of(trial))) if trains else []
+    references = list(references_for(trial.model, trial.dataset.name)) if trains else []
     found = [(reference, tuple(_deviations(trial, reference))) for reference in references]
     if not found:
         return Ledger(cell_id=trial.cell_id, label=trial.label, source=None, deviations=())
@@ -168,7 +168,7 @@ def _deviations(trial: Trial, reference: Reference) -> Iterator[Deviation]:
 
 
 def _data_deviations(trial: Trial, reference: Reference) -> Iterator[Deviation]:
-    name = _name_of(trial)
+    name = trial.dataset.name
     if name != reference.dataset:
         yield Deviation(name="dataset.name", published=reference.dataset, used=name)
     identity = trial.dataset.identity()
@@ -225,7 +225,3 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _name_of(trial: Trial) -> str:
-    return next(name for name, kind in DATASETS.items() if kind is type(trial.dataset))

@@ -12,7 +12,6 @@ from harness.trial import Trial
 from harness.workload.load import Workload
 from models.audit import AuditLine
 from models.spec import ModelSpec
-from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec
 from workloads.recipes import SCALES
 
@@ -158,9 +157,8 @@ def _entry(model: ModelSpec, dataset: DatasetSpec) -> Published | None:
     """Return the published entry of the model; None if the images have another shape."""
     from models.published.entries import INPUTS, published
 
-    name = _name_of(dataset)
-    entry = published(model, name)
-    same = entry is not None and INPUTS[name] == (dataset.channels, dataset.classes, dataset.image_size)
+    entry = published(model, dataset.name)
+    same = entry is not None and INPUTS[dataset.name] == (dataset.channels, dataset.classes, dataset.image_size)
     return entry if same else None
 
 
@@ -241,7 +239,7 @@ def _costs(workload: Workload, trials: Iterable[Trial], count: Count) -> dict[tu
         try:
             costs[model, dataset] = count(model, dataset)
         except ValueError as error:
-            raise WorkloadError(f"{workload.file}: {model.label} on {_name_of(dataset)}: {error}") from error
+            raise WorkloadError(f"{workload.file}: {model.label} on {dataset.name}: {error}") from error
     return costs
 
 
@@ -292,7 +290,3 @@ def _off_pct(lines: Iterable[AuditLine], quantity: str) -> float | None:
 
 def _mismatch(line: AuditLine) -> str:
     return f"{line.quantity} {line.ours:,} here, {line.published:,.10g} in {line.source} ({line.convention})"
-
-
-def _name_of(dataset: DatasetSpec) -> str:
-    return next(name for name, kind in DATASETS.items() if kind is type(dataset))

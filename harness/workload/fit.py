@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from harness.trial import Scale
 from harness.workload.source import Mistakes, Place
 from models.spec import ModelSpec
-from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec, check_share
 from workloads.recipes import Recipe
 from workloads.schedule import Schedule
@@ -81,9 +80,9 @@ def _check_schedule(recipe: Recipe, dataset: DatasetSpec) -> None:
 
 def _check_augmentation(recipe: Recipe, dataset: DatasetSpec) -> None:
     if recipe.augmentation not in dataset.augmentations:
-        name = next(name for name, kind in DATASETS.items() if kind is type(dataset))
         raise ValueError(
-            f"augmentation {recipe.augmentation} does not fit {name}, which takes {', '.join(dataset.augmentations)}"
+            f"augmentation {recipe.augmentation} does not fit {dataset.name}, which takes "
+            f"{', '.join(dataset.augmentations)}"
         )
 
 

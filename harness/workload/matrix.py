@@ -18,7 +18,6 @@ from harness.trial import Trial
 from harness.workload.fit import NetworkCell
 from harness.workload.load import Workload
 from models.spec import ModelSpec
-from workloads.datasets import DATASETS
 from workloads.datasets.spec import DatasetSpec
 from workloads.recipes import RECIPES, Recipe
 
@@ -88,10 +87,10 @@ def _labels(workload: Workload) -> dict[NetworkCell, str]:
 
 
 def _dataset_labels(datasets: Sequence[DatasetSpec]) -> dict[DatasetSpec, str]:
-    names = {kind: name for name, kind in DATASETS.items() if kind in {*map(type, datasets)}}
+    names = dict.fromkeys(spec.name for spec in datasets)
     labels = {}
-    for kind, name in names.items():
-        for spec, text in _differences([spec for spec in datasets if type(spec) is kind]).items():
+    for name in names:
+        for spec, text in _differences([spec for spec in datasets if spec.name == name]).items():
             labels[spec] = f"{name if len(names) > 1 else ''} {text}".strip()
     return labels
 

@@ -48,6 +48,7 @@ CPU = torch.device("cpu")
 class Noise(DatasetSpec):
     """Random images of CIFAR's shape."""
 
+    name: ClassVar[str] = "noise"
     channels: ClassVar[int] = 3
     image_size: ClassVar[int] = 32
     classes: ClassVar[int] = 10

@@ -8,10 +8,6 @@ from workloads.datasets.spec import DatasetSpec
 from workloads.datasets.synthetic import Synthetic
 
 DATASETS: dict[str, type[DatasetSpec]] = {
-    "digits": Digits,
-    "fashion_mnist": FashionMnist,
-    "cifar10": Cifar10,
-    "cifar100": Cifar100,
-    "imagenet": ImageNet,
-    "synthetic": Synthetic,
+    dataset.name: dataset for dataset in (Digits, FashionMnist, Cifar10, Cifar100, ImageNet, Synthetic)
 }
+"""Data set name in a workload file -> its settings."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from workloads.datasets.cifar_official import CIFAR10, CIFAR100, FOLDER, PAGE, Official
-from workloads.datasets.files import Finding, Place, located
+from workloads.datasets.files import FileCheck, Location, located
 from workloads.datasets.parts import held_out
 from workloads.datasets.spec import ASIDE, DatasetSpec, Remote
 
@@ -59,7 +59,7 @@ class Cifar(DatasetSpec):
         from workloads.datasets.cifar_files import read_cifar
         from workloads.datasets.in_memory import ImagesInMemory
 
-        train, test = read_cifar(self.official, Place(self.root))
+        train, test = read_cifar(self.official, Location(self.root))
         if self.split == "train45k":
             train, test = held_out(train)
         return ImagesInMemory.normalized(train=train, test=test, device=device, normalize=self.normalize)
@@ -68,20 +68,20 @@ class Cifar(DatasetSpec):
         """Return why the data set cannot be loaded here; see `DatasetSpec.absence`."""
         from workloads.datasets.cifar_files import missing, sources
 
-        root = Place(self.root)
+        root = Location(self.root)
         if not root.is_local:
             return None
         source = next(sources(self.official, root), None)
         if source is None:
             return f"{root} {missing(self.official)}"
-        lacking = (place for place, _ in source.files() if not place.is_readable())
-        return next((f"{place} is missing, or may not be read" for place in lacking), None)
+        unreadable = (location for location, _ in source.files() if not location.is_readable())
+        return next((f"{location} is missing, or may not be read" for location in unreadable), None)
 
-    def check(self) -> Iterator[Finding]:
+    def check(self) -> Iterator[FileCheck]:
         """Check every official file that is at the root, packed or unpacked."""
-        from workloads.datasets.cifar_files import findings
+        from workloads.datasets.cifar_files import check_files
 
-        return findings(self.official, Place(self.root))
+        return check_files(self.official, Location(self.root))
 
     def remotes(self) -> tuple[Remote, ...]:
         """Return the archive of the binary version."""
@@ -93,6 +93,7 @@ class Cifar(DatasetSpec):
 class Cifar10(Cifar):
     """CIFAR-10: 50,000 training and 10,000 test images of 10 classes."""
 
+    name: ClassVar[str] = "cifar10"
     classes: ClassVar[int] = 10
     official: ClassVar[Official] = CIFAR10
 
@@ -101,5 +102,6 @@ class Cifar10(Cifar):
 class Cifar100(Cifar):
     """CIFAR-100: 50,000 training and 10,000 test images of 100 classes."""
 
+    name: ClassVar[str] = "cifar100"
     classes: ClassVar[int] = 100
     official: ClassVar[Official] = CIFAR100

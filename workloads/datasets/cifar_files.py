@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from workloads.datasets.cifar_official import Official, Version
-from workloads.datasets.files import Finding, OfficialFile, Place, finding
+from workloads.datasets.files import FileCheck, Location, OfficialFile, check_file
 from workloads.datasets.parts import Part
 
 SIDE, CHANNELS = 32, 3
@@ -21,20 +21,20 @@ PIXELS = CHANNELS * SIDE * SIDE
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The place of one version of the images."""
+    """One version of the images, and its location."""
 
     version: Version
-    place: Place
+    location: Location
     """The archive, or the folder to which it unpacks."""
     packed: bool
 
-    def files(self) -> Iterator[tuple[Place, OfficialFile]]:
+    def files(self) -> Iterator[tuple[Location, OfficialFile]]:
         """Yield the expected files: the archive, or the files of the folder."""
         if self.packed:
-            yield self.place, self.version.archive
+            yield self.location, self.version.archive
         else:
             for file in (*self.version.train, *self.version.test):
-                yield self.place / file.name, file
+                yield self.location / file.name, file
 
     def contents(self, files: Iterable[OfficialFile]) -> Iterator[bytes]:
         """Yield the contents of some files, each checked first.
@@ -44,40 +44,40 @@ class Source:
         """
         if not self.packed:
             for file in files:
-                yield file.checked((self.place / file.name).read(), self.place / file.name)
+                yield file.checked((self.location / file.name).read(), self.location / file.name)
             return
-        archive = self.version.archive.checked(self.place.read(), self.place)
+        archive = self.version.archive.checked(self.location.read(), self.location)
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
             for file in files:
                 yield _member(tar, f"{self.version.folder}/{file.name}")
 
 
-def sources(official: Official, root: Place) -> Iterator[Source]:
+def sources(official: Official, root: Location) -> Iterator[Source]:
     """Yield every version of a set at a root, the binary version first and archives before folders.
 
     The root is the folder that holds an archive or its unpacked folder, or is itself either of them.
     """
     for version in (official.binary, official.python):
         name = version.archive.name
-        for place in (root, root / name):
-            if place.url.endswith(name) and place.is_file():
-                yield Source(version=version, place=place, packed=True)
-        for place in (root / version.folder, root):
-            if any((place / file.name).is_file() for file in (*version.train, *version.test)):
-                yield Source(version=version, place=place, packed=False)
+        for location in (root, root / name):
+            if location.url.endswith(name) and location.is_file():
+                yield Source(version=version, location=location, packed=True)
+        for location in (root / version.folder, root):
+            if any((location / file.name).is_file() for file in (*version.train, *version.test)):
+                yield Source(version=version, location=location, packed=False)
 
 
-def findings(official: Official, root: Place) -> Iterator[Finding]:
-    """Yield the findings at a root, file by file."""
+def check_files(official: Official, root: Location) -> Iterator[FileCheck]:
+    """Check the files at a root, and yield a result for each."""
     found = list(sources(official, root))
     for source in found:
-        for place, file in source.files():
-            yield finding(place, file)
+        for location, file in source.files():
+            yield check_file(location, file)
     if not found:
-        yield Finding(str(root), missing(official))
+        yield FileCheck(str(root), missing(official))
 
 
-def read_cifar(official: Official, root: Place) -> tuple[Part, Part]:
+def read_cifar(official: Official, root: Location) -> tuple[Part, Part]:
     """Return training and test images: uint8 [N, 3, 32, 32] and int64 [N], in the official order.
 
     Raises:
@@ -91,7 +91,7 @@ def read_cifar(official: Official, root: Place) -> tuple[Part, Part]:
     records = [_records(content, official, version) for content in source.contents((*version.train, *version.test))]
     for file, found in zip((*binary.train, *binary.test), records, strict=True):
         if file.fault(found):
-            raise ValueError(f"{source.place} holds other images than {binary.archive.name}, or in another order")
+            raise ValueError(f"{source.location} holds other images than {binary.archive.name}, or in another order")
     batches = len(version.train)
     return _part(records[:batches], official), _part(records[batches:], official)
 

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.files import Finding, Place
+from workloads.datasets.files import FileCheck, Location
 
 ENDINGS = (".jpeg", ".jpg")
 
@@ -27,7 +27,7 @@ SCANNERS = 16
 class Part:
     """One part of a tree. Over a million names are kept as one array of bytes, which processes can share."""
 
-    place: Place
+    location: Location
     classes: tuple[str, ...]
     """Sorted names of the folders; the index of a name is the label."""
     names: NDArray[np.uint8]
@@ -51,11 +51,11 @@ class Part:
         start = self.ends[index - 1] if index else 0
         return self.names[start : self.ends[index]].tobytes().decode()
 
-    def faults(self) -> Iterator[Finding]:
+    def faults(self) -> Iterator[FileCheck]:
         """Yield the faults that do not depend on the expected classes."""
         counts = np.bincount(self.labels, minlength=len(self.classes))
         for name in np.array(self.classes)[counts == 0]:
-            yield Finding(str(self.place / name), "has no JPEG file")
+            yield FileCheck(str(self.location / name), "has no JPEG file")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,12 +65,12 @@ class Tree:
     train: Part
     val: Part
 
-    def faults(self) -> list[Finding]:
+    def faults(self) -> list[FileCheck]:
         """Return the faults that do not depend on the expected classes, empty if there are none."""
         found = [*self.train.faults(), *self.val.faults()]
         for a, b in ((self.train, self.val), (self.val, self.train)):
-            lacking = sorted({*b.classes} - {*a.classes})
-            found += [Finding(str(a.place), f"lacks the class {name}") for name in lacking]
+            missing = sorted({*b.classes} - {*a.classes})
+            found += [FileCheck(str(a.location), f"lacks the class {name}") for name in missing]
         return found
 
     def digest(self) -> str:
@@ -81,12 +81,12 @@ class Tree:
             for piece in (part.names, part.ends.astype("<i8"), part.sizes.astype("<i8")):
                 digest.update(piece.tobytes())
             for index in range(len(part) if with_contents else 0):
-                digest.update(hashlib.sha256((part.place / part.name(index)).read()).digest())
+                digest.update(hashlib.sha256((part.location / part.name(index)).read()).digest())
         return digest.hexdigest()
 
 
 @lru_cache(maxsize=4)
-def tree_of(root: Place) -> Tree:
+def tree_of(root: Location) -> Tree:
     """Return the tree in `train` and `val`; listed once in a process.
 
     Raises:
@@ -96,23 +96,23 @@ def tree_of(root: Place) -> Tree:
     return Tree(train=list_part(root / "train"), val=list_part(root / "val"))
 
 
-def list_part(place: Place) -> Part:
+def list_part(location: Location) -> Part:
     """Return all images in the class folders of one part.
 
     Raises:
         FileNotFoundError: there is no such folder.
         ValueError: there are no class folders in it.
     """
-    if not place.is_folder():
-        raise FileNotFoundError(no_folder(place))
-    classes = tuple(sorted(name for name, entry in place.entries().items() if entry.is_folder and name[0] != "."))
+    if not location.is_folder():
+        raise FileNotFoundError(missing_folder(location))
+    classes = tuple(sorted(name for name, entry in location.entries().items() if entry.is_folder and name[0] != "."))
     if not classes:
-        raise ValueError(f"{place} has no class folders: the images of each class must lie in a folder of its name")
+        raise ValueError(f"{location} has no class folders: the images of each class must lie in a folder of its name")
     with ThreadPoolExecutor(SCANNERS) as scanners:
-        listed = list(scanners.map(_images, (place / name for name in classes)))
+        listed = list(scanners.map(_images, (location / name for name in classes)))
     names = [f"{kind}/{name}".encode() for kind, images in zip(classes, listed, strict=True) for name, _ in images]
     return Part(
-        place=place,
+        location=location,
         classes=classes,
         names=np.frombuffer(b"".join(names), dtype=np.uint8),
         ends=np.cumsum([len(name) for name in names], dtype=np.int64),
@@ -121,12 +121,12 @@ def list_part(place: Place) -> Part:
     )
 
 
-def no_folder(place: Place) -> str:
+def missing_folder(location: Location) -> str:
     """Return the message on a part that is missing."""
-    return f"there is no folder {place}; `root` must hold `train` and `val` with class folders"
+    return f"there is no folder {location}; `root` must hold `train` and `val` with class folders"
 
 
-def _images(folder: Place) -> list[tuple[str, int]]:
+def _images(folder: Location) -> list[tuple[str, int]]:
     """Return the name and size of each JPEG file in a folder, sorted."""
     entries = folder.entries().items()
     return sorted((name, entry.size) for name, entry in entries if name.lower().endswith(ENDINGS))

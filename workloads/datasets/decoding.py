@@ -88,11 +88,11 @@ class _SharedPart:
     """A part's names and labels as tensors, which all processes that decode share."""
 
     def __init__(self, part: Part) -> None:
-        self._place = part.place
+        self._location = part.location
         self._names = torch.tensor(part.names)
         self._ends = torch.tensor(part.ends)
         self.labels = torch.tensor(part.labels)
 
     def read(self, row: int) -> bytes:
         start = self._ends[row - 1] if row else 0
-        return (self._place / self._names[start : self._ends[row]].numpy().tobytes().decode()).read()
+        return (self._location / self._names[start : self._ends[row]].numpy().tobytes().decode()).read()

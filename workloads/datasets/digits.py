@@ -39,6 +39,7 @@ class Digits(DatasetSpec):
     classes: ClassVar[int] = 10
     train_images: ClassVar[int] = 1442
     test_images: ClassVar[int] = 355
+    name: ClassVar[str] = "digits"
     origin: ClassVar[str] = "part of scikit-learn, which is installed with the harness"
 
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 
-from workloads.datasets.files import Finding, OfficialFile, Place, digest_of, located
+from workloads.datasets.files import FileCheck, Location, OfficialFile, digest_of, located
 from workloads.datasets.idx import IdxFiles
 from workloads.datasets.parts import Part, held_out
 from workloads.datasets.spec import ASIDE, DatasetSpec, Remote
@@ -68,6 +68,7 @@ class FashionMnist(DatasetSpec):
 
     channels: ClassVar[int] = 1
     classes: ClassVar[int] = 10
+    name: ClassVar[str] = "fashion_mnist"
     origin: ClassVar[str] = (
         "https://github.com/zalandoresearch/fashion-mnist (Zalando Research), or Debian's package dataset-fashion-mnist"
     )
@@ -102,7 +103,7 @@ class FashionMnist(DatasetSpec):
         """
         from workloads.datasets.in_memory import ImagesInMemory
 
-        train, test = self.official.read(self.places())
+        train, test = self.official.read(self.locations())
         if self.split == "train54k":
             train, test = held_out(train)
         train, test = (padded(part, self.image_size) for part in (train, test))
@@ -110,24 +111,24 @@ class FashionMnist(DatasetSpec):
 
     def absence(self) -> str | None:
         """Return why the data set cannot be loaded here; see `DatasetSpec.absence`."""
-        if not Place(self.root).is_local:
+        if not Location(self.root).is_local:
             return None
         try:
-            return self.official.lacking(self.places())
+            return self.official.missing(self.locations())
         except FileNotFoundError as error:
             return str(error)
 
-    def check(self) -> Iterator[Finding]:
+    def check(self) -> Iterator[FileCheck]:
         """Check the four files, plain or packed."""
-        return self.official.findings(self.places())
+        return self.official.check_files(self.locations())
 
     def remotes(self) -> tuple[Remote, ...]:
         """Return the four files, packed."""
         return tuple(Remote(f"{DOWNLOADS}{file.name}", file) for file in PACKED)
 
-    def places(self) -> list[Place]:
-        """Return the places to search, in order."""
-        return [Place(self.root), Place(self.root) / "FashionMNIST/raw", *map(Place, self.elsewhere)]
+    def locations(self) -> list[Location]:
+        """Return the locations to search, in order."""
+        return [Location(self.root), Location(self.root) / "FashionMNIST/raw", *map(Location, self.elsewhere)]
 
 
 def padded(part: Part, side: int) -> Part:

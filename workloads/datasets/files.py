@@ -32,16 +32,16 @@ class Entry(NamedTuple):
     """Size in bytes."""
 
 
-class Finding(NamedTuple):
+class FileCheck(NamedTuple):
     """The result of checking one file or folder."""
 
-    place: str
+    location: str
     fault: str | None
     """The fault, None if it is correct."""
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A file or folder, existing or not, by its path or URL."""
 
     url: str
@@ -49,8 +49,8 @@ class Place:
     def __str__(self) -> str:
         return self.url
 
-    def __truediv__(self, name: str) -> Place:
-        return Place(f"{self.url.rstrip('/')}/{name}")
+    def __truediv__(self, name: str) -> Location:
+        return Location(f"{self.url.rstrip('/')}/{name}")
 
     def is_file(self) -> bool:
         """Return whether it exists and is a file."""
@@ -132,7 +132,7 @@ class OfficialFile:
         algorithm, _, expected = self.digest.partition(":")
         return f"is not the official file: its {algorithm.upper()} is {found.partition(':')[2]}, and must be {expected}"
 
-    def checked(self, content: bytes, place: Place) -> bytes:
+    def checked(self, content: bytes, location: Location) -> bytes:
         """Return the content, if it is this file's.
 
         Raises:
@@ -140,16 +140,17 @@ class OfficialFile:
         """
         fault = self.fault(content)
         if fault:
-            raise ValueError(f"{place} {fault}. Remove it, and fetch it again")
+            raise ValueError(f"{location} {fault}. Remove it, and fetch it again")
         return content
 
 
-def finding(place: Place, file: OfficialFile) -> Finding:
-    """Check a file, and return the finding."""
+def check_file(location: Location, file: OfficialFile) -> FileCheck:
+    """Compare a file with the official one."""
     try:
-        return Finding(str(place), file.fault(place.read()))
+        return FileCheck(str(location), file.fault(location.read()))
     except OSError as error:
-        return Finding(str(place), "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}")
+        fault = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        return FileCheck(str(location), fault)
 
 
 def digest_in(content: bytes, kind: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.files import Finding, OfficialFile, Place
+from workloads.datasets.files import FileCheck, Location, OfficialFile
 from workloads.datasets.parts import Part
 
 
@@ -28,33 +28,33 @@ class IdxFiles:
         """Return the four files."""
         return self.train_images, self.train_labels, self.test_images, self.test_labels
 
-    def read(self, places: Iterable[Place]) -> tuple[Part, Part]:
+    def read(self, locations: Iterable[Location]) -> tuple[Part, Part]:
         """Return training and test images: uint8 [N, 1, H, W] and int64 [N].
 
         Raises:
             FileNotFoundError, ValueError: a file is missing, or not the official one.
         """
-        folder = self.folder(list(places))
+        folder = self.folder(list(locations))
         train, train_labels, test, test_labels = (array(_checked(folder, file)) for file in self.all)
         return (train[:, None], train_labels.astype(np.int64)), (test[:, None], test_labels.astype(np.int64))
 
-    def findings(self, places: Iterable[Place]) -> Iterator[Finding]:
-        """Yield the findings in the first place that has any of the files, file by file."""
+    def check_files(self, locations: Iterable[Location]) -> Iterator[FileCheck]:
+        """Check the files in the first location that has any of them, and yield a result for each."""
         try:
-            folder = self.folder(list(places))
+            folder = self.folder(list(locations))
         except FileNotFoundError as error:
-            yield Finding("", str(error))
+            yield FileCheck("", str(error))
             return
         for file in self.all:
-            yield _finding(folder, file)
+            yield _check_file(folder, file)
 
-    def lacking(self, places: Iterable[Place]) -> str | None:
+    def missing(self, locations: Iterable[Location]) -> str | None:
         """Return a message on the files that are missing or unreadable, found by their names alone.
 
         Raises:
             FileNotFoundError: none of them is there.
         """
-        folder = self.folder(list(places))
+        folder = self.folder(list(locations))
         for file in self.all:
             found = find(folder, file)
             if found is None:
@@ -63,34 +63,34 @@ class IdxFiles:
                 return f"{found} may not be read"
         return None
 
-    def folder(self, places: list[Place]) -> Place:
-        """Return the first place that has any of the files."""
-        for place in places:
-            if any(find(place, file) for file in self.all):
-                return place
+    def folder(self, locations: list[Location]) -> Location:
+        """Return the first location that has any of the files."""
+        for location in locations:
+            if any(find(location, file) for file in self.all):
+                return location
         names = ", ".join(f"{file.name}[.gz]" for file in self.all)
-        raise FileNotFoundError(f"none of {names} in {' or '.join(map(str, places))}")
+        raise FileNotFoundError(f"none of {names} in {' or '.join(map(str, locations))}")
 
 
-def find(folder: Place, file: OfficialFile) -> Place | None:
+def find(folder: Location, file: OfficialFile) -> Location | None:
     """Return the file in a folder, plain or packed."""
-    found = (place for place in (folder / file.name, folder / f"{file.name}.gz") if place.is_file())
+    found = (location for location in (folder / file.name, folder / f"{file.name}.gz") if location.is_file())
     return next(found, None)
 
 
-def plain(place: Place) -> bytes:
+def unpacked(location: Location) -> bytes:
     """Return the content of a file, unpacked if its name ends in `.gz`.
 
     Raises:
         ValueError: it cannot be unpacked.
     """
-    content = place.read()
-    if not place.url.endswith(".gz"):
+    content = location.read()
+    if not location.url.endswith(".gz"):
         return content
     try:
         return gzip.decompress(content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{place} is truncated or altered: {error}. Remove it, and fetch it again") from error
+        raise ValueError(f"{location} is truncated or altered: {error}. Remove it, and fetch it again") from error
 
 
 def array(content: bytes) -> NDArray[np.uint8]:
@@ -101,22 +101,22 @@ def array(content: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
-def _missing(folder: Place, file: OfficialFile) -> str:
+def _missing(folder: Location, file: OfficialFile) -> str:
     return f"{folder / file.name} is missing, and so is {file.name}.gz beside it"
 
 
-def _finding(folder: Place, file: OfficialFile) -> Finding:
-    place = find(folder, file)
-    if place is None:
-        return Finding(str(folder / file.name), _missing(folder, file).removeprefix(f"{folder / file.name} "))
+def _check_file(folder: Location, file: OfficialFile) -> FileCheck:
+    location = find(folder, file)
+    if location is None:
+        return FileCheck(str(folder / file.name), _missing(folder, file).removeprefix(f"{folder / file.name} "))
     try:
-        return Finding(str(place), file.fault(plain(place)))
+        return FileCheck(str(location), file.fault(unpacked(location)))
     except (OSError, ValueError) as error:
-        return Finding(str(place), str(error).removeprefix(f"{place} "))
+        return FileCheck(str(location), str(error).removeprefix(f"{location} "))
 
 
-def _checked(folder: Place, file: OfficialFile) -> bytes:
-    place = find(folder, file)
-    if place is None:
+def _checked(folder: Location, file: OfficialFile) -> bytes:
+    location = find(folder, file)
+    if location is None:
         raise FileNotFoundError(_missing(folder, file))
-    return file.checked(plain(place), place)
+    return file.checked(unpacked(location), location)

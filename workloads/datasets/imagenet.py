@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from workloads.datasets.class_folders import Tree, no_folder, tree_of
-from workloads.datasets.files import Finding, Place, digest_of, located
+from workloads.datasets.class_folders import Tree, missing_folder, tree_of
+from workloads.datasets.files import FileCheck, Location, digest_of, located
 from workloads.datasets.imagenet_official import IMAGENET, PAGE, OfficialTree
 from workloads.datasets.spec import ASIDE, DatasetSpec
 
@@ -33,6 +33,7 @@ class ImageNet(DatasetSpec):
     decoders: Annotated[int, (0, 1_024)] = field(default=8, metadata=ASIDE)
     """Processes that decode for each worker, at most one a core; 0 decodes in the worker itself."""
 
+    name: ClassVar[str] = "imagenet"
     origin: ClassVar[str] = (
         f"{PAGE} (Stanford and Princeton; an account is needed): {' and '.join(IMAGENET.archives)}. The first holds an "
         "archive for each class, to be unpacked into a folder of its name; the images of the second are sorted into "
@@ -69,7 +70,7 @@ class ImageNet(DatasetSpec):
         Raises:
             FileNotFoundError, ValueError: there are no class folders.
         """
-        return tree_of(Place(self.root))
+        return tree_of(Location(self.root))
 
     def fingerprint(self) -> str:
         """Return the digest of the official archives. It is known without any file; loading checks the folders.
@@ -88,7 +89,7 @@ class ImageNet(DatasetSpec):
 
         faults = self.faults()
         if faults:
-            raise ValueError("; ".join(f"{place} {fault}" for place, fault in faults))
+            raise ValueError("; ".join(f"{location} {fault}" for location, fault in faults))
         tree = self.tree()
         return ImagesOnDisk(
             {"train": tree.train, "test": tree.val},
@@ -100,26 +101,26 @@ class ImageNet(DatasetSpec):
 
     def absence(self) -> str | None:
         """Return why the data set cannot be loaded here; see `DatasetSpec.absence`."""
-        places = [Place(self.root) / part for part in ("train", "val")]
-        for place in places if Place(self.root).is_local else ():
-            if not place.is_folder():
-                return f"{no_folder(place)}; `harness data check imagenet` says where they come from"
-            if not place.is_readable():
-                return f"{place} may not be read"
+        locations = [Location(self.root) / part for part in ("train", "val")]
+        for location in locations if Location(self.root).is_local else ():
+            if not location.is_folder():
+                return f"{missing_folder(location)}; `harness data check imagenet` says where they come from"
+            if not location.is_readable():
+                return f"{location} may not be read"
         return None
 
-    def check(self) -> Iterator[Finding]:
+    def check(self) -> Iterator[FileCheck]:
         """Check both parts, and yield the faults of each; no image is opened."""
         try:
             faults = self.faults()
         except (OSError, ValueError) as error:
-            yield Finding(self.root, str(error))
+            yield FileCheck(self.root, str(error))
             return
         tree = self.tree()
         for part in (tree.train, tree.val):
-            mine = [fault for fault in faults if fault.place.startswith(str(part.place))]
-            yield from mine or [Finding(str(part.place), None)]
+            mine = [fault for fault in faults if fault.location.startswith(str(part.location))]
+            yield from mine or [FileCheck(str(part.location), None)]
 
-    def faults(self) -> list[Finding]:
+    def faults(self) -> list[FileCheck]:
         """Return the faults of the tree, empty if there are none."""
         return self.tree().faults() if self.subset else self.official.faults(self.tree())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from workloads.datasets.class_folders import Part, Tree
-from workloads.datasets.files import Finding
+from workloads.datasets.files import FileCheck
 
 PAGE = "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php"
 
@@ -34,11 +34,11 @@ class OfficialTree:
     archives: dict[str, str]
     """Official archive -> its digest."""
 
-    def faults(self, tree: Tree) -> list[Finding]:
+    def faults(self, tree: Tree) -> list[FileCheck]:
         """Return the faults of a tree, empty if there are none."""
         parts = (tree.train, self.train_images, self.train_bytes), (tree.val, self.val_images, self.val_bytes)
         return [
-            Finding(str(part.place), fault)
+            FileCheck(str(part.location), fault)
             for part, images, size in parts
             for fault in (*self._class_faults(part), *_size_faults(part, images, size))
         ]

@@ -88,14 +88,14 @@ class ImagesOnDisk:
         """
         part = self._parts[split]
         for row, why in corrupt:
-            path = str(part.place / part.name(row))
+            path = str(part.location / part.name(row))
             if path not in self._corrupt:
                 self._corrupt[path] = why
                 log.warning("%s cannot be decoded, and is shown as plain grey: %s", path, why)
-        bad = [path for path in self._corrupt if path.startswith(str(part.place))]
+        bad = [path for path in self._corrupt if path.startswith(str(part.location))]
         if len(bad) > self._max_corrupt_pct / 100 * len(part):
             raise ValueError(
-                f"{len(bad):,} of {len(part):,} images in {part.place} cannot be decoded, more than the "
+                f"{len(bad):,} of {len(part):,} images in {part.location} cannot be decoded, more than the "
                 f"{self._max_corrupt_pct:g} % that max_corrupt_pct allows; the first: {bad[0]}: {self._corrupt[bad[0]]}"
             )
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from workloads.datasets.files import Finding, OfficialFile
+    from workloads.datasets.files import FileCheck, OfficialFile
 
 Split = Literal["train", "test"]
 
 ASIDE = {"aside": True}
-"""Metadata of a field that does not change the data, such as the place of its files: `field(metadata=ASIDE)`."""
+"""Metadata of a field that does not change the data, such as the location of its files: `field(metadata=ASIDE)`."""
 
 
 class Remote(NamedTuple):
@@ -32,6 +32,8 @@ class DatasetSpec:
     Each number among its options is annotated with its bounds in a workload file.
     """
 
+    name: ClassVar[str]
+    """The data set's name in a workload file, and its key in `DATASETS`."""
     origin: ClassVar[str]
     """Source of its files, for people."""
     augmentations: ClassVar[tuple[str, ...]] = ("none", "crop-flip")
@@ -63,7 +65,7 @@ class DatasetSpec:
         raise NotImplementedError
 
     def identity(self) -> dict[str, Any]:
-        """Return the options that determine the data, without the place of its files and how they are read."""
+        """Return the options that determine the data, without the location of its files and how they are read."""
         return {field.name: getattr(self, field.name) for field in fields(self) if "aside" not in field.metadata}
 
     def fingerprint(self) -> str:
@@ -85,8 +87,8 @@ class DatasetSpec:
         """
         return None
 
-    def check(self) -> Iterator[Finding]:
-        """Yield the findings on its files, present or faulty; none if it needs no files."""
+    def check(self) -> Iterator[FileCheck]:
+        """Check its files, and yield a result for each, faulty or not; nothing if it needs no files."""
         yield from ()
 
     def remotes(self) -> tuple[Remote, ...]:

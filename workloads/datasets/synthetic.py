@@ -24,6 +24,7 @@ class Synthetic(DatasetSpec):
     train_images: Annotated[int, (1, 1_000_000_000)] = 50_000
     test_images: Annotated[int, (1, 1_000_000_000)] = 10_000
 
+    name: ClassVar[str] = "synthetic"
     origin: ClassVar[str] = "made when it is needed"
     version: ClassVar[str] = "noise 1"
     """Version of the noise, raised whenever the same settings give other images."""

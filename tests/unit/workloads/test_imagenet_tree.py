@@ -9,7 +9,7 @@ import torch
 from torchvision.datasets.imagenet import ARCHIVE_META
 
 from workloads.datasets.class_folders import list_part, tree_of
-from workloads.datasets.files import Place
+from workloads.datasets.files import Location
 from workloads.datasets.imagenet import ImageNet
 from workloads.datasets.imagenet_official import IMAGENET, OfficialTree
 
@@ -151,7 +151,7 @@ def test_a_subsets_fingerprint_is_that_of_its_files_wherever_they_lie(photo_tree
 
 
 def test_names_sizes_and_labels_are_listed_in_sorted_order(photo_tree):
-    part = list_part(Place(str(photo_tree / "train")))
+    part = list_part(Location(str(photo_tree / "train")))
     files = sorted((photo_tree / "train").rglob("*.JPEG"))
     assert [part.name(i) for i in range(len(part))] == [f"{file.parent.name}/{file.name}" for file in files]
     assert part.sizes.tolist() == [file.stat().st_size for file in files]
@@ -162,8 +162,8 @@ def test_the_root_may_be_a_url(photo_tree):
     memory = fsspec.filesystem("memory")
     memory.put(str(photo_tree), "/photos", recursive=True)
     try:
-        there = list_part(Place("memory://photos/train"))
-        here = list_part(Place(str(photo_tree / "train")))
+        there = list_part(Location("memory://photos/train"))
+        here = list_part(Location(str(photo_tree / "train")))
         assert (there.classes, there.sizes.tolist()) == (here.classes, here.sizes.tolist())
         assert there.names.tobytes() == here.names.tobytes()
         specs = [
