@@ -21,7 +21,7 @@ from reports.claims.assessment import assess
 from reports.output.render import Settings, report_files, write_report
 from reports.testing.synthetic import synthetic_sweep
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 FILES = [
     "cells.csv",
     "claims.json",
