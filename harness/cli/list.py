@@ -31,7 +31,7 @@ class Listed(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class ServiceAddresses:
     """Addresses of services, for lists that this machine cannot make by itself."""
 
     tracking_uri: str
@@ -39,21 +39,21 @@ class Places:
     """Dashboard address of a Ray cluster."""
 
 
-def models(_: Places) -> Records:
+def models(_: ServiceAddresses) -> Records:
     """Return every model with its axes; axes without a default must be given."""
     from models import MODELS
 
     return [{"model": name, "what": _summary(kind), "axes": _axes(kind)} for name, kind in MODELS.items()]
 
 
-def datasets(_: Places) -> Records:
+def datasets(_: ServiceAddresses) -> Records:
     """Return every data set with its sizes."""
     from workloads.datasets import DATASETS
 
     return [_dataset(name, kind()) for name, kind in DATASETS.items()]
 
 
-def recipes(_: Places) -> Records:
+def recipes(_: ServiceAddresses) -> Records:
     """Return every recipe with the settings that differ from the default."""
     from workloads.recipes import RECIPES
 
@@ -63,7 +63,7 @@ def recipes(_: Places) -> Records:
     ]
 
 
-def workloads(_: Places) -> Records:
+def workloads(_: ServiceAddresses) -> Records:
     """Return the workload files that come with the package."""
     from harness.workload.file import shipped_workloads
     from harness.workload.load import parse_workload
@@ -72,14 +72,14 @@ def workloads(_: Places) -> Records:
     return [{"workload": name, "description": workload.description} for name, workload in loaded.items()]
 
 
-def claims(_: Places) -> Records:
+def claims(_: ServiceAddresses) -> Records:
     """Return the published statements that a workload can check."""
     from reports.claims.registry import CLAIMS
 
     return [{"claim": claim.id, "source": claim.source, "statement": claim.statement} for claim in CLAIMS.values()]
 
 
-def published(_: Places) -> Records:
+def published(_: ServiceAddresses) -> Records:
     """Return the papers' figures, one row for each count or error."""
     from models.published.entries import PUBLISHED
 
@@ -90,11 +90,11 @@ def published(_: Places) -> Records:
     ]
 
 
-def sweeps(places: Places) -> Records:
+def sweeps(addresses: ServiceAddresses) -> Records:
     """Return the sweeps in the tracking store, the newest first."""
     from harness.tracking.address import resolve, sqlite_path
 
-    uri = resolve(places.tracking_uri)
+    uri = resolve(addresses.tracking_uri)
     database = sqlite_path(uri)
     if database is not None and not database.exists():
         return []  # a query would create it
@@ -103,14 +103,14 @@ def sweeps(places: Places) -> Records:
     return [_sweep(found) for found in list_sweeps(uri).to_dict("records")]
 
 
-def jobs(places: Places) -> Records:
+def jobs(addresses: ServiceAddresses) -> Records:
     """Return the cluster's jobs that `harness submit` started, the newest first."""
     from harness.cli.jobs import connect, job_record
 
-    return [job_record(job) for job in connect(places.dashboard).all()]
+    return [job_record(job) for job in connect(addresses.dashboard).all()]
 
 
-LISTS: Mapping[Listed, Callable[[Places], Records]] = {
+LISTS: Mapping[Listed, Callable[[ServiceAddresses], Records]] = {
     Listed.MODELS: models,
     Listed.DATASETS: datasets,
     Listed.RECIPES: recipes,

@@ -66,8 +66,8 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resnet-harness"
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         emit(f"resnet-harness {version('resnet-harness')}")
@@ -223,9 +223,9 @@ def list_(
     json: Json = False,
 ) -> None:
     """Show what models, datasets, ... there are."""
-    from harness.cli.list import LISTS, Places, as_text
+    from harness.cli.list import LISTS, ServiceAddresses, as_text
 
-    records = LISTS[what](Places(tracking_uri=tracking_uri, dashboard=address))
+    records = LISTS[what](ServiceAddresses(tracking_uri=tracking_uri, dashboard=address))
     if json:
         emit_json(records)
     elif records:

@@ -29,7 +29,7 @@ _FREE_TEXT = {"reason", _HOSTS, _LAYOUT, Tag.MONITOR_ABSENT.value}
 _SERIAL = Tag.DEVICE_IDS.value
 """Column that identifies a machine's devices worldwide; it is removed."""
 _PRIVATE_FACTS = {"host", "user", "cwd", "argv", "storage", "tracking_uri", "address"}
-"""Facts of the environment that tell its place and do not affect the measurements."""
+"""Facts of the environment that reveal where it is and do not affect the measurements."""
 
 
 def scrubbed(results: SweepResults) -> SweepResults:
@@ -41,7 +41,7 @@ def scrubbed(results: SweepResults) -> SweepResults:
         results,
         description=everything(results.description),
         workload_text=everything(results.workload_text),
-        plan=_walk(results.plan, _without_places),
+        plan=_walk(results.plan, _without_addresses),
         environment=_walk(environment, everything),
         trials=_clean_columns(results.trials.drop(columns=_SERIAL, errors="ignore"), everything),
         activity=results.activity.assign(node=results.activity["node"].map(everything)),
@@ -60,25 +60,25 @@ def _hosts(results: SweepResults) -> Sequence[str]:
 
 
 def _cleaner(hosts: Sequence[str]) -> Callable[[str], str]:
-    pseudonyms = {name: f"host-{place}" for place, name in enumerate(hosts, 1)}
+    pseudonyms = {name: f"host-{number}" for number, name in enumerate(hosts, 1)}
     longest_first = "|".join(re.escape(name) for name in sorted(hosts, key=len, reverse=True))
     pattern = re.compile(rf"(?<![\w-])(?:{longest_first})(?![\w-])") if hosts else None
 
     def clean(text: str) -> str:
         named = text if pattern is None else pattern.sub(lambda found: pseudonyms[found[0]], text)
-        return IPV4.sub("<address>", _without_places(named))
+        return IPV4.sub("<address>", _without_addresses(named))
 
     return clean
 
 
-def _without_places(text: str) -> str:
+def _without_addresses(text: str) -> str:
     return PATH.sub("<path>", ADDRESS.sub("<address>", text))
 
 
 def _clean_columns(trials: pd.DataFrame, everything: Callable[[str], str]) -> pd.DataFrame:
     cleaned = {
         name: trials[name].map(
-            lambda value, clean=everything if name in _FREE_TEXT else _without_places: _walk(value, clean)
+            lambda value, clean=everything if name in _FREE_TEXT else _without_addresses: _walk(value, clean)
         )
         for name in trials.columns
         if any(isinstance(value, str | list | dict) for value in trials[name])

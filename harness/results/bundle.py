@@ -50,8 +50,8 @@ def write_bundle(results: SweepResults, folder: Path) -> Path:
         StorageError: the folder cannot be written.
         BundleError: the folder holds another sweep's bundle.
     """
-    if (held := _sweep_in(folder)) not in (None, results.name):
-        raise BundleError(f"{folder} holds the bundle of {held}; name another folder with --out, or remove it")
+    if (existing := _sweep_in(folder)) not in (None, results.name):
+        raise BundleError(f"{folder} holds the bundle of {existing}; name another folder with --out, or remove it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".bundle-", dir=folder) as staging:

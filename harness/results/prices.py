@@ -24,7 +24,7 @@ def read_prices(path: Path) -> Prices:
     """Return the prices in a YAML file.
 
     Raises:
-        UsageError: the file cannot be read, or is not of this form; the message gives the place and the allowed values.
+        UsageError: the file cannot be read, or is not of this form; the message gives the line and the allowed values.
     """
     try:
         text = text_of(path, "prices file")
@@ -55,13 +55,13 @@ def _per_device_hour(source: Source) -> dict[str, float]:
     for name, value in found.items():
         price = _number(value) if not isinstance(value, bool | str) else None
         if price is None or price < 0:
-            place = ("per_device_hour", name)
-            _refuse(source, place, f"the price of {name} is {show(value)}; give a number of 0 or more")
+            key_path = ("per_device_hour", name)
+            _refuse(source, key_path, f"the price of {name} is {show(value)}; give a number of 0 or more")
     return {str(name): float(value) for name, value in found.items()}
 
 
-def _refuse(source: Source, place: tuple[str, ...], message: str) -> None:
-    raise UsageError(f"{source.file}:{source.line(place)}: {message}")
+def _refuse(source: Source, key_path: tuple[str, ...], message: str) -> None:
+    raise UsageError(f"{source.file}:{source.line(key_path)}: {message}")
 
 
 def _number(value: Any) -> float | None:

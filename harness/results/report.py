@@ -80,7 +80,7 @@ def export_sweep(sweep: str | None, out: Path, tracking_uri: str) -> tuple[str, 
     return results.name, write_bundle(results, out)
 
 
-def results_of_side(places: str, tracking_uri: str) -> list[SweepResults]:
+def results_of_side(names: str, tracking_uri: str) -> list[SweepResults]:
     """Return the results of one sweep or bundle, or of several with commas between (no sweep's name has a comma).
 
     Raises:
@@ -89,24 +89,24 @@ def results_of_side(places: str, tracking_uri: str) -> list[SweepResults]:
     """
     from harness.results.bundle import MANIFEST
 
-    named = [places] if Path(places, MANIFEST).exists() else [place.strip() for place in places.split(",")]
+    named = [names] if Path(names, MANIFEST).exists() else [source.strip() for source in names.split(",")]
     if "" in named:
-        raise UsageError(f"{places!r} lacks a name; give a sweep or a bundle's folder, several as A1,A2,A3")
-    return [results_of(place, tracking_uri) for place in named]
+        raise UsageError(f"{names!r} lacks a name; give a sweep or a bundle's folder, several as A1,A2,A3")
+    return [results_of(source, tracking_uri) for source in named]
 
 
-def results_of(place: str, tracking_uri: str) -> SweepResults:
-    """Return the results in a bundle's folder, if the place is one, else those of a sweep of the tracking store."""
+def results_of(source: str, tracking_uri: str) -> SweepResults:
+    """Return the results in a bundle's folder, if the source is one, else those of a sweep of the tracking store."""
     from harness.results.bundle import MANIFEST, read_bundle
 
-    if Path(place, MANIFEST).exists():
-        return read_bundle(Path(place))
+    if Path(source, MANIFEST).exists():
+        return read_bundle(Path(source))
     try:
-        return stored_sweep(tracking_uri, place)
+        return stored_sweep(tracking_uri, source)
     except SweepNotFound as error:
-        if not Path(place).is_dir():
+        if not Path(source).is_dir():
             raise
-        raise SweepNotFound(f"the folder {place} is no bundle, since it has no {MANIFEST}; and {error}") from error
+        raise SweepNotFound(f"the folder {source} is no bundle, since it has no {MANIFEST}; and {error}") from error
 
 
 def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:

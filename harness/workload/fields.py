@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from harness.trial import Measure
-from harness.workload.source import Mistakes, Place, show, suggest
+from harness.workload.source import KeyPath, Mistakes, show, suggest
 
 Axes = dict[str, tuple[Any, ...]]
 """Setting -> its values: one, or several if the setting is an axis. In the order of the settings' dataclass."""
@@ -86,12 +86,12 @@ def seconds(value: Any) -> Any:
     return float(match[1]) * _SECONDS[match[2] or "s"] if match else value
 
 
-def as_block(value: Any, place: Place, mistakes: Mistakes) -> dict[str, Any]:
+def as_block(value: Any, key_path: KeyPath, mistakes: Mistakes) -> dict[str, Any]:
     """Return a name, alone or with settings, as a mapping. On a mistake, note it and return an empty one."""
     try:
         block: dict[str, Any] = _named(value)
     except ValueError as error:
-        mistakes.add(place, f"{mistakes.spell(place)} {error}")
+        mistakes.add(key_path, f"{mistakes.spell(key_path)} {error}")
         return {}
     return block
 
@@ -131,21 +131,21 @@ _FIELDS = TypeVar("_FIELDS", bound=BaseModel)
 
 
 def read(
-    kind: type[_FIELDS], data: Any, place: Place, mistakes: Mistakes, *, beside: tuple[str, ...] = ()
+    kind: type[_FIELDS], data: Any, key_path: KeyPath, mistakes: Mistakes, *, beside: tuple[str, ...] = ()
 ) -> _FIELDS | None:
-    """Return the fields at a place of the file, or None with the mistakes noted."""
+    """Return the fields at a key path of the file, or None with the mistakes noted."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            _note(kind, detail, place, mistakes, beside)
+            _note(kind, detail, key_path, mistakes, beside)
         return None
 
 
 def axes_of(
     kind: type,
     data: Mapping[str, Any],
-    place: Place,
+    key_path: KeyPath,
     mistakes: Mistakes,
     *,
     beside: tuple[str, ...] = (),
@@ -156,12 +156,12 @@ def axes_of(
     Args:
         kind: the dataclass.
         data: setting -> value, or a list of values.
-        place: place of `data` in the file.
+        key_path: key path of `data` in the file.
         mistakes: collects the mistakes.
         beside: keys that are allowed beside the settings; the message on an unknown key lists them too.
         optional: no setting is required, because every one has a value elsewhere.
     """
-    fields = read(_axes_model(kind, optional), dict(data), place, mistakes, beside=beside)
+    fields = read(_axes_model(kind, optional), dict(data), key_path, mistakes, beside=beside)
     if fields is None:
         return None
     return {name: getattr(fields, name) for name in type(fields).model_fields if name in fields.model_fields_set}
@@ -200,9 +200,9 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 
 
 def _note(
-    kind: type[BaseModel], detail: ErrorDetails, place: Place, mistakes: Mistakes, beside: tuple[str, ...]
+    kind: type[BaseModel], detail: ErrorDetails, key_path: KeyPath, mistakes: Mistakes, beside: tuple[str, ...]
 ) -> None:
-    at = (*place, *detail["loc"])
+    at = (*key_path, *detail["loc"])
     if detail["type"] == "extra_forbidden":
         valid = [*beside, *kind.model_fields]
         message = f"unknown key {show(at[-1])} in {mistakes.spell(at[:-1])}{suggest(at[-1], valid)}"

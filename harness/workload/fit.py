@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.trial import Scale
-from harness.workload.source import Mistakes, Place
+from harness.workload.source import KeyPath, Mistakes
 from models.spec import ModelSpec
 from workloads.datasets.spec import DatasetSpec, check_share
 from workloads.recipes import Recipe
@@ -25,14 +25,14 @@ class NetworkCell(NamedTuple):
 
 
 def check_fit(
-    cells: Sequence[NetworkCell], scales: Sequence[Scale], places: Mapping[Recipe, Place], mistakes: Mistakes
+    cells: Sequence[NetworkCell], scales: Sequence[Scale], key_paths: Mapping[Recipe, KeyPath], mistakes: Mistakes
 ) -> None:
     """Note each combination that cannot be trained, once, at the setting of the recipe that causes it.
 
     Args:
         cells: all cells of a workload.
         scales: scales on which each cell is trained.
-        places: place of each recipe in the file.
+        key_paths: key path of each recipe in the file.
         mistakes: collects the mistakes.
     """
     recipes = dict.fromkeys(cell.recipe for cell in cells)
@@ -47,14 +47,14 @@ def check_fit(
             try:
                 check(recipe, other)
             except ValueError as error:
-                mistakes.add((*places[recipe], *_blamed(str(error))), str(error))
+                mistakes.add((*key_paths[recipe], *_blamed(str(error))), str(error))
 
 
 FEWEST_TIMED, MOST_TIMED = 20, 10_000
 """Bounds of a timing trial's steps: fewer give no interval, and more are probably the length of a training."""
 
 
-def check_timed(cells: Sequence[NetworkCell], places: Mapping[Recipe, Place], mistakes: Mistakes) -> None:
+def check_timed(cells: Sequence[NetworkCell], key_paths: Mapping[Recipe, KeyPath], mistakes: Mistakes) -> None:
     """Note the recipes whose number of steps is unsuitable for timing. The arguments are those of `check_fit`."""
     for recipe, dataset in dict.fromkeys((cell.recipe, cell.dataset) for cell in cells):
         try:
@@ -67,7 +67,7 @@ def check_timed(cells: Sequence[NetworkCell], places: Mapping[Recipe, Place], mi
                 f"{unit} is {getattr(recipe, unit)}, {steps:,} steps: measure: throughput times every one of them, "
                 f"and takes {FEWEST_TIMED} to {MOST_TIMED:,}; give iterations"
             )
-            mistakes.add((*places[recipe], unit), message)
+            mistakes.add((*key_paths[recipe], unit), message)
 
 
 def _check_schedule(recipe: Recipe, dataset: DatasetSpec) -> None:
@@ -110,7 +110,7 @@ def _check_model(recipe: Recipe, model: ModelSpec) -> None:
         raise ValueError(f"evaluation multi-scale does not fit {model.label}: it takes images of one size; use another")
 
 
-def _blamed(message: str) -> Place:
+def _blamed(message: str) -> KeyPath:
     """Return the setting of the recipe that a message names first."""
     names = {field.name for field in dataclasses.fields(Recipe)}
     return [word for word in re.findall(r"\w+", message) if word in names][:1]

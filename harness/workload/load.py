@@ -21,7 +21,7 @@ from harness.trial import AttemptSettings, Machine, Measure, Scale
 from harness.workload.fields import Axes, FileFields, as_block, axes_of, read
 from harness.workload.file import read_text
 from harness.workload.fit import NetworkCell, check_fit, check_timed
-from harness.workload.source import Mistakes, Place, parse, show, suggest
+from harness.workload.source import KeyPath, Mistakes, parse, show, suggest
 from models import MODELS
 from models.spec import ModelSpec
 from workloads.datasets import DATASETS
@@ -120,12 +120,12 @@ def parse_workload(file: str, text: str, *, shipped: bool = False) -> Workload:
     blocks = _blocks(fields, mistakes)
     _check_count(sum(map(_count, blocks)) * scales.count * len(fields.seeds), mistakes)
     cells = tuple(dict.fromkeys(cell for block in blocks for cell in itertools.starmap(NetworkCell, _cells(block))))
-    places = {recipe: block.place for block in reversed(blocks) for recipe in block.recipes.made}
+    key_paths = {recipe: block.key_path for block in reversed(blocks) for recipe in block.recipes.made}
     all_scales = scales.made
     mistakes.check()
-    check_fit(cells, all_scales, places, mistakes)
+    check_fit(cells, all_scales, key_paths, mistakes)
     if fields.measure == "throughput":
-        check_timed(cells, places, mistakes)
+        check_timed(cells, key_paths, mistakes)
         _check_no_claims(fields, mistakes)
     mistakes.check()
     settings = {
@@ -197,7 +197,7 @@ class _Product(Generic[_T]):
     make: Callable[..., _T]
     axes: Axes | None
     """The settings' values, None if mistakes are noted already."""
-    place: Place
+    key_path: KeyPath
     mistakes: Mistakes
 
     @property
@@ -216,7 +216,7 @@ class _Product(Generic[_T]):
             try:
                 made.append(self.make(**settings))
             except ValueError as error:
-                self.mistakes.add(_blame(str(error), self.axes, settings, self.place), str(error))
+                self.mistakes.add(_blame(str(error), self.axes, settings, self.key_path), str(error))
         return made
 
 
@@ -226,8 +226,8 @@ class _Block(NamedTuple):
     models: _Product[ModelSpec]
     datasets: _Product[DatasetSpec]
     recipes: _Product[Recipe]
-    place: Place
-    """The place of its recipes in the file."""
+    key_path: KeyPath
+    """The key path of its recipes in the file."""
 
 
 def _blocks(fields: FileFields, mistakes: Mistakes) -> list[_Block]:
@@ -236,15 +236,15 @@ def _blocks(fields: FileFields, mistakes: Mistakes) -> list[_Block]:
     recipes = _recipes(fields.recipe, ("recipe",), mistakes)
     blocks = []
     for index, block in enumerate(fields.matrix):
-        place = ("matrix", index)
-        own = {name: place_of for name in _BESIDE_MODEL if name in block for place_of in [(*place, name)]}
+        key_path = ("matrix", index)
+        own = {name: path for name in _BESIDE_MODEL if name in block for path in [(*key_path, name)]}
         named = {name: as_block(block[name], at, mistakes) for name, at in own.items()}
         blocks.append(
             _Block(
-                models=_models({name: value for name, value in block.items() if name not in own}, place, mistakes),
+                models=_models({name: value for name, value in block.items() if name not in own}, key_path, mistakes),
                 datasets=_datasets(named["dataset"], own["dataset"], mistakes) if "dataset" in own else datasets,
                 recipes=_recipes(named["recipe"], own["recipe"], mistakes) if "recipe" in own else recipes,
-                place=own.get("recipe", ("recipe",)),
+                key_path=own.get("recipe", ("recipe",)),
             )
         )
     return blocks
@@ -262,28 +262,28 @@ def _cells(block: _Block) -> Iterator[tuple[ModelSpec, DatasetSpec, Recipe]]:
     return itertools.product(block.models.made, block.datasets.made, block.recipes.made)
 
 
-def _models(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> _Product[ModelSpec]:
-    kind = _named(block, "model", MODELS, place, mistakes)
+def _models(block: Mapping[str, Any], key_path: KeyPath, mistakes: Mistakes) -> _Product[ModelSpec]:
+    kind = _named(block, "model", MODELS, key_path, mistakes)
     if kind is None:
-        return _Product(ModelSpec, None, place, mistakes)
-    return _settings_product(kind, kind, block, "model", place, mistakes, also=_BESIDE_MODEL)
+        return _Product(ModelSpec, None, key_path, mistakes)
+    return _settings_product(kind, kind, block, "model", key_path, mistakes, also=_BESIDE_MODEL)
 
 
-def _datasets(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> _Product[DatasetSpec]:
-    kind = _named(block, "name", DATASETS, place, mistakes)
+def _datasets(block: Mapping[str, Any], key_path: KeyPath, mistakes: Mistakes) -> _Product[DatasetSpec]:
+    kind = _named(block, "name", DATASETS, key_path, mistakes)
     if kind is None:
-        return _Product(DatasetSpec, None, place, mistakes)
-    return _settings_product(kind, kind, block, "name", place, mistakes)
+        return _Product(DatasetSpec, None, key_path, mistakes)
+    return _settings_product(kind, kind, block, "name", key_path, mistakes)
 
 
-def _recipes(block: Mapping[str, Any], place: Place, mistakes: Mistakes) -> _Product[Recipe]:
+def _recipes(block: Mapping[str, Any], key_path: KeyPath, mistakes: Mistakes) -> _Product[Recipe]:
     """Return a named recipe with the given settings changed; without a name, a recipe of the given settings alone."""
     if "name" not in block:
-        return _settings_product(Recipe, Recipe, block, "name", place, mistakes)
-    base = _named(block, "name", RECIPES, place, mistakes)
+        return _settings_product(Recipe, Recipe, block, "name", key_path, mistakes)
+    base = _named(block, "name", RECIPES, key_path, mistakes)
     if base is None:
-        return _Product(Recipe, None, place, mistakes)
-    return _settings_product(Recipe, base.changed, block, "name", place, mistakes, optional=True)
+        return _Product(Recipe, None, key_path, mistakes)
+    return _settings_product(Recipe, base.changed, block, "name", key_path, mistakes, optional=True)
 
 
 def _settings_product(
@@ -291,7 +291,7 @@ def _settings_product(
     make: Callable[..., _T],
     block: Mapping[str, Any],
     key: str,
-    place: Place,
+    key_path: KeyPath,
     mistakes: Mistakes,
     *,
     optional: bool = False,
@@ -299,8 +299,8 @@ def _settings_product(
 ) -> _Product[_T]:
     """Return every combination of a block's settings, which stand beside `key` and the keys in `also`."""
     settings = {name: value for name, value in block.items() if name != key}
-    axes = axes_of(kind, settings, place, mistakes, beside=(key, *also), optional=optional)
-    return _Product(make, axes, place, mistakes)
+    axes = axes_of(kind, settings, key_path, mistakes, beside=(key, *also), optional=optional)
+    return _Product(make, axes, key_path, mistakes)
 
 
 def _scale(**settings: Any) -> Scale:
@@ -321,27 +321,27 @@ def _scale(**settings: Any) -> Scale:
 
 
 def _named(
-    block: Mapping[str, Any], key: str, registry: Mapping[str, _T], place: Place, mistakes: Mistakes
+    block: Mapping[str, Any], key: str, registry: Mapping[str, _T], key_path: KeyPath, mistakes: Mistakes
 ) -> _T | None:
     """Return the entry of a registry that a block names."""
     if key not in block:
-        mistakes.add(place, f"{mistakes.spell(place)} lacks {key!r}. Valid: {', '.join(registry)}")
+        mistakes.add(key_path, f"{mistakes.spell(key_path)} lacks {key!r}. Valid: {', '.join(registry)}")
         return None
-    name, at = block[key], (*place, key)
+    name, at = block[key], (*key_path, key)
     if isinstance(name, str) and name in registry:
         return registry[name]
     if isinstance(name, list):
         mistakes.add(at, f"{mistakes.spell(at)} must be one name, not a list; write one block for each")
     else:
-        what = "data set" if place[-1] == "dataset" else str(place[-1]) if key == "name" else key
+        what = "data set" if key_path[-1] == "dataset" else str(key_path[-1]) if key == "name" else key
         mistakes.add(at, f"unknown {what} {show(name)}{suggest(name, list(registry))}")
     return None
 
 
-def _blame(message: str, axes: Axes, settings: Mapping[str, Any], place: Place) -> Place:
-    """Return the place of the value that a message is about: on the first axis that it names, else the block."""
+def _blame(message: str, axes: Axes, settings: Mapping[str, Any], key_path: KeyPath) -> KeyPath:
+    """Return the key path of the value that a message is about: on the first axis that it names, else the block."""
     named = next((axis for axis in axes if re.search(rf"\b{re.escape(axis)}\b", message)), None)
-    return place if named is None else (*place, named, axes[named].index(settings[named]))
+    return key_path if named is None else (*key_path, named, axes[named].index(settings[named]))
 
 
 def _check_count(count: int, mistakes: Mistakes) -> None:

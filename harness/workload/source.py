@@ -1,4 +1,4 @@
-"""A YAML file in which every value knows its line, so that a mistake is shown at its place."""
+"""A YAML file in which every value knows its line, so that a message about a mistake can give it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 from harness.errors import WorkloadError
 
-Place = Sequence[str | int]
+KeyPath = Sequence[str | int]
 """Keys and indices from the top of the file: `("matrix", 0, "depth", 2)`."""
 
 MAX_NODES = 20_000
@@ -126,23 +126,23 @@ class Source:
     root: yaml.MappingNode
     data: dict[str, Any]
 
-    def line(self, place: Place, *, key: bool = False) -> int:
-        """Return the line, from 1, of the value at a place, or of its key.
+    def line(self, key_path: KeyPath, *, key: bool = False) -> int:
+        """Return the line, from 1, of the value at a key path, or of its key.
 
         Steps that the file does not have are skipped: a default, or one value where a list would be allowed too.
         """
-        nodes = [found for _, *found in self._walk(place)]
+        nodes = [found for _, *found in self._walk(key_path)]
         return _line(nodes[-1][0 if key else 1]) if nodes else _line(self.root)
 
-    def spell(self, place: Place) -> str:
-        """Return a place in the notation of messages, as far as the file has it: `matrix[0].depth`."""
-        steps = [step for step, *_ in self._walk(place)]
+    def spell(self, key_path: KeyPath) -> str:
+        """Return a key path in the notation of messages, as far as the file has it: `matrix[0].depth`."""
+        steps = [step for step, *_ in self._walk(key_path)]
         text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
         return text.removeprefix(".") or "the file"
 
-    def _walk(self, place: Place) -> Iterator[tuple[str | int, yaml.Node, yaml.Node]]:
+    def _walk(self, key_path: KeyPath) -> Iterator[tuple[str | int, yaml.Node, yaml.Node]]:
         node: yaml.Node = self.root
-        for step in place:
+        for step in key_path:
             found = _step(node, step)
             if found is not None:
                 yield step, *found
@@ -156,19 +156,19 @@ class Mistakes:
         self.source = source
         self._found: dict[tuple[int, str], None] = {}
 
-    def add(self, place: Place, message: str, *, key: bool = False) -> None:
-        """Note a mistake at a place; a repeated one is noted once.
+    def add(self, key_path: KeyPath, message: str, *, key: bool = False) -> None:
+        """Note a mistake at a key path; a repeated one is noted once.
 
         Raises:
             WorkloadError: the maximum number of mistakes is reached.
         """
-        self._found[self.source.line(place, key=key), _cut(message, _MESSAGE_CHARS)] = None
+        self._found[self.source.line(key_path, key=key), _cut(message, _MESSAGE_CHARS)] = None
         if len(self._found) == _COLLECTED:
             self.check()
 
-    def spell(self, place: Place) -> str:
-        """Return a place in the notation of messages; see `Source.spell`."""
-        return self.source.spell(place)
+    def spell(self, key_path: KeyPath) -> str:
+        """Return a key path in the notation of messages; see `Source.spell`."""
+        return self.source.spell(key_path)
 
     def check(self) -> None:
         """Raise WorkloadError if there are mistakes."""
