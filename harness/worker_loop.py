@@ -126,15 +126,11 @@ def _attempt(queue: QueuePort, worker: Worker, lease: Lease) -> TrialEnded:
         time.sleep(NOTICE_S)
         raise GroupBroken(f"another rank is lost or out of reach: {lost}") from lost
     except Stopped as stopped:
-        return _ended(lease, Outcome.STOPPED, str(stopped))
+        return lease.ended(Outcome.STOPPED, str(stopped))
     except Exception as error:  # noqa: BLE001  # the next trial runs even if recording a failure fails
-        return _ended(lease, Outcome.FAILED, f"{type(error).__name__}: {error}")
+        return lease.ended(Outcome.FAILED, f"{type(error).__name__}: {error}")
     finally:
         _clear_memory()
-
-
-def _ended(lease: Lease, outcome: Outcome, reason: str) -> TrialEnded:
-    return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=outcome, reason=reason)
 
 
 def _clear_memory() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,11 +13,11 @@ from urllib.parse import urlsplit
 
 from harness.cli.output import wrap
 from harness.errors import ExitCode, HarnessError
+from harness.network import connection_fault
 
 Status = Literal["ok", "note", "fail"]
 
 _PACKAGES = ("resnet-harness", "torch", "torchvision", "ray", "mlflow", "numpy", "pandas", "scikit-learn")
-_CONNECT_S = 3.0
 _ON_401 = (
     "A 401 or an authentication error from Ray means that the cluster wants its token: set RAY_AUTH_MODE=token and "
     "give the cluster's token in RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names (~/.ray/auth_token, if "
@@ -108,10 +107,8 @@ def _ray_address(address: str | None) -> Check:
     host, port = _host_and_port(address)
     if host is None or port is None:
         return Check(name="ray address", status="fail", detail=f"{address!r} is not host:port, as 10.0.0.1:6379 is")
-    try:
-        socket.create_connection((host, port), timeout=_CONNECT_S).close()
-    except OSError as error:
-        return Check(name="ray address", status="fail", detail=f"{address}: nothing answers: {error.strerror or error}")
+    if (fault := connection_fault(host, port)) is not None:
+        return Check(name="ray address", status="fail", detail=f"{address}: nothing answers: {fault}")
     return Check(name="ray address", status="ok", detail=f"{address}: something listens there")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import Any
@@ -20,11 +19,11 @@ from ray.job_submission import JobDetails, JobSubmissionClient
 
 from harness.cluster.ray_internals import PRIVATE_NAMES
 from harness.errors import ClusterUnreachable, HarnessError, UsageError
+from harness.network import CONNECT_TIMEOUT_S, connection_fault
 from harness.package import DISTRIBUTION
 from harness.submit.jobs import AlreadySubmitted, Job, JobGone, JobSpec, State
 from harness.submit.submission import PREFIX
 
-CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
 """Seconds to wait for the answer to one request. Ray itself waits up to 20 s for the agent that starts jobs."""
 DASHBOARD_PORT = 8265
@@ -221,10 +220,8 @@ def _check_reachable(url: str) -> None:
         host, port = None, 0
     if not host:
         raise UsageError(f"--address {url!r} is no address; give Ray's dashboard, as in http://head:{DASHBOARD_PORT}")
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
-    except OSError as error:
-        raise ClusterUnreachable(_nobody(url, error.strerror or str(error))) from error
+    if (fault := connection_fault(host, port)) is not None:
+        raise ClusterUnreachable(_nobody(url, fault))
 
 
 def _speaks_http(address: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
 from types import TracebackType
 from typing import Any, Literal
 
@@ -14,10 +13,10 @@ from harness.cluster.machines import machines_of
 from harness.cluster.ray_internals import find_address, on_loopback, silence_worker_messages
 from harness.errors import ClusterUnreachable
 from harness.measure.identity import machine_here, merged
+from harness.network import connection_fault
 from harness.scheduling.feasibility import NodeResources
 from harness.trial import Machine
 
-CONNECT_TIMEOUT_S = 5.0
 LOCAL_OBJECT_STORE_BYTES = 256 * 2**20
 """Size of a local Ray's object store. Trials pass events, not tensors, through Ray; a small store saves memory."""
 
@@ -100,7 +99,7 @@ def _connect(address: str | None) -> None:
                 "no Ray runs on this node, which --address auto asks for; give a cluster's host:port, "
                 "or leave --address and RAY_ADDRESS out to start a local Ray"
             ) from error
-        raise ClusterUnreachable(f"Ray at {address} does not let us in: {_first_line(error)}") from error
+        raise ClusterUnreachable(f"Ray at {address} refused the connection: {_first_line(error)}") from error
 
 
 def _start_local() -> None:
@@ -134,13 +133,11 @@ def _check_reachable(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in address:
         return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
-    except OSError as error:
+    if (fault := connection_fault(host, int(port))) is not None:
         raise ClusterUnreachable(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); check --address or RAY_ADDRESS, "
+            f"no Ray cluster answers at {address} ({fault}); check --address or RAY_ADDRESS, "
             "or leave both out to start a local Ray"
-        ) from error
+        )
 
 
 def _quiet() -> None:

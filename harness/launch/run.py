@@ -1,4 +1,4 @@
-"""The complete `harness run`: plan, earlier results, launcher, MLflow, report and exit code."""
+"""The complete `harness run`, in four stages: resolve, prepare, execute, summarize."""
 
 from __future__ import annotations
 
@@ -290,12 +290,13 @@ def no_weights(trials: Iterable[Trial], done: Collection[str], folder: SweepFold
         done: ids of the trials that had a result before this execution.
         folder: the sweep's folder.
     """
-    asked = [trial.id for trial in trials if trial.keep_weights and trial.id in done]
-    count = sum(not folder.weights(trial_id).is_file() for trial_id in asked)
+    requested = [trial.id for trial in trials if trial.keep_weights and trial.id in done]
+    count = sum(not folder.weights(trial_id).is_file() for trial_id in requested)
     if not count:
         return None
-    trials_have = "1 trial that has" if count == 1 else f"{count} trials that have"
-    return f"No weights are kept here of {trials_have} a result already. With --fresh they are trained again."
+    if count == 1:
+        return "1 trial finished earlier without saving weights. Use --fresh to train it again."
+    return f"{count} trials finished earlier without saving weights. Use --fresh to train them again."
 
 
 def _outcome(sweep: Sweep, ends: Ends, code: ExitCode, page: Path | None) -> dict[str, object]:

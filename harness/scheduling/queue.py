@@ -126,7 +126,7 @@ class TrialQueue:
         """End the trials that a group still holds: it starts anew, or has ended and they were lost with it."""
         outcome, reason = self.groups.take_loss_reason(group)
         for held in self._held_by(group):
-            self.end(group, _ended(held.lease, outcome, reason))
+            self.end(group, held.lease.ended(outcome, reason))
 
     def lease(self, group: str, shape: Shape) -> Lease | None:
         """Return the next trial of this shape, None if there is none to start now: the group should end.
@@ -209,7 +209,7 @@ class TrialQueue:
             end = self._overdue(held)
             if end is not None:
                 groups.append(held.lease.group)
-                self.end(held.lease.group, _ended(held.lease, *end))
+                self.end(held.lease.group, held.lease.ended(*end))
         return tuple(groups)
 
     def stop(self) -> None:
@@ -220,7 +220,7 @@ class TrialQueue:
         """End every leased trial as stopped, because its group did not answer in time. Lease nothing more."""
         self.stop()
         for held in list(self._leased.values()):
-            self.end(held.lease.group, _ended(held.lease, Outcome.STOPPED, reason))
+            self.end(held.lease.group, held.lease.ended(Outcome.STOPPED, reason))
 
     def cancel_pending(self, shape: Shape, outcome: Outcome, reason: str) -> None:
         """End every waiting trial of a shape that no group can run."""
@@ -294,7 +294,3 @@ class TrialQueue:
 
     def _may_retry(self, trial_id: str) -> bool:
         return not self.stopping and self._tries[trial_id] < self.limits.max_attempts
-
-
-def _ended(lease: Lease, outcome: Outcome, reason: str) -> TrialEnded:
-    return TrialEnded(trial_id=lease.trial.id, attempt=lease.attempt, outcome=outcome, reason=reason)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from harness.errors import HarnessError
 from harness.events import TrialEnded
+from harness.schema import Outcome
 from harness.trial import Trial
 
 
@@ -47,6 +48,10 @@ class Lease:
     trial: Trial
     attempt: int
     group: str
+
+    def ended(self, outcome: Outcome, reason: str) -> TrialEnded:
+        """Return the end of this attempt."""
+        return TrialEnded(trial_id=self.trial.id, attempt=self.attempt, outcome=outcome, reason=reason)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ import pytest
 from ray._private import services
 
 from harness.cluster import session
-from harness.cluster.session import CONNECT_TIMEOUT_S, RaySession
+from harness.cluster.session import RaySession
 from harness.errors import ClusterUnreachable
+from harness.network import CONNECT_TIMEOUT_S
 
 
 def test_a_cluster_that_ray_remembers_and_that_is_gone_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

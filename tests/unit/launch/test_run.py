@@ -88,7 +88,7 @@ def test_weights_that_a_result_never_had_are_missed_aloud(tmp_path: Path) -> Non
     trials, folder = expand(workload, fingerprints(workload)), SweepFolder(tmp_path)
     done = [trial.id for trial in trials[:2]]
     assert no_weights(trials, done, folder) == (
-        "No weights are kept here of 2 trials that have a result already. With --fresh they are trained again."
+        "2 trials finished earlier without saving weights. Use --fresh to train them again."
     )
     for trial_id in done:
         folder.trial(trial_id).mkdir(parents=True)
