@@ -10,6 +10,8 @@ from harness.errors import StorageError
 
 WEIGHTS_FILE = "weights.checkpoint"
 """Name of the weights file in a trial's folder."""
+STEPS_FILE = "steps.csv"
+"""Name of the file of steps in a trial's folder; MLflow gets `STEPS_ARTIFACT`, which is made from it."""
 
 
 @dataclass(frozen=True)

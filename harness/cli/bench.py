@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import DEFAULT_TRACKING_URI, Address, Json, Launcher, Storage, TrackingUri
+from harness.cli.options import Address, Json, Launcher, Storage, TrackingUri
 from harness.cli.output import emit, emit_json, note, si, table
+from harness.tracking.address import DEFAULT_TRACKING_URI
 
 
 class Device(StrEnum):

@@ -21,7 +21,6 @@ from harness.cli.data import data
 from harness.cli.jobs import logs, status, stop, submit
 from harness.cli.list import Listed
 from harness.cli.options import (
-    DEFAULT_TRACKING_URI,
     Address,
     CheckpointEvery,
     CollectiveTimeout,
@@ -47,6 +46,7 @@ from harness.cli.options import (
 from harness.cli.output import OutputClosed, emit, emit_json, note
 from harness.cli.report import compare, export, report
 from harness.errors import ExitCode, HarnessError
+from harness.tracking.address import DEFAULT_TRACKING_URI
 
 app = typer.Typer(
     name="harness",

@@ -23,8 +23,6 @@ class Launcher(StrEnum):
     INLINE = "inline"
 
 
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
-
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="A workload file, or the name of one that `list workloads` shows.")
 ]

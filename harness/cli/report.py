@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import DEFAULT_TRACKING_URI, Json, Out, TrackingUri
+from harness.cli.options import Json, Out, TrackingUri
 from harness.cli.output import emit, emit_json, note, wrap
 from harness.errors import ExitCode, UsageError
+from harness.tracking.address import DEFAULT_TRACKING_URI
 
 Sweep = Annotated[str | None, typer.Argument(help="Name or id, or its beginning; the newest if not given.")]
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import Infeasible, StorageError
-from harness.package import DISTRIBUTION, code_digest
+from harness.package import DISTRIBUTION, code_digest, version_of
 
 if TYPE_CHECKING:
     from workloads.datasets.spec import DatasetSpec
@@ -76,8 +75,8 @@ def versions() -> dict[str, str | None]:
     """Return every version that must be the same on all nodes; None for a package that is not installed."""
     return {
         "python": platform.python_version(),
-        **{name: _version(name) for name in COMPARED},
-        DISTRIBUTION: f"{_version(DISTRIBUTION) or 'not installed'}, code {code_digest()[:12]}",
+        **{name: version_of(name) for name in COMPARED},
+        DISTRIBUTION: f"{version_of(DISTRIBUTION) or 'not installed'}, code {code_digest()[:12]}",
     }
 
 
@@ -158,10 +157,3 @@ def _storage_fault(questions: NodeCheckRequest, node: str) -> str | None:
     except OSError as error:
         return f"storage folder {questions.storage} cannot be written: {error.strerror}"
     return None
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None

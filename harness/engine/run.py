@@ -21,10 +21,8 @@ from harness.engine.train import Training
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, TrialEnded, TrialStarted
 from harness.schema import Outcome
-from harness.storage import write_atomic
+from harness.storage import STEPS_FILE, write_atomic
 from harness.trial import Trial
-
-STEPS_FILE = "steps.csv"
 
 
 def attempt_trial(trial: Trial, context: TrialContext) -> TrialEnded:

@@ -17,10 +17,8 @@ from harness.schema import (
     TRIALS_ARTIFACT,
     WORKLOAD_ARTIFACT,
 )
+from harness.storage import STEPS_FILE
 from harness.tracking.tracker import RejectedError
-
-STEPS_FILE = "steps.csv"
-"""Name of the file that the engine writes; MLflow gets `STEPS_ARTIFACT`, which is made from it."""
 
 
 def sweep_files(started: SweepStarted) -> Mapping[str, str]:
