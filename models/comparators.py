@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Known(NamedTuple):
+class NetInfo(NamedTuple):
     """The fixed properties of one net."""
 
     crop_px: int
@@ -24,37 +24,37 @@ class Known(NamedTuple):
     source: str
 
 
-_VGG = Known(224, 32, "Simonyan 2015 (arXiv 1409.1556)")
-_VGG_BN = Known(224, 32, "Simonyan 2015 (arXiv 1409.1556), with the batch norm of arXiv 1502.03167")
-_DENSENET = Known(224, 29, "Huang 2017 (arXiv 1608.06993)")
+_VGG = NetInfo(224, 32, "Simonyan 2015 (arXiv 1409.1556)")
+_VGG_BN = NetInfo(224, 32, "Simonyan 2015 (arXiv 1409.1556), with the batch norm of arXiv 1502.03167")
+_DENSENET = NetInfo(224, 29, "Huang 2017 (arXiv 1608.06993)")
 _EFFICIENTNET = "Tan 2019 (arXiv 1905.11946)"
-_CONVNEXT = Known(224, 32, "Liu 2022 (arXiv 2201.03545)")
+_CONVNEXT = NetInfo(224, 32, "Liu 2022 (arXiv 2201.03545)")
 
 TORCHVISION = {
-    "alexnet": Known(224, 63, "Krizhevsky 2014 (arXiv 1404.5997): the one-column AlexNet"),
+    "alexnet": NetInfo(224, 63, "Krizhevsky 2014 (arXiv 1404.5997): the one-column AlexNet"),
     "vgg16": _VGG,
     "vgg16_bn": _VGG_BN,
     "vgg19": _VGG,
     "vgg19_bn": _VGG_BN,
-    "googlenet": Known(224, 15, "Szegedy 2015 (arXiv 1409.4842), with batch norm and without auxiliary classifiers"),
+    "googlenet": NetInfo(224, 15, "Szegedy 2015 (arXiv 1409.4842), with batch norm and without auxiliary classifiers"),
     "densenet121": _DENSENET,
     "densenet161": _DENSENET,
     "densenet169": _DENSENET,
     "densenet201": _DENSENET,
-    "efficientnet_b0": Known(224, 1, _EFFICIENTNET),
-    "efficientnet_b1": Known(240, 1, _EFFICIENTNET),
-    "efficientnet_b2": Known(288, 1, _EFFICIENTNET),
-    "efficientnet_b3": Known(300, 1, _EFFICIENTNET),
-    "efficientnet_b4": Known(380, 1, _EFFICIENTNET),
-    "efficientnet_b5": Known(456, 1, _EFFICIENTNET),
-    "efficientnet_b6": Known(528, 1, _EFFICIENTNET),
-    "efficientnet_b7": Known(600, 1, _EFFICIENTNET),
+    "efficientnet_b0": NetInfo(224, 1, _EFFICIENTNET),
+    "efficientnet_b1": NetInfo(240, 1, _EFFICIENTNET),
+    "efficientnet_b2": NetInfo(288, 1, _EFFICIENTNET),
+    "efficientnet_b3": NetInfo(300, 1, _EFFICIENTNET),
+    "efficientnet_b4": NetInfo(380, 1, _EFFICIENTNET),
+    "efficientnet_b5": NetInfo(456, 1, _EFFICIENTNET),
+    "efficientnet_b6": NetInfo(528, 1, _EFFICIENTNET),
+    "efficientnet_b7": NetInfo(600, 1, _EFFICIENTNET),
     "convnext_tiny": _CONVNEXT,
     "convnext_small": _CONVNEXT,
     "convnext_base": _CONVNEXT,
     "convnext_large": _CONVNEXT,
-    "swin_t": Known(224, 32, "Liu 2021 (arXiv 2103.14030)"),
-    "vit_b_16": Known(224, 16, "Dosovitskiy 2021 (arXiv 2010.11929)"),
+    "swin_t": NetInfo(224, 32, "Liu 2021 (arXiv 2103.14030)"),
+    "vit_b_16": NetInfo(224, 16, "Dosovitskiy 2021 (arXiv 2010.11929)"),
 }
 """Name -> crop and source; the crops are those of torchvision's first published weights."""
 
@@ -65,7 +65,7 @@ _PATCH_PX = {"vit_b_16": 16}
 class Comparator(ModelSpec):
     """A net with a name, a crop and no other axis."""
 
-    known: ClassVar[Known]
+    info: ClassVar[NetInfo]
 
     @property
     def family(self) -> Family:
@@ -77,11 +77,11 @@ class Comparator(ModelSpec):
 
     @property
     def image_size(self) -> int:
-        return self.known.crop_px
+        return self.info.crop_px
 
     @property
     def source(self) -> str:
-        return self.known.source
+        return self.info.source
 
     def check_shape(self, in_channels: int, num_classes: int, image_size: int) -> None:
         """Raise `ValueError` for images that the net cannot take."""
@@ -89,8 +89,8 @@ class Comparator(ModelSpec):
         require_int("image_size", image_size, at_least=1)
         if in_channels != 3:
             raise ValueError(f"model {self.name} takes colour images: 3 channels, not {in_channels}")
-        if image_size < self.known.smallest_px:
-            raise ValueError(f"model {self.name} needs images of {self.known.smallest_px} px or more, got {image_size}")
+        if image_size < self.info.smallest_px:
+            raise ValueError(f"model {self.name} needs images of {self.info.smallest_px} px or more, got {image_size}")
         patch_px = _PATCH_PX.get(self.name, 1)
         if image_size % patch_px:
             raise ValueError(f"model {self.name} needs an image size that {patch_px} divides, got {image_size}")
@@ -121,7 +121,7 @@ class ZFNet(Comparator):
     """AlexNet with a 7x7 stride-2 first and a stride-2 second convolution (Zeiler and Fergus 2014, Figure 3)."""
 
     name: ClassVar[str] = "zfnet"
-    known: ClassVar[Known] = Known(224, 63, "Zeiler 2014 (arXiv 1311.2901), Figure 3")
+    info: ClassVar[NetInfo] = NetInfo(224, 63, "Zeiler 2014 (arXiv 1311.2901), Figure 3")
 
     def build(self, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
         from models.zfnet import zfnet
@@ -130,17 +130,17 @@ class ZFNet(Comparator):
         return zfnet(num_classes)
 
 
-def _torchvision_spec(name: str, known: Known) -> type[Comparator]:
+def _torchvision_spec(name: str, info: NetInfo) -> type[Comparator]:
     made = dataclasses.make_dataclass(
-        name, [], bases=(_TorchvisionNet,), namespace={"name": name, "known": known}, frozen=True, kw_only=True
+        name, [], bases=(_TorchvisionNet,), namespace={"name": name, "info": info}, frozen=True, kw_only=True
     )
-    made.__doc__ = f"{name} of torchvision: {known.source}."
+    made.__doc__ = f"{name} of torchvision: {info.source}."
     made.__module__ = __name__
     return made
 
 
 COMPARATORS: dict[str, type[Comparator]] = {
-    **{name: _torchvision_spec(name, known) for name, known in TORCHVISION.items()},
+    **{name: _torchvision_spec(name, info) for name, info in TORCHVISION.items()},
     ZFNet.name: ZFNet,
 }
 """Name -> specification."""

@@ -68,7 +68,7 @@ class ModelSpec(ABC):
 
     @property
     def axes(self) -> dict[str, Scalar]:
-        """Return the resolved value of every axis, defaults included."""
+        """Resolved value of every axis, defaults included."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod

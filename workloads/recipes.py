@@ -105,7 +105,7 @@ class Recipe:
 
     @property
     def differences(self) -> dict[str, Any]:
-        """Return the fields whose value is not the default, which describe a recipe."""
+        """Fields whose value is not the default. They describe the recipe."""
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)

@@ -6,7 +6,6 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from harness.cli.output import wrap
 from harness.errors import ExitCode, HarnessError
 from harness.network import connection_fault
+from harness.package import version_of
 
 Status = Literal["ok", "note", "fail"]
 
@@ -61,10 +61,8 @@ def exit_code(checks: Iterable[Check]) -> ExitCode:
 def _versions() -> Iterator[Check]:
     yield Check(name="python", status="ok", detail=f"{platform.python_version()} on {platform.platform()}")
     for name in _PACKAGES:
-        try:
-            yield Check(name=name, status="ok", detail=metadata.version(name))
-        except metadata.PackageNotFoundError:
-            yield Check(name=name, status="note", detail="not installed")
+        version = version_of(name)
+        yield Check(name=name, status="ok" if version else "note", detail=version or "not installed")
 
 
 def _devices() -> Iterator[Check]:

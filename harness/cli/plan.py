@@ -28,8 +28,8 @@ def plan_sweep(
 
     Args:
         workload: the workload of the sweep.
-        tracking_uri: URI of the store that is asked for finished trials.
-        experiment: experiment in which they are searched.
+        tracking_uri: URI of the store in which finished trials are looked up.
+        experiment: their experiment.
         cache: folder that keeps the networks' costs.
         spread: standard deviation between seeds in points, None for the papers' value.
 

@@ -46,7 +46,7 @@ class Seeds:
             later="  ",
         )
         for one in self.claims:
-            yield wrap(f"{one.claim}: {_answer(one)}", first="  ", later="      ")
+            yield wrap(f"{one.claim}: {_chance(one)}", first="  ", later="      ")
 
 
 def seeds_of(trials: Sequence[Trial], plan: Plan, spread: float | None) -> Seeds:
@@ -75,9 +75,9 @@ def _cells(trials: Sequence[Trial], plan: Plan) -> tuple[Cell, ...]:
     return cells_of_rows(rows, varied, [asdict(cell) for cell in plan.audit])
 
 
-def _answer(one: ClaimPower) -> str:
+def _chance(one: ClaimPower) -> str:
     if one.power is None:
-        return one.reason + _told(one)
+        return one.reason + _detectable_gap(one)
     chance = f"{'yes' if one.decidable else 'no'}, {_percent(one.power)} with {_seeds(one.seeds)}"
     gap = f"a gap of {abs(one.gap):.2f}" if one.gap else "no gap"
     within = f" within {one.margin:g}" if one.margin else ""
@@ -86,7 +86,7 @@ def _answer(one: ClaimPower) -> str:
     return "; ".join(filter(None, [f"{chance} for {gap}{within} {unit}", need, one.caveat]))
 
 
-def _told(one: ClaimPower) -> str:
+def _detectable_gap(one: ClaimPower) -> str:
     if one.seeds is None:
         return ""
     if one.detectable is None:

@@ -31,7 +31,7 @@ def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
     codes, failures = [ExitCode.OK], []
     for folder in folders:
         try:
-            codes.append(_sync_unless_held(folder, tracking_uri))
+            codes.append(_sync_unless_locked(folder, tracking_uri))
         except TrackingUnreachable as error:
             _check_store(tracking_uri, error)
             failures.append(f"{folder.root.name}: {error}")
@@ -62,12 +62,12 @@ def _sweeps(storage: Path) -> Iterator[SweepFolder]:
     return map(SweepFolder, paths)
 
 
-def _sync_unless_held(folder: SweepFolder, tracking_uri: str) -> ExitCode:
+def _sync_unless_locked(folder: SweepFolder, tracking_uri: str) -> ExitCode:
     """Send a sweep's events unless its driver runs, which sends them itself."""
     try:
         return _sync(folder, tracking_uri)
-    except LockHeld as held_by:
-        note(f"{folder.root.name}: {held_by}")
+    except LockHeld as lock_held:
+        note(f"{folder.root.name}: {lock_held}")
         return ExitCode.OK
 
 

@@ -74,12 +74,12 @@ def gathered(values: Tensor, world_size: int, device: torch.device) -> Tensor:
 
 
 def any_rank(flags: list[bool], world_size: int, device: torch.device) -> list[bool]:
-    """Return for each flag whether it is set on some rank. The answer is the same on every rank."""
+    """Return for each flag whether it is set on some rank. The result is the same on every rank."""
     return [bool(vote) for vote in highest([*map(int, flags)], world_size, device)]
 
 
 def highest(values: list[int], world_size: int, device: torch.device) -> list[int]:
-    """Return for each value the highest of all ranks. The answer is the same on every rank. A GPU waits for it."""
+    """Return for each value the highest of all ranks. The result is the same on every rank. A GPU waits for it."""
     if world_size == 1:
         return values
     votes = torch.tensor(values, dtype=torch.int64, device=device)
@@ -94,7 +94,7 @@ def all_objects(value: T, world_size: int) -> list[T]:
         return [value]
     values: list[T | None] = [None] * world_size
     dist.all_gather_object(values, value)
-    return values  # type: ignore[return-value]  # every place is filled
+    return values  # type: ignore[return-value]  # every element is set
 
 
 def from_rank_0(value: T, world_size: int) -> T:

@@ -20,7 +20,7 @@ FEW_CLASSES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A network's answers on one part of a data set."""
+    """A network's errors and loss on one part of a data set."""
 
     images: int
     errors: int
@@ -30,7 +30,7 @@ class Evaluation:
     loss: float
     """Mean cross-entropy in nats; not finite where the scores are not."""
     commonest: int
-    """Images of the most frequent class. Always answering this class makes images - commonest errors."""
+    """Images of the most frequent class. Always predicting this class makes images - commonest errors."""
 
     @property
     def error_pct(self) -> float:
@@ -44,7 +44,7 @@ class Evaluation:
 
     @property
     def is_chance(self) -> bool:
-        """Whether the answers are no better, within 1 point, than always answering the most frequent class."""
+        """Whether the network is no better, within 1 point, than always predicting the most frequent class."""
         return self.error_pct >= 100 * (1 - self.commonest / self.images) - 1
 
 

@@ -44,7 +44,7 @@ def failure(error: Exception, trial: Trial, context: TrialContext) -> TrialEnded
 
 
 def _keep_trace(error: Exception, trial: Trial, context: TrialContext) -> str:
-    """Write the trace. Return a reference to it, or why it cannot be written."""
+    """Write the trace. Return a reference to it, or the reason why it cannot be written."""
     name = trace_artifact(context.attempt)
     path = context.folder / name
     where = f"rank {context.rank} of {context.world_size} on {socket.gethostname()}"

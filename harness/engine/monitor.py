@@ -35,7 +35,7 @@ Shown = Mapping[tuple[str, str, str], str]
 
 @dataclass(frozen=True)
 class RankLocation:
-    """Location of a rank, as the other ranks know it."""
+    """Host, device and process of one rank, sent to all ranks."""
 
     host: str
     device: str | None

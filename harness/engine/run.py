@@ -49,7 +49,7 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     the checkpoints only after that is safe: until then the trial can be ended again from them.
 
     The outcome is `diverged` if the training loss stops being finite (training ends at once), or if the final training
-    error is no better, within 1 point, than always answering the most frequent class.
+    error is no better, within 1 point, than always predicting the most frequent class.
 
     Raises:
         Stopped: `context.stop_requested` asked for it; a checkpoint is written.

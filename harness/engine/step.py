@@ -16,7 +16,7 @@ from workloads.recipes import Recipe
 
 
 class StepOutput(NamedTuple):
-    """The result of a step on this worker's share, on the device: mean loss and number of wrong answers."""
+    """The result of a step on this worker's share, on the device: mean loss and number of errors."""
 
     loss: Tensor
     errors: Tensor

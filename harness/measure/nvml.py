@@ -201,7 +201,7 @@ class GpuReader:
         self._activity: _Activity | None = None
         if gpu.whole is not None:
             # For a slice NVML reports the power of the whole GPU, which includes the other slices.
-            self.absent |= dict.fromkeys((POWER, ENERGY), "not told of a slice")
+            self.absent |= dict.fromkeys((POWER, ENERGY), "not reported for a slice")
 
     def read(self) -> dict[str, float]:
         """Return all values that can be read now. The first time GPM has no earlier sample, so it gives no values."""

@@ -47,4 +47,4 @@ def peaks_in_words(device_name: str) -> str:
         return f"{tera} TFLOP/s dense, {peaks.bytes_per_s / 1e9:g} GB/s ({SOURCE})"
     if "MIG" in device_name.split():
         return f"no MFU: {device_name} is a slice of a device, whose peaks nobody publishes"
-    return f"no MFU: no published peak is known of {device_name}"
+    return f"no MFU: no published peak is known for {device_name}"

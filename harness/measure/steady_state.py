@@ -54,7 +54,7 @@ class Drift:
 
     @property
     def is_steady(self) -> bool:
-        """Whether beginning and end agree: the difference is small, or within three standard errors."""
+        """Whether beginning and end are equally fast: the difference is small, or within three standard errors."""
         return abs(self.pct) <= SMALLEST_PCT or abs(self.standard_errors) <= MOST_STANDARD_ERRORS
 
 

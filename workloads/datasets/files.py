@@ -53,7 +53,7 @@ class Location:
         return Location(f"{self.url.rstrip('/')}/{name}")
 
     def is_file(self) -> bool:
-        """Return whether it exists and is a file."""
+        """Return whether there is a file at this location."""
         with self._opened() as (system, path):
             return bool(system.isfile(path))
 
@@ -62,7 +62,7 @@ class Location:
         return os.access(self.url, os.R_OK)
 
     def is_folder(self) -> bool:
-        """Return whether it exists and is a folder."""
+        """Return whether there is a folder at this location."""
         with self._opened() as (system, path):
             return bool(system.isdir(path))
 
@@ -90,7 +90,7 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Return whether it is a path."""
+        """Whether it is a path of this machine, and not a URL."""
         return "://" not in self.url
 
     @contextmanager

@@ -25,7 +25,7 @@ class IdxFiles:
 
     @property
     def all(self) -> tuple[OfficialFile, ...]:
-        """Return the four files."""
+        """The four files."""
         return self.train_images, self.train_labels, self.test_images, self.test_labels
 
     def read(self, locations: Iterable[Location]) -> tuple[Part, Part]:

@@ -65,7 +65,7 @@ class ImageNet(DatasetSpec):
         return len(self.tree().val) if self.subset else self.official.val_images
 
     def tree(self) -> Tree:
-        """The tree at the root; listed once in a process.
+        """Return the tree at the root, which is listed once in a process.
 
         Raises:
             FileNotFoundError, ValueError: there are no class folders.

@@ -199,7 +199,7 @@ def test_the_doctor_shows_what_the_monitor_reads_of_each_device(nvml_library: Pa
         "Tesla T4 GPU-aaaa reports busy_pct, memory_gib, memory_pct, power_w, energy_counter_j"
     )
     assert "Not: sm_pct: Not Supported" in whole["detail"]
-    assert "power_w: not told of a slice" in piece["detail"]
+    assert "power_w: not reported for a slice" in piece["detail"]
 
 
 def test_the_doctor_says_where_no_gpu_is_watched(harness: Harness) -> None:

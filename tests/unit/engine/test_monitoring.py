@@ -142,7 +142,7 @@ def test_a_slice_is_found_by_the_name_that_made_it_visible(recording, make_trial
     recorded = recording(monitoring=Monitoring(visible_devices="MIG-bbbb"))
     attempt_trial(make_trial(epochs=1), recorded.context)
     assert tags_of(recorded)["device.uuids"] == "MIG-bbbb"
-    assert "gpu_0 power_w: not told of a slice" in tags_of(recorded)["monitor.absent"]
+    assert "gpu_0 power_w: not reported for a slice" in tags_of(recorded)["monitor.absent"]
 
 
 def test_series_go_out_while_a_long_trial_runs(recording, make_trial, monkeypatch):

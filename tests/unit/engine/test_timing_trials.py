@@ -109,7 +109,7 @@ def test_every_result_is_in_the_schema_and_a_run_stays_under_sixty(steady):
     assert len(ended.results) < 60
     started, written = recorded.events
     assert isinstance(started, TrialStarted)
-    assert started.tags["device.peaks"].startswith("no MFU: no published peak is known of ")
+    assert started.tags["device.peaks"].startswith("no MFU: no published peak is known for ")
     assert written == ArtifactWritten(
         trial_id=ended.trial_id, attempt=1, path="timed_steps.csv", time_ms=written.time_ms
     )

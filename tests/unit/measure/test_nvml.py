@@ -178,7 +178,7 @@ def test_a_slice_has_its_own_activity_and_no_power_of_its_neighbours(started, re
     values = reading.read()
     assert values["sm_pct"] == 7
     assert not {"power_w", "energy_counter_j"} & values.keys()
-    assert reading.absent == dict.fromkeys(("power_w", "energy_counter_j"), "not told of a slice")
+    assert reading.absent == dict.fromkeys(("power_w", "energy_counter_j"), "not reported for a slice")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_what_is_unknown_is_said():
     assert peaks_in_words("NVIDIA H100 80GB HBM3 MIG 1g.10gb").startswith(
         "no MFU: NVIDIA H100 80GB HBM3 MIG 1g.10gb is a slice"
     )
-    assert peaks_in_words("GeForce") == "no MFU: no published peak is known of GeForce"
+    assert peaks_in_words("GeForce") == "no MFU: no published peak is known for GeForce"
 
 
 def test_what_is_known_is_said_with_its_source():
