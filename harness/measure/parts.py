@@ -1,6 +1,6 @@
 """Parts of a step's time, found by leaving out parts of the work, round after round.
 
-Three ways to take steps are timed in turn: `compute`, on one batch that stays on the device, each rank by itself;
+Three variants of a step are timed in turn: `compute`, on one batch that stays on the device, each rank by itself;
 `data`, on real batches, each rank by itself; `whole`, on real batches, with gradients averaged over all ranks. In a
 round
 
@@ -11,8 +11,8 @@ adds to that. A wait for a slow rank does not count as communication, because th
 may be a little below zero if there is nothing to measure. It is not corrected, and its interval shows how certain it
 is.
 
-Rounds come in pairs, which take the ways forwards and then backwards, so that a drift of the machine's speed affects
-all ways equally. The interval is therefore computed from pairs.
+Rounds come in pairs, which take the variants forwards and then backwards, so that a drift of the machine's speed
+affects all variants equally. The interval is therefore computed from pairs.
 """
 
 from __future__ import annotations

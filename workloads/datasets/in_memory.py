@@ -38,7 +38,7 @@ class ImagesInMemory:
 
     @property
     def corrupt(self) -> dict[str, str]:
-        """Always empty: files that do not fit their digests are not loaded at all."""
+        """An empty mapping, since files that do not fit their digests are not loaded at all."""
         return {}
 
     @property
@@ -109,7 +109,7 @@ PAD = 4
 
 
 def epoch_plan(count: int, *, seed: int, epoch: int, augmentation: str) -> tuple[Tensor, Tensor]:
-    """Return the order of the images [count] and, for each place in it, crop and flip [count, 3]; on the host.
+    """Return the order of the images [count] and, for each of its elements, crop and flip [count, 3]; on the host.
 
     One generator, seeded by seed and epoch alone, decides for all ranks: each takes its rows.
     """
