@@ -6,10 +6,10 @@ and units from here; nothing else spells these names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 PROTOCOL = 1
 """Version of the measuring protocol, part of every trial id. Raise it when the same settings give other numbers."""
@@ -120,18 +120,18 @@ METRICS = _table(
     Metric(key="train/loss", unit="nats", label="Training loss", better="lower", series=True),
     Metric(key="train/error_pct", unit="%", label="Training error, while training", better="lower", series=True),
     Metric(key="train/lr", unit="", label="Learning rate, at the epoch's last step", series=True),
-    Metric(key="val/loss", unit="nats", label="Test loss", better="lower", series=True),
-    Metric(key="val/error_pct", unit="%", label="Test error", better="lower", series=True),
-    Metric(key="val/error_top5_pct", unit="%", label="Test error, top 5", better="lower", series=True),
+    Metric(key="test/loss", unit="nats", label="Test loss", better="lower", series=True),
+    Metric(key="test/error_pct", unit="%", label="Test error", better="lower", series=True),
+    Metric(key="test/error_top5_pct", unit="%", label="Test error, top 5", better="lower", series=True),
     Metric(key="throughput/images_per_s", unit="images/s", label="Throughput", better="higher", series=True),
     Metric(key="time/train_s", unit="s", label="Training time, evaluation left out", better="lower", series=True),
     Metric(key="final/train_error_pct", unit="%", label="Final training error", better="lower"),
     Metric(key="final/train_loss", unit="nats", label="Final training loss", better="lower"),
-    Metric(key="final/val_error_pct", unit="%", label="Final test error", better="lower"),
-    Metric(key="final/val_error_top5_pct", unit="%", label="Final test error, top 5", better="lower"),
-    Metric(key="final/val_loss", unit="nats", label="Final test loss", better="lower"),
+    Metric(key="final/test_error_pct", unit="%", label="Final test error", better="lower"),
+    Metric(key="final/test_error_top5_pct", unit="%", label="Final test error, top 5", better="lower"),
+    Metric(key="final/test_loss", unit="nats", label="Final test loss", better="lower"),
     Metric(key="final/train_images", unit="images", label="Images behind the training error"),
-    Metric(key="final/val_images", unit="images", label="Images behind the test error"),
+    Metric(key="final/test_images", unit="images", label="Images behind the test error"),
     Metric(key="model/params", unit="", label="Parameters"),
     Metric(key="model/macs", unit="MAC", label="Multiply-accumulates, forward, one image"),
     Metric(key="model/train_flops_per_image", unit="FLOP", label="Training FLOPs, one image"),
@@ -182,6 +182,26 @@ METRICS = _table(
     Metric(key="host/cpu_pct", unit="%", label="Processors of the hosts, busy"),
     *_ladder(),
 )
+
+
+_RENAMED = {"val/": "test/", "final/val_": "final/test_"}
+"""Former beginning of a metric's key -> its beginning today: what is measured on the test set bore the name `val`."""
+
+_Value = TypeVar("_Value")
+
+
+def current_key(key: str) -> str:
+    """Return the key under which a metric is written today. Runs, bundles and outboxes may hold a former one."""
+    old = next(filter(key.startswith, _RENAMED), None)
+    return key if old is None else _RENAMED[old] + key.removeprefix(old)
+
+
+def with_current_keys(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Return the values of metrics by their current keys. A value under the current key is used before a former one.
+
+    A run that was resumed by a newer version has both.
+    """
+    return {current_key(key): values.get(current_key(key), value) for key, value in values.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,10 +33,10 @@ def log(ensemble: Ensemble, tracking_uri: str) -> str:
     """
     combined = ensemble.combined
     values = {
-        "final/val_error_pct": combined.error_pct,
-        "final/val_error_top5_pct": combined.error_top5_pct,
-        "final/val_loss": combined.loss,
-        "final/val_images": combined.images,
+        "final/test_error_pct": combined.error_pct,
+        "final/test_error_top5_pct": combined.error_top5_pct,
+        "final/test_loss": combined.loss,
+        "final/test_images": combined.images,
     }
     return log_ensemble(
         connect(tracking_uri),

@@ -115,14 +115,14 @@ def _write_steps(training: Training) -> None:
 
 
 def _final(train: Evaluation, test: Evaluation) -> dict[str, float]:
-    top5 = {} if test.error_top5_pct is None else {"final/val_error_top5_pct": test.error_top5_pct}
+    top5 = {} if test.error_top5_pct is None else {"final/test_error_top5_pct": test.error_top5_pct}
     return top5 | {
         "final/train_error_pct": train.error_pct,
         "final/train_loss": train.loss,
         "final/train_images": train.images,
-        "final/val_error_pct": test.error_pct,
-        "final/val_loss": test.loss,
-        "final/val_images": test.images,
+        "final/test_error_pct": test.error_pct,
+        "final/test_loss": test.loss,
+        "final/test_images": test.images,
     }
 
 

@@ -208,8 +208,8 @@ class Training:
             "time/train_s": self.train_s,
         }
         if test is not None:
-            values |= {"val/loss": test.loss, "val/error_pct": test.error_pct}
-            values |= {} if test.error_top5_pct is None else {"val/error_top5_pct": test.error_top5_pct}
+            values |= {"test/loss": test.loss, "test/error_pct": test.error_pct}
+            values |= {} if test.error_top5_pct is None else {"test/error_top5_pct": test.error_top5_pct}
         self.emit(
             EpochEnded(
                 trial_id=self.trial.id, attempt=self.context.attempt, epoch=self.epoch, values=only_finite(values)

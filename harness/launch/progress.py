@@ -118,7 +118,7 @@ def _running_line(running: Running) -> Text:
 def _error_text(results: Mapping[str, float]) -> str:
     parts = [
         f"{name} error {results[key]:.2f} %"
-        for name, key in (("training", "final/train_error_pct"), ("test", "final/val_error_pct"))
+        for name, key in (("training", "final/train_error_pct"), ("test", "final/test_error_pct"))
         if key in results
     ]
     return ", ".join(parts)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import StorageError, UsageError
 from harness.results.anonymize import scrubbed
+from harness.schema import current_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,23 @@ def read_bundle(folder: Path) -> SweepResults:
     encoded: Mapping[str, list[str]] = manifest["json_columns"]
     here = _frames_of(manifest["version"])
     frames: dict[str, Any] = {name: _frame(contents[file], encoded[name]) for name, file in here.items()}
-    return SweepResults(**json.loads(contents[SWEEP]), **{"activity": activity.empty(), **frames})
+    renamed = {"trials": _trials(frames["trials"]), "curves": _curves(frames["curves"])}
+    return SweepResults(**json.loads(contents[SWEEP]), **{"activity": activity.empty(), **frames, **renamed})
+
+
+def _trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials with their metrics under current keys."""
+    return trials.rename(columns=current_key)
+
+
+def _curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the series under current keys, ordered by trial, key and epoch, as `SweepResults.curves` is."""
+    keys = curves["key"].map(current_key)
+    if keys.equals(curves["key"]):
+        return curves
+    place = {trial_id: index for index, trial_id in enumerate(curves["trial_id"].unique())}
+    renamed = curves.assign(key=keys, place=curves["trial_id"].map(place))
+    return renamed.sort_values(["place", "key", "epoch"], ignore_index=True).drop(columns="place")
 
 
 def _sweep_in(folder: Path) -> str | None:

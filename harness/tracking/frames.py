@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.schema import METRICS, Outcome, Tag
+from harness.schema import METRICS, Outcome, Tag, current_key, with_current_keys
 from harness.tracking.mapping import RUNNING
 from harness.tracking.tracker import Point, RunRecord
 
@@ -35,6 +35,8 @@ def trials(listed: Sequence[Mapping[str, Any]], runs: Mapping[str, RunRecord]) -
 def curves(run_ids: Mapping[str, str], points: Iterable[tuple[str, Point]]) -> pd.DataFrame:
     """Return every series in long form. If an epoch ran twice, after a resume, the last value by time counts.
 
+    A series that was begun under a former key and resumed under the current one is one series.
+
     Args:
         run_ids: trial id -> run id, in the order of the trials.
         points: the points, each with its run's id.
@@ -43,7 +45,7 @@ def curves(run_ids: Mapping[str, str], points: Iterable[tuple[str, Point]]) -> p
     names = list(run_ids)
     last: dict[tuple[int, str, int], Point] = {}
     for run_id, point in points:
-        where = (place[run_id], point.key, point.step)
+        where = (place[run_id], current_key(point.key), point.step)
         if where not in last or _age(point) > _age(last[where]):
             last[where] = point
     rows = [(names[index], key, epoch, unclipped(last[index, key, epoch].value)) for index, key, epoch in sorted(last)]
@@ -77,7 +79,8 @@ def _row(trial: Mapping[str, Any], run: RunRecord | None) -> dict[str, Any]:
 
 
 def _measured(run: RunRecord) -> dict[str, Any]:
-    values = {key: unclipped(value) for key, value in run.metrics.items() if key in METRICS and not METRICS[key].series}
+    metrics = with_current_keys(run.metrics)
+    values = {key: unclipped(value) for key, value in metrics.items() if key in METRICS and not METRICS[key].series}
     tags = {key: value for key, value in run.tags.items() if not key.startswith("mlflow.") and key not in _NOT_COLUMNS}
     return {**tags, **values}
 

@@ -10,11 +10,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import StorageError
-from harness.events import Event, SweepEnded, SweepStarted, TrialEnded, TrialStarted, decode, encode
+from harness.events import EpochEnded, Event, SweepEnded, SweepStarted, TrialEnded, TrialStarted, decode, encode
+from harness.schema import with_current_keys
 
 _LASTING = (SweepStarted, TrialEnded, SweepEnded)
 """Events that survive a power cut as soon as `append` returns; the others survive only a killed process."""
@@ -76,7 +77,7 @@ class Outbox:
         """
         for line, end in self.lines(offset):
             try:
-                event = decode(line.decode())
+                event = _with_current_keys(decode(line.decode()))
             except (ValueError, TypeError, AttributeError) as error:
                 message = f"outbox {self.path}: the line before byte {end} is no event of this version: {error}"
                 if skipped is None:
@@ -162,6 +163,17 @@ def read_history(outbox: Outbox, since: History | None = None) -> History:
             case SweepEnded():
                 unfinished = False
     return History(ends=ends, attempts=attempts, storages=frozenset(storages), unfinished=unfinished, offset=offset)
+
+
+def _with_current_keys(event: Event) -> Event:
+    """Return the event with the keys that metrics have today, in place of former ones."""
+    match event:
+        case EpochEnded():
+            return replace(event, values=with_current_keys(event.values))
+        case TrialEnded():
+            return replace(event, results=with_current_keys(event.results))
+        case _:
+            return event
 
 
 def _write_whole(file: int, line: bytes) -> None:

@@ -22,6 +22,7 @@ from harness.schema import (
     WORKLOAD_ARTIFACT,
     Outcome,
     Tag,
+    current_key,
 )
 from harness.tracking import activity, frames, sweeps
 from harness.tracking.runs import by_trial
@@ -62,7 +63,7 @@ class SweepResults:
 
     Columns: trial_id, cell_id, label, seed, run_id, outcome (an `Outcome` value, `running`, or `missing`), reason,
     attempt; every param (`model.depth`, `recipe.lr`, ...; numbers as numbers); every single metric of
-    `harness.schema.METRICS` that any trial has (`final/val_error_pct`, ...); every tag of the run that is not MLflow's
+    `harness.schema.METRICS` that any trial has (`final/test_error_pct`, ...); every tag of the run that is not MLflow's
     own (`device.name`, `version.torch`, ...).
     """
     curves: pd.DataFrame
@@ -215,8 +216,9 @@ def _runs(reader: MlflowReader, found: sweeps.StoredSweep, reused: Mapping[str, 
 
 
 def _points(reader: MlflowReader, runs: Sequence[RunRecord]) -> Iterator[tuple[str, Point]]:
-    """Yield every point of every series, with its run's id."""
-    for key in (metric.key for metric in METRICS.values() if metric.series):
+    """Yield every point of every series, with its run's id, under current and former keys."""
+    series = {metric.key for metric in METRICS.values() if metric.series}
+    for key in sorted({key for run in runs for key in run.metrics if current_key(key) in series}):
         yield from reader.history(sorted({run.run_id for run in runs if key in run.metrics}), key)
 
 

@@ -62,8 +62,8 @@ class Sample:
             values={
                 "train/loss": error / 40,
                 "train/error_pct": error,
-                "val/loss": error / 30,
-                "val/error_pct": error + 1,
+                "test/loss": error / 30,
+                "test/error_pct": error + 1,
                 "throughput/images_per_s": 1000.0 + index,
                 "time/train_s": float(epoch),
             },
@@ -82,7 +82,7 @@ class Sample:
             trial_id=trial_id(index),
             attempt=1,
             outcome=Outcome.FINISHED,
-            results={"final/val_error_pct": 10.0 + index, "model/params": 270_896.0, "time/total_s": 12.5},
+            results={"final/test_error_pct": 10.0 + index, "model/params": 270_896.0, "time/total_s": 12.5},
             time_ms=time_ms,
         )
 

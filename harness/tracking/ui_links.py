@@ -11,7 +11,7 @@ TRAINING = "workflowType=machine_learning"
 """Parameter without which the UI shows the pages for language models: traces, judges, prompts."""
 EXPERIMENTS = f"#/experiments?{TRAINING}"
 PARAMS = ("model.depth", "model.shortcut", "scale.workers", "seed")
-METRICS = ("final/val_error_pct", "final/train_error_pct", "speed/images_per_s")
+METRICS = ("final/test_error_pct", "final/train_error_pct", "speed/images_per_s")
 """Metrics shown for a trial beside its name; the UI sorts them alphabetically."""
 
 

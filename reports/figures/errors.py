@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-CURVES = ("train/error_pct", "val/error_pct")
+CURVES = ("train/error_pct", "test/error_pct")
 """The curves, drawn thin and bold, as in He et al. 2015, Figure 6."""
 
 MOST_DEPTHS = 8

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from harness.tracking.results import SweepResults
 
 TRAIN_ERROR = "final/train_error_pct"
-TEST_ERROR = "final/val_error_pct"
-IMAGES = {TRAIN_ERROR: "final/train_images", TEST_ERROR: "final/val_images"}
+TEST_ERROR = "final/test_error_pct"
+IMAGES = {TRAIN_ERROR: "final/train_images", TEST_ERROR: "final/test_images"}
 """Metric of an error -> metric with the number of images behind it."""
 
 SETTING_PREFIXES = ("model.", "dataset.", "recipe.", "scale.")

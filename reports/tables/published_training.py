@@ -69,7 +69,7 @@ PUBLISHED_METRICS = {
     "train_error_pct": ("training", TRAIN_ERROR),
     "test_error_pct": ("test", TEST_ERROR),
     "top1_error_pct": ("test, top 1", TEST_ERROR),
-    "top5_error_pct": ("test, top 5", "final/val_error_top5_pct"),
+    "top5_error_pct": ("test, top 5", "final/test_error_top5_pct"),
 }
 
 

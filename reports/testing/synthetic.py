@@ -155,9 +155,9 @@ def _metrics(shortcut: str, depth: int, seed: int, error_pct: float) -> dict[str
     speed = 60_000 / depth * (1 + 0.03 * jitter("speed", shortcut, depth, seed))
     return {
         "final/train_error_pct": error_pct,
-        "final/val_error_pct": test_error(shortcut, depth, seed, error_pct),
+        "final/test_error_pct": test_error(shortcut, depth, seed, error_pct),
         "final/train_images": TRAIN_IMAGES,
-        "final/val_images": TEST_IMAGES,
+        "final/test_images": TEST_IMAGES,
         "model/params": params_of(shortcut, depth),
         "model/macs": macs_of(shortcut, depth),
         "speed/images_per_s": speed,
@@ -203,7 +203,7 @@ def _curves(
     last = epochs // 2 if row["outcome"] == Outcome.DIVERGED else epochs
     return [
         (row["trial_id"], name, epoch, max(0.0, end + (90 - end) * 0.62**epoch + 1.5 * jitter(*key, name, epoch)))
-        for name, end in (("train/error_pct", error_pct), ("val/error_pct", row["final/val_error_pct"]))
+        for name, end in (("test/error_pct", row["final/test_error_pct"]), ("train/error_pct", error_pct))
         for epoch in range(1, last + 1)
     ]
 

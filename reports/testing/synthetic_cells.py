@@ -45,7 +45,7 @@ def cell(
     trials = []
     for seed, value in enumerate(test):
         row = {**settings, TEST_ERROR: value, TRAIN_ERROR: value if train is None else train[seed]}
-        row |= {"final/val_images": images, "final/train_images": 5 * images if images else None}
+        row |= {"final/test_images": images, "final/train_images": 5 * images if images else None}
         trials.append(Trial(trial_id=f"{label}/{seed}", seed=seed, outcome=outcome, row=row))
     depth, shortcut = settings.get("model.depth"), settings.get("model.shortcut")
     return Cell(

@@ -112,7 +112,7 @@ def test_the_trials_are_a_table_with_what_tells_them_apart_and_what_came_out(ui:
     page.locator(".ag-row button").first.click()  # they are folded below their sweep
     page.get_by_role("link", name="seed").first.wait_for()
     shown = page.locator("[role=columnheader]").all_inner_texts()
-    for column in ("model.depth", "model.shortcut", "final/val_error_pct"):
+    for column in ("model.depth", "model.shortcut", "final/test_error_pct"):
         assert any(column in text for text in shown), shown
     assert page.get_by_role("link", name="seed").count() == SAMPLE.trials
     assert page.get_by_text("Judges", exact=True).count() == 0, "the UI shows what language models need"

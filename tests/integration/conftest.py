@@ -102,7 +102,7 @@ class Bench:
     def curves(self) -> dict[tuple[str, int], tuple[float, float]]:
         """Return (trial id, epoch) -> training loss and test error; of an epoch that ran twice, the later values."""
         return {
-            (event.trial_id, event.epoch): (event.values["train/loss"], event.values["val/error_pct"])
+            (event.trial_id, event.epoch): (event.values["train/loss"], event.values["test/error_pct"])
             for event in self.events()
             if isinstance(event, EpochEnded)
         }

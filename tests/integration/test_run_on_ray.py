@@ -51,10 +51,10 @@ def test_each_run_holds_its_settings_its_curve_and_its_results(undisturbed: Any)
     for run in children(undisturbed.folder):
         assert run.data.params["dataset.name"] == "digits"
         assert run.data.params["recipe.epochs"] == str(EPOCHS)
-        assert run.data.metrics["final/val_images"] + run.data.metrics["final/train_images"] == 1797
-        curve = client.get_metric_history(run.info.run_id, "val/error_pct")
+        assert run.data.metrics["final/test_images"] + run.data.metrics["final/train_images"] == 1797
+        curve = client.get_metric_history(run.info.run_id, "test/error_pct")
         assert [point.step for point in curve] == [1, 2, 3, 4]
-        assert curve[-1].value == run.data.metrics["final/val_error_pct"]
+        assert curve[-1].value == run.data.metrics["final/test_error_pct"]
         assert len(run.data.metrics) < 60
         assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {"steps.parquet", "monitor"}
         assert 0 <= run.data.metrics["system/system_memory_usage_percentage"] <= 100  # as MLflow's own page shows it
@@ -173,7 +173,7 @@ seeds: 1
     (wide,) = [run for run in children(bench.folder) if run.data.params["scale.workers"] == "2"]
     assert (wide.data.tags["group.world_size"], wide.data.tags["group.nodes"]) == ("2", "1")
     assert wide.data.tags["group.layout"].endswith(": 0 1")
-    assert wide.data.metrics["final/train_images"] + wide.data.metrics["final/val_images"] == 1797
+    assert wide.data.metrics["final/train_images"] + wide.data.metrics["final/test_images"] == 1797
 
 
 def test_more_workers_than_the_cluster_has_is_exit_code_3(bench: Any) -> None:

@@ -141,7 +141,7 @@ def test_a_sweep_comes_back_as_it_was_sent(database: Path, new_sweep: Callable[[
     assert list(found.trials["trial_id"]) == [trial_id(index) for index in range(4)]
     assert list(found.trials["outcome"]) == ["finished"] * 4
     assert list(found.trials["model.depth"]) == [8, 8, 8, 14]
-    assert list(found.trials["final/val_error_pct"]) == [10.0, 11.0, 12.0, 13.0]
+    assert list(found.trials["final/test_error_pct"]) == [10.0, 11.0, 12.0, 13.0]
     assert list(found.trials["device.name"]) == ["Abacus 9"] * 4
 
     one = found.curves[(found.curves["trial_id"] == trial_id(1)) & (found.curves["key"] == "train/error_pct")]
@@ -211,7 +211,7 @@ def test_nan_and_infinity_come_back(database: Path, new_sweep: Callable[[Sample]
 def check_nan_and_infinity(uri: str, new_sweep: Callable[[Sample], Sweep]) -> None:
     sample = Sample(trials=1, name="diverging", sweep_id="d1")
     sweep = new_sweep(sample)
-    values = {"train/loss": math.nan, "val/loss": math.inf}
+    values = {"train/loss": math.nan, "test/loss": math.inf}
     sweep.write(
         sample.started(),
         TrialStarted(trial_id=trial_id(0), attempt=1, tags={}, time_ms=1),
@@ -220,7 +220,7 @@ def check_nan_and_infinity(uri: str, new_sweep: Callable[[Sample], Sweep]) -> No
             trial_id=trial_id(0),
             attempt=1,
             outcome=Outcome.DIVERGED,
-            results={"final/train_loss": math.nan, "final/val_loss": math.inf},
+            results={"final/train_loss": math.nan, "final/test_loss": math.inf},
             time_ms=3,
         ),
     )
@@ -232,8 +232,8 @@ def check_nan_and_infinity(uri: str, new_sweep: Callable[[Sample], Sweep]) -> No
     row = found.trials.iloc[0]
     assert row["outcome"] == "diverged"
     assert math.isnan(row["final/train_loss"])
-    assert row["final/val_loss"] == math.inf
-    assert [str(value) for value in found.curves["value"]] == ["nan", "inf"]
+    assert row["final/test_loss"] == math.inf
+    assert [str(value) for value in found.curves["value"]] == ["inf", "nan"]
 
 
 def test_an_epoch_that_ran_again_after_a_resume_counts_once(
@@ -242,11 +242,11 @@ def test_an_epoch_that_ran_again_after_a_resume_counts_once(
     sample = Sample(trials=1)
     sweep = new_sweep(sample)
     first = sample.epoch(0, 1)
-    again = replace(first, attempt=2, values={"val/loss": 0.25}, time_ms=first.time_ms + 5_000)
+    again = replace(first, attempt=2, values={"test/loss": 0.25}, time_ms=first.time_ms + 5_000)
     sweep.write(sample.started(), TrialStarted(trial_id=first.trial_id, attempt=1, tags={}, time_ms=1), first, again)
     sweep.recorder("sqlite:///mlflow.db").forward()
     curves = load_sweep("sqlite:///mlflow.db").curves
-    assert list(curves[curves["key"] == "val/loss"]["value"]) == [0.25]
+    assert list(curves[curves["key"] == "test/loss"]["value"]) == [0.25]
 
 
 def test_what_an_earlier_sweep_finished_is_found_and_used(database: Path, new_sweep: Callable[[Sample], Sweep]) -> None:
@@ -273,7 +273,7 @@ def test_what_an_earlier_sweep_finished_is_found_and_used(database: Path, new_sw
     assert found.status == "failed"
     assert list(found.trials["outcome"]) == ["finished", "finished", "failed", "missing"]
     assert list(found.trials["run_id"])[:2] == list(newest.values())
-    assert list(found.trials["final/val_error_pct"])[:2] == [10.0, 11.0]
+    assert list(found.trials["final/test_error_pct"])[:2] == [10.0, 11.0]
     assert set(found.curves["trial_id"]) == {trial_id(0), trial_id(1)}
     assert finished_trials(uri, "sample", [trial_id(2)]) == {}
 
@@ -299,7 +299,7 @@ def test_a_result_elsewhere_is_shown_in_the_place_of_a_stopped_run(
     found = load_sweep(uri, "stopped")
     assert list(found.trials["outcome"]) == ["finished"]
     assert list(found.trials["run_id"]) == list(reused.values())
-    assert list(found.trials["final/val_error_pct"]) == [10.0]
+    assert list(found.trials["final/test_error_pct"]) == [10.0]
     assert set(found.curves["trial_id"]) == {trial_id(0)}
 
 

@@ -261,7 +261,7 @@ def test_a_trial_lost_after_its_last_evaluation_ends_again_without_training(reco
     monkeypatch.setattr(Stepper, "step", None)
     again = run_trial(make_trial(), part.context)
     assert again.outcome is Outcome.FINISHED
-    assert again.results["final/val_loss"] == expected.results["final/val_loss"]
+    assert again.results["final/test_loss"] == expected.results["final/test_loss"]
     assert part.curves()[-1] == part.curves()[-2]
 
 

@@ -269,7 +269,7 @@ def test_times_to_thresholds_survive_a_stop(recording, make_trial):
     part.stop_after = None
     ended = run_trial(make_trial(epochs=6), part.context)
     curve = {event.epoch: event.values for event in epochs_of(part)}
-    reached = next(epoch for epoch in sorted(curve) if curve[epoch]["val/error_pct"] <= 50)
+    reached = next(epoch for epoch in sorted(curve) if curve[epoch]["test/error_pct"] <= 50)
     assert reached <= 2
     assert ended.results["time_to_error/50_pct_train_s"] == pytest.approx(curve[reached]["time/train_s"])
     assert ended.results["time_to_error/50_pct_total_s"] > ended.results["time_to_error/50_pct_train_s"]

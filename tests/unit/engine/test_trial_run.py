@@ -61,7 +61,7 @@ def test_losses_and_final_numbers_equal_a_plain_pytorch_loop_to_the_last_bit(rec
 
     steps_file = (recorded.context.folder / "steps.csv").read_text().splitlines()
     assert [float(row["loss"]) for row in csv.DictReader(steps_file)] == losses
-    assert ended.results["final/val_error_pct"] == 100 * errors / 355
+    assert ended.results["final/test_error_pct"] == 100 * errors / 355
 
 
 WITHOUT_INFLUENCE = {
@@ -117,7 +117,7 @@ def test_every_name_that_is_written_is_in_the_schema(recording, make_trial):
     for event in recorded.events[1:3]:
         of_few_classes = {key for key, metric in METRICS.items() if metric.series and "top5" not in key}
         assert set(event.values) == of_few_classes
-    unknown_here = {"speed/mfu_pct", "final/val_error_top5_pct", "schedule/warmup_iterations"}
+    unknown_here = {"speed/mfu_pct", "final/test_error_top5_pct", "schedule/warmup_iterations"}
     timed = ("parts/", "roofline/", "speed/block_", "speed/warm", "speed/settled", "speed/drift", "speed/measured_peak")
     others = ("time_to_error/", "device/", "host/", *timed)  # GPUs' own, the monitor's, and those of timing trials
     everything = {key for key, metric in METRICS.items() if not metric.series and not key.startswith(others)}
@@ -132,7 +132,7 @@ def test_the_results_hold_the_published_counts_and_agree_with_the_steps(recordin
     timed = [float(step["seconds"]) for step in steps if step["warm"] == "1"]
     # ResNet-8 on one channel of 8x8 pixels, counted by hand: stem, three stages of one unit, classifier.
     macs = 9 * 16 * 64 + 2 * 9 * 16 * 16 * 64 + (9 * 16 * 32 + 9 * 32 * 32) * 16 + (9 * 32 * 64 + 9 * 64 * 64) * 4 + 640
-    assert (results["model/macs"], results["final/train_images"], results["final/val_images"]) == (macs, 1442, 355)
+    assert (results["model/macs"], results["final/train_images"], results["final/test_images"]) == (macs, 1442, 355)
     assert [(step["step"], step["epoch"]) for step in steps][13:17] == [
         ("14", "1"),
         ("15", "1"),
@@ -165,7 +165,7 @@ def test_a_loss_that_is_not_finite_ends_training_at_once_and_is_a_result(recordi
     assert ended.reason == f"training loss not finite in epoch 1, step {len(steps)} of 15"
     assert [event.epoch for event in epochs] == [1]
     assert "train/loss" not in epochs[0].values
-    assert (ended.results["final/train_error_pct"], ended.results["final/val_error_pct"]) == (100, 100)
+    assert (ended.results["final/train_error_pct"], ended.results["final/test_error_pct"]) == (100, 100)
     assert "final/train_loss" not in ended.results
 
 
@@ -192,7 +192,7 @@ def test_each_part_of_the_data_is_evaluated_once_for_each_number(recording, make
     recorded = recording()
     ended = run_trial(make_trial(), recorded.context)
     assert splits == ["test", "test", "train"]
-    assert ended.results["final/val_error_pct"] == recorded.curves()[-1][1]["val/error_pct"]
+    assert ended.results["final/test_error_pct"] == recorded.curves()[-1][1]["test/error_pct"]
 
 
 def test_every_step_and_every_batch_evaluated_is_told_as_progress(recording, make_trial):

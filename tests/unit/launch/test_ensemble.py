@@ -136,7 +136,7 @@ def test_scores_are_averaged_and_each_members_error_is_the_one_it_was_recorded_w
     assert found.combined.images == 355
     assert found.combined.error_top5_pct is None  # of 10 classes
     errors = {member.trial_id: member.error_pct for member in found.members}
-    assert errors == {trial_id: end.results["final/val_error_pct"] for trial_id, end in trained.ends.items()}
+    assert errors == {trial_id: end.results["final/test_error_pct"] for trial_id, end in trained.ends.items()}
 
 
 def test_a_trial_goes_by_the_beginning_of_its_id_and_by_its_name(trained: Swept) -> None:
@@ -161,8 +161,8 @@ def test_the_command_prints_every_member_and_records_the_ensemble(
     [run] = tracker.runs.values()
     assert run.record.tags == {"harness.kind": "ensemble"}
     assert run.record.params == {f"member.{i}": trial_id for i, trial_id in enumerate(ids, start=1)}
-    assert run.record.metrics["final/val_error_pct"] == record["ensemble"]["error_pct"]
-    assert run.record.metrics["final/val_images"] == 355
+    assert run.record.metrics["final/test_error_pct"] == record["ensemble"]["error_pct"]
+    assert run.record.metrics["final/test_images"] == 355
     assert run.record.status == "FINISHED"
     assert [name for name, _ in run.datasets] == ["digits"]
     assert list(tracker.experiments) == ["together"]

@@ -100,7 +100,7 @@ def test_weights_that_a_result_never_had_are_missed_aloud(tmp_path: Path) -> Non
 
 
 def test_where_there_is_no_terminal_an_ended_trial_is_one_plain_line() -> None:
-    end = ended(Outcome.FINISHED, **{"final/train_error_pct": 0.07, "final/val_error_pct": 1.414})
+    end = ended(Outcome.FINISHED, **{"final/train_error_pct": 0.07, "final/test_error_pct": 1.414})
     text = shown(EMPTY, replace(EMPTY, ended=(end,), ended_count=1))
     assert text == "[1/4] resnet-20-A seed 1: finished, training error 0.07 %, test error 1.41 %\n"
 

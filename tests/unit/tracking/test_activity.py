@@ -35,7 +35,7 @@ def points_of(found: pd.DataFrame) -> list[list[object]]:
         ("system/system_memory_usage_percentage", ("", "host", "host_memory_pct")),
         ("system/node-7.lab/gpu_0_utilization_percentage", ("node-7.lab", "gpu_0", "busy_pct")),
         ("system/disk_usage_percentage", None),
-        ("val/error_pct", None),
+        ("test/error_pct", None),
     ],
 )
 def test_a_series_is_known_by_mlflows_name(key: str, series: tuple[str, str, str] | None) -> None:

@@ -105,19 +105,19 @@ def test_a_trial_is_a_child_run_with_its_settings_as_params(desk: Desk) -> None:
 
 
 def test_an_epoch_is_a_point_of_each_series_at_its_own_time(desk: Desk) -> None:
-    desk.write(start(), begun(), epoch(1, 3_000, train_loss=2.25), epoch(2, 4_000, train_loss=1.5, val_loss=math.inf))
+    desk.write(start(), begun(), epoch(1, 3_000, train_loss=2.25), epoch(2, 4_000, train_loss=1.5, test_loss=math.inf))
     desk.recorder().forward()
     assert desk.run().points == [
+        Point("test/loss", math.inf, 4_000, 2),
         Point("train/loss", 2.25, 3_000, 1),
         Point("train/loss", 1.5, 4_000, 2),
-        Point("val/loss", math.inf, 4_000, 2),
     ]
 
 
 def test_results_are_single_points_at_step_0(desk: Desk) -> None:
-    desk.write(start(), begun(), ended(results={"final/val_error_pct": 7.25}))
+    desk.write(start(), begun(), ended(results={"final/test_error_pct": 7.25}))
     desk.recorder().forward()
-    assert desk.run().points == [Point("final/val_error_pct", 7.25, 9_000, 0)]
+    assert desk.run().points == [Point("final/test_error_pct", 7.25, 9_000, 0)]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_run_has_fewer_than_sixty_metric_keys() -> None:
     """A trial either trains or is timed."""
     timed = ("parts/", "roofline/", "speed/block_", "speed/warm", "speed/settled", "speed/drift", "device/matmul",
              "device/copy", "speed/measured_peak")  # fmt: skip
-    trained = ("train/", "val/", "final/", "throughput/", "time_to_error/", "schedule/", "time/train", "time/evaluate")
+    trained = ("train/", "test/", "final/", "throughput/", "time_to_error/", "schedule/", "time/train", "time/evaluate")
     for others in (timed, trained):
         assert len([key for key in METRICS if not key.startswith(others)]) + MOST_SERIES < 60
 

@@ -42,6 +42,17 @@ def test_what_is_appended_is_read_in_order(outbox: Outbox) -> None:
     assert events_of(outbox) == written
 
 
+def test_metrics_of_an_earlier_version_are_read_by_todays_names(outbox: Outbox) -> None:
+    former = {"train/loss": 1.0, "val/loss": 2.0, "val/error_top5_pct": 3.0}
+    outbox.append(EpochEnded(trial_id="a", attempt=1, epoch=1, values=former))
+    outbox.append(TrialEnded(trial_id="a", attempt=1, outcome=Outcome.FINISHED, results={"final/val_images": 360.0}))
+    first, last = events_of(outbox)
+    assert isinstance(first, EpochEnded)
+    assert first.values == {"train/loss": 1.0, "test/loss": 2.0, "test/error_top5_pct": 3.0}
+    assert isinstance(last, TrialEnded)
+    assert last.results == {"final/test_images": 360.0}
+
+
 def test_an_outbox_that_was_never_written_holds_nothing(outbox: Outbox) -> None:
     assert events_of(outbox) == []
     assert not outbox.path.exists()

@@ -22,7 +22,7 @@ def test_a_store_that_lost_the_sweep_gets_all_of_it_again(desk: Desk) -> None:
     progress = recorder.forward()
     assert (progress.waiting, progress.error) == (0, None)
     assert len(desk.tracker.runs) == 5
-    assert desk.run().points[0].key == "final/val_error_pct"
+    assert desk.run().points[0].key == "final/test_error_pct"
 
 
 def test_a_new_recorder_sends_all_of_it_to_a_store_that_lost_the_sweep(desk: Desk) -> None:
@@ -70,12 +70,12 @@ class Picky(MemoryTracker):
 
 def test_one_value_that_is_refused_costs_no_other_and_is_told(desk: Desk) -> None:
     desk.tracker = Picky()
-    desk.write(start(), begun(), epoch(1, 3_000, train_loss=1.0, train_bad=2.0, val_loss=3.0), ended())
+    desk.write(start(), begun(), epoch(1, 3_000, train_loss=1.0, train_bad=2.0, test_loss=3.0), ended())
     recorder = desk.recorder()
     progress = recorder.forward()
     assert progress.problems == ("invalid metric name train/bad",)
     assert (progress.waiting, progress.error) == (0, None)
-    assert [point.key for point in desk.run().points] == ["train/loss", "val/loss"]
+    assert [point.key for point in desk.run().points] == ["test/loss", "train/loss"]
     assert desk.run().record.params["model.depth"] == "8"
     assert desk.recorder().progress().problems == progress.problems
 

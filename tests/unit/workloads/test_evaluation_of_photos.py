@@ -150,9 +150,9 @@ def test_a_trials_final_test_error_follows_its_recipe_and_its_epochs_are_single_
     (single, single_end), (crops, crops_end) = (
         trained(photos, tmp_path / evaluation, evaluation) for evaluation in ("single-crop", "10-crop")
     )
-    timeless = {"val/loss", "val/error_pct", "train/loss"}
+    timeless = {"test/loss", "test/error_pct", "train/loss"}
     assert {key: single[key] for key in timeless} == {key: crops[key] for key in timeless}
-    assert single_end["final/val_loss"] == single["val/loss"]
-    assert crops_end["final/val_loss"] != pytest.approx(single["val/loss"], rel=1e-4)
+    assert single_end["final/test_loss"] == single["test/loss"]
+    assert crops_end["final/test_loss"] != pytest.approx(single["test/loss"], rel=1e-4)
     assert crops_end["final/train_loss"] == single_end["final/train_loss"]
-    assert crops_end["final/val_images"] == 20
+    assert crops_end["final/test_images"] == 20

@@ -47,7 +47,7 @@ def attempt(photo_tree, tmp_path):
 def test_a_trial_trains_and_evaluates_on_every_image_and_who_decodes_changes_nothing(attempt):
     ended, losses = attempt()
     assert ended.outcome in (Outcome.FINISHED, Outcome.DIVERGED), ended.reason
-    assert (ended.results["final/train_images"], ended.results["final/val_images"]) == (40, 20)
+    assert (ended.results["final/train_images"], ended.results["final/test_images"]) == (40, 20)
     assert ended.results["data/corrupt_images"] == 0
     assert attempt(decoders=2)[1] == losses
 

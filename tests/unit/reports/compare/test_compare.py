@@ -20,7 +20,7 @@ from reports.compare.effects import Effect, measure, together
 from reports.compare.text import ACROSS, as_lines, as_record
 from reports.testing.synthetic import jitter, synthetic_sweep
 
-SPEED, TEST, TRAIN = "speed/images_per_s", "final/val_error_pct", "final/train_error_pct"
+SPEED, TEST, TRAIN = "speed/images_per_s", "final/test_error_pct", "final/train_error_pct"
 
 
 def sweep(name: str = "before") -> SweepResults:

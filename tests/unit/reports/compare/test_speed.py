@@ -21,7 +21,7 @@ from reports.compare.effects import Effect, estimated, measure_speed, measure_sw
 from reports.compare.text import as_lines, as_record
 from reports.testing.synthetic import synthetic_sweep
 
-SPEED, TEST = "speed/images_per_s", "final/val_error_pct"
+SPEED, TEST = "speed/images_per_s", "final/test_error_pct"
 FIRST, SECOND = {0: 0.010, 1: 0.030, 2: -0.010}, {0: 0.052, 1: 0.061, 2: 0.070}
 """Logarithms of speeds by seed."""
 Z = 1.959964

@@ -29,7 +29,7 @@ def costly() -> SweepResults:
         **{
             "time/total_s": [3600 * HOURS[key] / 2 for key in keys],
             "device.count": "2",
-            "final/val_error_pct": [ERRORS[key] for key in keys],
+            "final/test_error_pct": [ERRORS[key] for key in keys],
         }
     )
     return dataclasses.replace(results, trials=trials)
@@ -107,7 +107,7 @@ def test_the_place_of_a_vertex_gives_back_its_value() -> None:
     line = next(e for e in panel.iter() if (e.get("data-series"), e.get("data-values")) == ("44", "test"))
     path = next(element.get("d") or "" for element in line.iter() if element.get("d"))
     places = [tuple(map(float, pair)) for pair in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path)]
-    wanted = [(row[3], row[5]) for row in figure.data.rows if row[1:3] == (44, "val/error_pct")]
+    wanted = [(row[3], row[5]) for row in figure.data.rows if row[1:3] == (44, "test/error_pct")]
     found = [
         (
             x_low + (x - left) / (right - left) * (x_high - x_low),
