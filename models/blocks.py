@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.shortcuts import Gate, Scale, make_gate, projection, projects, identity_shortcut
+from models.shortcuts import Gate, Scale, identity_shortcut, make_gate, projection, projects
 
 if TYPE_CHECKING:
     from models.resnet_axes import ResNetAxes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from models.blocks import ORDERS, norm_act_layers, conv3x3, norm_act, make_unit
+from models.blocks import ORDERS, conv3x3, make_unit, norm_act, norm_act_layers
 
 if TYPE_CHECKING:
     from models.resnet_axes import ResNetAxes
