@@ -13,14 +13,20 @@ from harness.errors import TrackingUnreachable
 from harness.tracking.mlflow_store import shortened
 from harness.tracking.tracker import RejectedError
 
-_LATER = {401, 403, 407, 408, 425, 429}
+_TRANSIENT_STATUSES = {401, 403, 407, 408, 425, 429}
 """4xx statuses that are tried again: the user can mend credentials, and the other statuses ask for patience."""
-_NEVER_ON_DISK = {
+_FINAL_DISK_ERRORS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
 }
 """Disk errors that are final. A full or failing disk is not among them: it can be mended, and is tried again."""
-_CONNECTIONS = {"ConnectionError", "HTTPClientError", "ServiceRequestError", "ServiceResponseError", "TransportError"}
+_CONNECTION_ERRORS = {
+    "ConnectionError",
+    "HTTPClientError",
+    "ServiceRequestError",
+    "ServiceResponseError",
+    "TransportError",
+}
 """Names of the base exceptions of the S3, Azure and Google libraries for no answer. No library need be installed."""
 
 
@@ -40,21 +46,23 @@ def store_errors_translated(what: str) -> Iterator[None]:
     except (MlflowException, RejectedError, TrackingUnreachable):
         raise
     except Exception as error:  # each library has its own exceptions, and MLflow names none
-        if not is_passing(error):
+        if not is_transient(error):
             raise RejectedError(f"{what}: {_text(error)}; mend MLflow's artifact store or its settings here") from error
         if isinstance(error, OSError):
             raise
         raise TrackingUnreachable(f"MLflow's artifact store does not answer: {_text(error)}") from error
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later: no answer, a fault of the server, or a full disk."""
     status = next((found for link in _chain(error) if (found := _status(link)) is not None), None)
     if status is not None:
-        return status >= 500 or (status in _LATER if isinstance(error, OSError) else status in {408, 425, 429})
+        return status >= 500 or (
+            status in _TRANSIENT_STATUSES if isinstance(error, OSError) else status in {408, 425, 429}
+        )
     if isinstance(error, OSError):
-        return error.errno not in _NEVER_ON_DISK
-    return any(base.__name__ in _CONNECTIONS for link in _chain(error) for base in type(link).__mro__)
+        return error.errno not in _FINAL_DISK_ERRORS
+    return any(base.__name__ in _CONNECTION_ERRORS for link in _chain(error) for base in type(link).__mro__)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

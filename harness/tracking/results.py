@@ -84,7 +84,7 @@ def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
         TrackingUnreachable: the store does not answer.
     """
     reader = _reader(tracking_uri)
-    found = sweeps.choose(sweeps.every(reader), sweep)
+    found = sweeps.choose(sweeps.all_sweeps(reader), sweep)
     texts = _texts(reader, found)
     listed = json.loads(texts[TRIALS_ARTIFACT])
     trials = {trial["id"]: trial for trial in listed["trials"]}
@@ -121,7 +121,7 @@ def list_sweeps(tracking_uri: str) -> pd.DataFrame:
             "ended_ms": None if found.run.status == "RUNNING" else found.run.end_ms,
             "run_id": found.run.run_id,
         }
-        for found in sweeps.every(_reader(tracking_uri))
+        for found in sweeps.all_sweeps(_reader(tracking_uri))
     ]
     columns = ["name", "sweep_id", "experiment", "status", "started_ms", "ended_ms", "run_id"]
     return pd.DataFrame(rows, columns=columns)

@@ -37,7 +37,7 @@ class StoredSweep:
         return self.run.name, self.sweep_id, self.run.run_id
 
 
-def every(reader: MlflowReader) -> list[StoredSweep]:
+def all_sweeps(reader: MlflowReader) -> list[StoredSweep]:
     """Return every sweep of a store, the newest first. Sweeps that began at the same time are sorted by run id."""
     from harness.tracking.mlflow_store import record
 

@@ -66,7 +66,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pick:
+class Selection:
     """The rule by which a contrast chooses cells."""
 
     pairs: Callable[[Sequence[Cell], Alike], list[Pair]]
@@ -106,13 +106,13 @@ class Between:
 
     about: tuple[str, ...]
     """The settings that the claim is about. Compared cells must agree in all others."""
-    pick: Pick
+    selection: Selection
     exempt: tuple[Exemption, ...] = ()
 
     def __call__(self, cells: Sequence[Cell]) -> list[Pair]:
-        return self.pick.pairs(cells, self._alike(cells))
+        return self.selection.pairs(cells, self._alike(cells))
 
-    def apart(self, one: Cell, two: Cell) -> set[str]:
+    def differing_settings(self, one: Cell, two: Cell) -> set[str]:
         """Return the settings that make two cells unlike."""
         apart = {key for key, _ in one.settings.items() ^ two.settings.items()}.difference(self.about)
         for exemption in self.exempt:
@@ -122,9 +122,9 @@ class Between:
 
     def obstacle(self, cells: Sequence[Cell]) -> str | None:
         """Describe the smallest differences: `plain-8 and plain-14 differ in recipe.epochs (6, 1)`."""
-        nearest = self.pick.pairs(self._nearest(cells), lambda *_: True)
+        nearest = self.selection.pairs(self._nearest(cells), lambda *_: True)
         for one, two in (both for pair in nearest for both in combinations(pair.cells, 2)):
-            if apart := self.apart(one, two):
+            if apart := self.differing_settings(one, two):
                 keys = [key for key in one.settings | two.settings if key in apart]
                 return _differ(one.label, two.label, [(key, _text(one, key), _text(two, key)) for key in keys])
         return None
@@ -138,26 +138,26 @@ class Between:
             first, second = id(one), id(two)
             if whole[first] == whole[second]:
                 return True
-            return bool(exempt) and fixed[first] == fixed[second] and not self.apart(one, two)
+            return bool(exempt) and fixed[first] == fixed[second] and not self.differing_settings(one, two)
 
         return alike
 
     def _nearest(self, cells: Sequence[Cell]) -> list[Cell]:
         """Return one cell per role, with the fewest differences between linked cells; none if a role is empty."""
-        roles = [role(cells) for role in self.pick.roles]
+        roles = [role(cells) for role in self.selection.roles]
         known: dict[frozenset[int], int] = {}
 
         def count(one: Cell, two: Cell) -> int:
             both = frozenset((id(one), id(two)))
             if both not in known:
-                known[both] = len(self.apart(one, two))
+                known[both] = len(self.differing_settings(one, two))
             return known[both]
 
         counts = {
             (first, second): [
                 [count(one, two) if fits(one, two) else None for two in roles[second]] for one in roles[first]
             ]
-            for (first, second), fits in self.pick.links.items()
+            for (first, second), fits in self.selection.links.items()
         }
         sizes = [len(role) for role in roles]
         occurring = sorted(set(known.values()))

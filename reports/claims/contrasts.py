@@ -8,7 +8,18 @@ from functools import partial
 from itertools import combinations, product
 from typing import TypeVar
 
-from reports.claims.contrast import Against, Alike, Between, Conditions, Contrast, Exemption, Pair, Pick, meets, where
+from reports.claims.contrast import (
+    Against,
+    Alike,
+    Between,
+    Conditions,
+    Contrast,
+    Exemption,
+    Pair,
+    Selection,
+    meets,
+    where,
+)
 from reports.stats.cells import Cell, as_text, shortcut_rank
 
 _T = TypeVar("_T")
@@ -106,7 +117,7 @@ STRIDE = Exemption(settings=("model.stride_in",), between=_basic_and_bottleneck)
 it in its first 3x3."""
 
 
-def ends(conditions: Conditions, *, up_to: int | None = None) -> Pick:
+def ends(conditions: Conditions, *, up_to: int | None = None) -> Selection:
     """Compare the deepest with the shallowest cell in each set of alike cells."""
 
     def reached(cells: Sequence[Cell]) -> list[Cell]:
@@ -119,19 +130,19 @@ def ends(conditions: Conditions, *, up_to: int | None = None) -> Pick:
     def deepest(cells: Sequence[Cell]) -> list[Cell]:
         return _deepest_first(reached(cells))
 
-    return Pick(
+    return Selection(
         pairs=pairs, roles=(lambda cells: sorted(reached(cells), key=_depth), deepest), links={(0, 1): _shallower}
     )
 
 
-def matched(first: Conditions, second: Conditions) -> Pick:
+def matched(first: Conditions, second: Conditions) -> Selection:
     """Compare each cell of the first kind with each alike cell of the second."""
 
     def pairs(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
         both = product(where(cells, first), where(cells, second))
         return [_beside(one, two) for one, two in both if alike(one, two)]
 
-    return Pick(pairs=pairs, roles=_listed(first, second), links={(0, 1): _any})
+    return Selection(pairs=pairs, roles=_listed(first, second), links={(0, 1): _any})
 
 
 def _deepest_against_plain(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
@@ -140,7 +151,7 @@ def _deepest_against_plain(cells: Sequence[Cell], alike: Alike) -> list[Pair]:
     return [_beside(*pair) for pair in sorted(deepest, key=lambda pair: shortcut_rank(str(pair[0].shortcut)))]
 
 
-def options_in_order(*steps: tuple[str, str]) -> Pick:
+def options_in_order(*steps: tuple[str, str]) -> Selection:
     """Compare shortcut options of ImageNet networks in each set of alike cells that has A, B and C."""
     on_imagenet: Conditions = {**RESIDUAL, "model.name": ("resnet_imagenet",)}
     roles = _listed(*({**on_imagenet, "model.shortcut": (name,)} for name in RESIDUAL["model.shortcut"]))
@@ -150,7 +161,7 @@ def options_in_order(*steps: tuple[str, str]) -> Pick:
         by_option = [{str(cell.shortcut): cell for cell in trio} for trio in trios]
         return [_beside(trio[one], trio[two]) for trio in by_option for one, two in steps]
 
-    return Pick(pairs=pairs, roles=roles, links={(0, 1): _any, (0, 2): _any, (1, 2): _any})
+    return Selection(pairs=pairs, roles=roles, links={(0, 1): _any, (0, 2): _any, (1, 2): _any})
 
 
 def _trios(options: Sequence[Sequence[Cell]], alike: Alike) -> Iterator[tuple[Cell, ...]]:
@@ -187,13 +198,13 @@ def _as_deep(one: Cell, two: Cell) -> bool:
     return one.depth == two.depth
 
 
-DEEPEST_RESIDUAL_AGAINST_PLAIN = Pick(
+DEEPEST_RESIDUAL_AGAINST_PLAIN = Selection(
     pairs=_deepest_against_plain,
     roles=(lambda cells: _deepest_first(where(cells, RESIDUAL)), *_listed(PLAIN)),
     links={(0, 1): _as_deep},
 )
 """For each shortcut, in each set of alike cells, the deepest residual network that has a plain one of its depth."""
-GAIN_WITH_DEPTH = Pick(
+GAIN_WITH_DEPTH = Selection(
     pairs=_growing_gains,
     roles=_listed(PREACTIVATED, ORIGINAL, PREACTIVATED, ORIGINAL),
     links={(0, 1): _as_deep, (2, 3): _as_deep, (0, 2): _shallower, (1, 3): _shallower},
@@ -304,46 +315,48 @@ def _trained(network: Conditions, published: Conditions, training: Conditions) -
 
 
 CONTRASTS: dict[str, Contrast] = {
-    "deepest against shallowest, plain": Between(about=("model.depth",), pick=ends(PLAIN)),
+    "deepest against shallowest, plain": Between(about=("model.depth",), selection=ends(PLAIN)),
     "deepest against shallowest, each shortcut": Between(
-        about=("model.depth",), exempt=(WARMUP_OF_110, STRIDE), pick=ends(RESIDUAL)
+        about=("model.depth",), exempt=(WARMUP_OF_110, STRIDE), selection=ends(RESIDUAL)
     ),
     "deepest against shallowest up to 110 layers, option A": Between(
         about=("model.depth",),
         exempt=(WARMUP_OF_110,),
-        pick=ends({**IDENTITY, "model.name": ("resnet_cifar",)}, up_to=110),
+        selection=ends({**IDENTITY, "model.name": ("resnet_cifar",)}, up_to=110),
     ),
     "deepest against shallowest, option B on ImageNet": Between(
         about=("model.depth",),
         exempt=(STRIDE,),
-        pick=ends({**RESIDUAL, **_ON_IMAGENET, "model.shortcut": ("B",), "model.name": ("resnet_imagenet",)}),
+        selection=ends({**RESIDUAL, **_ON_IMAGENET, "model.shortcut": ("B",), "model.name": ("resnet_imagenet",)}),
     ),
     "plain against residual, at the greatest depth that both have": Between(
-        about=("model.depth", "model.shortcut"), exempt=(WARMUP_OF_110, STRIDE), pick=DEEPEST_RESIDUAL_AGAINST_PLAIN
+        about=("model.depth", "model.shortcut"),
+        exempt=(WARMUP_OF_110, STRIDE),
+        selection=DEEPEST_RESIDUAL_AGAINST_PLAIN,
     ),
-    "A against B, B against C": Between(about=("model.shortcut",), pick=options_in_order(("B", "A"), ("C", "B"))),
+    "A against B, B against C": Between(about=("model.shortcut",), selection=options_in_order(("B", "A"), ("C", "B"))),
     "each two of A, B and C": Between(
-        about=("model.shortcut",), pick=options_in_order(("A", "B"), ("B", "C"), ("A", "C"))
+        about=("model.shortcut",), selection=options_in_order(("A", "B"), ("B", "C"), ("A", "C"))
     ),
     "1202 layers against 110": Between(
         about=("model.depth",),
         exempt=(WARMUP_OF_110,),
-        pick=matched({**IDENTITY, "model.depth": (110,)}, {**IDENTITY, "model.depth": (1202,)}),
+        selection=matched({**IDENTITY, "model.depth": (110,)}, {**IDENTITY, "model.depth": (1202,)}),
     ),
     "plain-110 on CIFAR-10": _trained(_PLAIN_110, _CIFAR, HE_2015_CIFAR),
     "resnet-1202 on CIFAR-10": _trained(_RESNET_1202, _CIFAR, HE_2015_CIFAR),
     "resnet-110 on CIFAR-10": _trained(_RESNET_110, _CIFAR, HE_2015_CIFAR_110),
     "original against pre-activation, all else equal": Between(
-        about=("model.activation",), pick=matched(PREACTIVATED, ORIGINAL)
+        about=("model.activation",), selection=matched(PREACTIVATED, ORIGINAL)
     ),
     "gain by pre-activation, greatest depth against least": Between(
-        about=("model.depth", "model.activation"), pick=GAIN_WITH_DEPTH
+        about=("model.depth", "model.activation"), selection=GAIN_WITH_DEPTH
     ),
     "unclean addition against original, all else equal": Between(
-        about=("model.activation",), pick=matched(ORIGINAL, UNCLEAN)
+        about=("model.activation",), selection=matched(ORIGINAL, UNCLEAN)
     ),
     "each other shortcut against the identity, all else equal": Between(
-        about=SHORTCUT_SETTINGS, pick=matched(IDENTITY, OTHER_SHORTCUTS)
+        about=SHORTCUT_SETTINGS, selection=matched(IDENTITY, OTHER_SHORTCUTS)
     ),
     "preresnet-1001 on CIFAR-10": _trained(_PRE_1001, _CIFAR_BOTTLENECK, HE_2016_CIFAR),
     "preresnet-1001 on CIFAR-10, batches of 64": _trained(_PRE_1001, _CIFAR_BOTTLENECK, HE_2016_CIFAR_64),
@@ -353,7 +366,7 @@ CONTRASTS: dict[str, Contrast] = {
     "bottleneck of 50 layers against basic of 34": Between(
         about=("model.depth",),
         exempt=(STRIDE,),
-        pick=matched(
+        selection=matched(
             {**_network("resnet_imagenet", 34, RESIDUAL), **_IMAGENET},
             {**_network("resnet_imagenet", 50, RESIDUAL), **_BOTTLENECK},
         ),

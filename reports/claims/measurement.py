@@ -18,7 +18,7 @@ from reports.stats.inference import (
     ExactDifference,
     Term,
     UnseenSeedsDifference,
-    careful,
+    conservative_welch,
     difference_of_means,
     estimate,
     sample,
@@ -215,7 +215,7 @@ def _p_known(tested: Comparison, difference: Difference) -> float | None:
         return tested.p_for
     if not any(term.sd for term in difference.terms):
         return 0.0 if tested.unanimous else 1.0
-    return KINDS[tested.test.kind].p_for(careful(difference.terms), tested.test.margin)
+    return KINDS[tested.test.kind].p_for(conservative_welch(difference.terms), tested.test.margin)
 
 
 def _extremes(comparison: Comparison) -> tuple[float, float]:

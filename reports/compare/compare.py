@@ -19,15 +19,15 @@ from harness.schema import METRICS
 from reports.compare.effects import (
     ALPHA,
     PAIRED,
-    Between,
     Effect,
     Measured,
     Source,
+    SweepSpread,
     estimated,
+    mean_effect,
     measure,
     measure_speed,
     measure_sweeps,
-    together,
 )
 from reports.compare.matching import (
     Matched,
@@ -100,7 +100,7 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class SweepComparison:
     """All lines, and the cells that could not be compared."""
 
     first: str
@@ -109,7 +109,7 @@ class Comparison:
     sweeps: tuple[int, int]
     """Number of sweeps of the first and the second side."""
     margin: float
-    between: Between
+    between: SweepSpread
     across: tuple[str, ...]
     """Differences in hardware and software; empty if there are none."""
     settings: tuple[str, ...]
@@ -136,7 +136,7 @@ def compare(
     margin: float = 0.0,
     between_pct: float | None = None,
     across: bool = False,
-) -> Comparison:
+) -> SweepComparison:
     """Compare the second side with the first.
 
     Args:
@@ -160,12 +160,9 @@ def compare(
         raise UsageError(_nothing_in_common(names, (cells_1, cells_2)))
     unlike = differing(matched)
     if unlike and not across:
-        raise UsageError(
-            f"{names[0]} and {names[1]} ran under different conditions: {'; '.join(unlike)}. A difference "
-            "could be theirs; --across-hardware compares all the same, and says so on every line"
-        )
+        raise UsageError(_different_conditions(names, unlike))
     between = _between(matched, (len(first), len(second)), between_pct)
-    return Comparison(
+    return SweepComparison(
         first=names[0],
         second=names[1],
         sweeps=(len(first), len(second)),
@@ -200,20 +197,27 @@ def _nothing_in_common(names: Sequence[str], cells: tuple[Sequence[Repeats], Seq
     )
 
 
+def _different_conditions(names: Sequence[str], unlike: Sequence[str]) -> str:
+    return (
+        f"{names[0]} and {names[1]} ran under different conditions: {'; '.join(unlike)}. A difference could be theirs; "
+        "--across-hardware compares all the same, and says so on every line"
+    )
+
+
 def _some(cells: Sequence[Repeats]) -> str:
     shown = ", ".join(cell.label for cell in cells[:SHOWN])
     return shown + (f" and {len(cells) - SHOWN} more" if len(cells) > SHOWN else "") if cells else "none"
 
 
-def _between(matched: Matched, sweeps: tuple[int, int], given_pct: float | None) -> Between:
+def _between(matched: Matched, sweeps: tuple[int, int], given_pct: float | None) -> SweepSpread:
     if given_pct is None and sum(sweeps) > 2:
         return estimated(*levels_of_sweeps(complete(matched)))
     if given_pct is None:
-        return Between(pct=BETWEEN_PCT, source=Source.DEFAULT, df=math.inf)
-    return Between(pct=given_pct, source=Source.GIVEN, df=math.inf)
+        return SweepSpread(pct=BETWEEN_PCT, source=Source.DEFAULT, df=math.inf)
+    return SweepSpread(pct=given_pct, source=Source.GIVEN, df=math.inf)
 
 
-def _lines(matched: Matched, margin: float, between: Between) -> list[Line]:
+def _lines(matched: Matched, margin: float, between: SweepSpread) -> list[Line]:
     drafts: list[tuple[Line, Effect | None]] = []
     for metric in COMPARED:
         found = [
@@ -229,7 +233,7 @@ def _lines(matched: Matched, margin: float, between: Between) -> list[Line]:
     return decided(drafts, margin)
 
 
-def _measured(one: Repeats, two: Repeats, metric: str, between: Between) -> Measured | None:
+def _measured(one: Repeats, two: Repeats, metric: str, between: SweepSpread) -> Measured | None:
     """Measure one metric of a pair of cells; None if neither side has a value."""
     if not one.seeds(metric) and not two.seeds(metric):
         return None
@@ -242,7 +246,7 @@ def _measured(one: Repeats, two: Repeats, metric: str, between: Between) -> Meas
     return measure_speed(one.speeds(), two.speeds(), between=between.pct / 100)
 
 
-def _of_all(matched: Matched, metric: str, found: Sequence[Measured], between: Between) -> Measured | None:
+def _of_all(matched: Matched, metric: str, found: Sequence[Measured], between: SweepSpread) -> Measured | None:
     """Return the mean effect over cells; None if fewer than two can be tested."""
     if metric == SPEED and between.source is Source.ESTIMATED:
         whole = complete(matched)
@@ -253,7 +257,7 @@ def _of_all(matched: Matched, metric: str, found: Sequence[Measured], between: B
     if len(tested) < 2:
         return None
     return Measured(
-        effect=together([measured.effect for measured in tested if measured.effect is not None]),
+        effect=mean_effect([measured.effect for measured in tested if measured.effect is not None]),
         method="mean over cells",
         n=f"{len(tested)} cells",
         same=all(measured.same for measured in tested),

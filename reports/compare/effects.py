@@ -42,7 +42,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Between:
+class SweepSpread:
     """The spread between the speeds of a whole sweep and of its repeat."""
 
     pct: float | None
@@ -189,12 +189,12 @@ def measure_speed(first: Sweeps, second: Sweeps, *, between: float) -> Measured:
     if list(first) == list(second):
         return Measured(effect=_nothing(len(first[0])), method=WELCH, n=n, same=True)
     level = between**2 * (1 / len(first) + 1 / len(second))
-    return Measured(effect=widened(_within(first, second), level), method=WELCH, n=n)
+    return Measured(effect=with_sweep_variance(_within(first, second), level), method=WELCH, n=n)
 
 
 def _within(first: Sweeps, second: Sweeps) -> Effect:
     """Return the difference between the sides' means of sweeps, with the spread between seeds of one sweep only."""
-    one, two = (together([_mean_of(list(seeds.values())) for seeds in side]) for side in (first, second))
+    one, two = (mean_effect([_mean_of(list(seeds.values())) for seeds in side]) for side in (first, second))
     variances = one.standard_error**2, two.standard_error**2
     return Effect(
         value=two.value - one.value,
@@ -229,14 +229,14 @@ def measure_sweeps(first: Sequence[float], second: Sequence[float]) -> Measured:
     return Measured(effect=effect, method=SWEEP_MEANS, n=n, same=list(first) == list(second))
 
 
-def estimated(first: Sequence[float], second: Sequence[float]) -> Between:
+def estimated(first: Sequence[float], second: Sequence[float]) -> SweepSpread:
     """Estimate the spread of the means of sweeps around the mean of their side, with both sides pooled."""
     df = sum(max(len(side) - 1, 0) for side in (first, second))
     squares = math.fsum((value - fmean(side)) ** 2 for side in (first, second) for value in side)
-    return Between(pct=100 * math.sqrt(squares / df) if df else None, source=Source.ESTIMATED, df=df)
+    return SweepSpread(pct=100 * math.sqrt(squares / df) if df else None, source=Source.ESTIMATED, df=df)
 
 
-def widened(effect: Effect, level: float) -> Effect:
+def with_sweep_variance(effect: Effect, level: float) -> Effect:
     """Add a variance that all cells share and that is assumed to be known."""
     variances = effect.standard_error**2, level
     return Effect(
@@ -247,7 +247,7 @@ def widened(effect: Effect, level: float) -> Effect:
     )
 
 
-def together(effects: Sequence[Effect]) -> Effect:
+def mean_effect(effects: Sequence[Effect]) -> Effect:
     """Return the mean of independent effects with equal weights.
 
     The variance from seeds averages out over cells. The variance that a whole sweep shares does not: it counts in full,

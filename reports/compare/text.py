@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.schema import METRICS
 from reports import formatting
-from reports.compare.compare import Change, Comparison, Line
+from reports.compare.compare import Change, Line, SweepComparison
 from reports.compare.effects import Source
 from reports.stats.summaries import SPEED
 
@@ -17,7 +17,7 @@ VERSION = 1
 ACROSS = "across hardware or software"
 
 
-def as_record(comparison: Comparison) -> dict[str, Any]:
+def as_record(comparison: SweepComparison) -> dict[str, Any]:
     """Return the whole comparison as a record for JSON."""
     lines = [{**_line(line), "unit": line.unit, "across": bool(comparison.across)} for line in comparison.lines]
     return {
@@ -46,7 +46,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def as_lines(comparison: Comparison) -> list[str]:
+def as_lines(comparison: SweepComparison) -> list[str]:
     """Compare `B` with `A`, metric by metric; then list the cells that could not be compared and explain the table."""
     lines = [f"A: {comparison.first}", f"B: {comparison.second}"]
     if comparison.across:
@@ -88,12 +88,12 @@ def _visible(line: Line) -> str:
     return f" (one of {formatting.decimal(line.visible)} {line.unit} would have been seen)"
 
 
-def _left_over(comparison: Comparison) -> list[str]:
+def _left_over(comparison: SweepComparison) -> list[str]:
     sides = (("A", comparison.only_first), ("B", comparison.only_second))
     return [f"Only in {side}: {', '.join(labels)}" for side, labels in sides if labels]
 
 
-def _between(comparison: Comparison) -> list[str]:
+def _between(comparison: SweepComparison) -> list[str]:
     """State how much repeats of a whole sweep differ in speed, and the source of that value."""
     if not any(line.metric == SPEED for line in comparison.lines):
         return []
@@ -113,7 +113,7 @@ def _between(comparison: Comparison) -> list[str]:
     ]
 
 
-def _footer(comparison: Comparison) -> str:
+def _footer(comparison: SweepComparison) -> str:
     tested = formatting.counted(sum(line.p_holm is not None for line in comparison.lines), "line")
     return (
         f"Differences are B less A with 95 % intervals. Findings hold at 5 % over all {tested}"
@@ -121,7 +121,7 @@ def _footer(comparison: Comparison) -> str:
     )
 
 
-def _summary(comparison: Comparison) -> str:
+def _summary(comparison: SweepComparison) -> str:
     if comparison.lines and all(line.change is Change.UNTESTED for line in comparison.lines):
         return "Nothing could be tested, so nothing is known of a regression. More seeds a side would tell."
     count, lost = len(comparison.regressions), len(comparison.lost)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.schema import ACTIVITIES
 from reports import formatting
 from reports.figures import drawing
-from reports.figures.drawing import Data, Figure, Panel, belongs
+from reports.figures.drawing import Data, Figure, Panel, mark_series
 from reports.figures.palette import LINE_STYLES, MUTED, depth_colours
 from reports.stats.cells import Cell, Trial
 from reports.tables.report_tables import trial_name
@@ -133,12 +133,12 @@ def _draw_span(axes: Axes, one: Shown, span: pd.DataFrame, seconds: float) -> No
         markersize=4,
         label=one.name,
     )
-    belongs(line, one.name, values="mean")
+    mark_series(line, one.name, values="mean")
     if (span["high"] > span["low"]).any():
         band = axes.fill_between(
             elapsed, span["low"], span["high"], color=one.colour, alpha=0.13, linewidth=0, zorder=1
         )
-        belongs(band, one.name)
+        mark_series(band, one.name)
 
 
 def _data(members: Sequence[tuple[Cell, Trial]], activity: pd.DataFrame) -> Data:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.schema import METRICS
 from reports.figures import drawing
 from reports.figures.depth_axis import DepthPanel, depth_panel, other_shortcuts
-from reports.figures.drawing import Data, Figure, Panel, belongs
+from reports.figures.drawing import Data, Figure, Panel, mark_series
 from reports.figures.palette import LINE_STYLES, MUTED, shortcut_colour, shortcut_marker
 from reports.stats.cells import TEST_ERROR, Cell, Series
 from reports.stats.summaries import MEMORY, SPEED, error_of, hardware_of
@@ -115,7 +115,7 @@ def _draw_points(axes: Axes, one: Series, mine: Sequence[tuple[Cell, float, floa
         markersize=6,
         label=one.name,
     )
-    belongs(line, one.name, labels=[f"depth {cell.depth}" for cell, *_ in mine])
+    mark_series(line, one.name, labels=[f"depth {cell.depth}" for cell, *_ in mine])
 
 
 def _by_depth(series: Sequence[Series]) -> Figure | None:
@@ -207,8 +207,8 @@ def _draw_line(axes: Axes, line: Line, style: str) -> None:
         label=line.label,
     )
     drawn, caps, intervals = bars.lines
-    belongs(drawn, line.label, values="efficiency")
-    belongs([*caps, *intervals], line.label)
+    mark_series(drawn, line.label, values="efficiency")
+    mark_series([*caps, *intervals], line.label)
 
 
 def _sides(rates: Sequence[tuple[float, float | None, float | None]]) -> tuple[list[float | None], list[float | None]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports.figures import drawing
-from reports.figures.drawing import Panel, belongs
+from reports.figures.drawing import Panel, mark_series
 from reports.figures.palette import SHORTCUT_COLOURS, shortcut_colour, shortcut_marker
 from reports.stats.cells import Cell, Series
 from reports.stats.inference import Estimate
@@ -81,14 +81,14 @@ def _draw_series(axes: Axes, one: Series, shown: DepthPanel, others: Sequence[st
         linestyle="--" if one.variant else "-",
     )
     line, caps, intervals = bars.lines
-    belongs(line, one.name, labels=[f"depth {cell.depth}" for cell in cells])
-    belongs([*caps, *intervals], one.name)
+    mark_series(line, one.name, labels=[f"depth {cell.depth}" for cell in cells])
+    mark_series([*caps, *intervals], one.name)
 
 
 def _draw_seeds(axes: Axes, one: Series, place: float, values: Sequence[float], colour: str) -> None:
     if len(values) <= MOST_POINTS:
         style: dict[str, Any] = {"color": colour, "alpha": 0.5, "markersize": 4, "markeredgewidth": 0}
-        belongs(axes.plot([place] * len(values), values, ".", **style), one.name)
+        mark_series(axes.plot([place] * len(values), values, ".", **style), one.name)
 
 
 def _ends(estimates: Sequence[Estimate], low: bool) -> list[tuple[Estimate, float | None]]:

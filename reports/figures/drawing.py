@@ -2,7 +2,7 @@
 paper; separate panels without a background, so that a page can arrange them on a phone and recolour them in dark mode;
 and a table of its values.
 
-`belongs` marks the parts of a series, so that a page can hide it and read its values.
+`mark_series` marks the parts of a series, so that a page can hide it and read its values.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def belongs(artists: Artist | Iterable[Any], series: str, *, values: str = "", labels: Sequence[str] = ()) -> None:
+def mark_series(artists: Artist | Iterable[Any], series: str, *, values: str = "", labels: Sequence[str] = ()) -> None:
     """Mark artists as parts of a series.
 
     Args:
@@ -114,15 +114,15 @@ def belongs(artists: Artist | Iterable[Any], series: str, *, values: str = "", l
 def legend(axes: Axes, title: str, **settings: Any) -> None:
     """Draw a legend whose entries belong to their series, or a note if there is nothing to show."""
     if not axes.get_legend_handles_labels()[0]:
-        empty(axes)
+        draw_note(axes)
         return
     drawn = axes.legend(title=title, alignment="left", **settings)
     for handle, text in zip(drawn.legend_handles, drawn.get_texts(), strict=True):
         if handle is not None:
-            belongs([handle, text], text.get_text())
+            mark_series([handle, text], text.get_text())
 
 
-def empty(axes: Axes) -> None:
+def draw_note(axes: Axes) -> None:
     """Write a note that there is nothing to show."""
     axes.text(0.5, 0.5, "no data yet", transform=axes.transAxes, ha="center", va="center", color=MUTED)
 

@@ -11,7 +11,7 @@ from harness.schema import METRICS, Outcome
 from reports.figures import cost as cost_figures
 from reports.figures import drawing
 from reports.figures.depth_axis import DepthPanel, depth_panel
-from reports.figures.drawing import Data, Figure, Panel, belongs
+from reports.figures.drawing import Data, Figure, Panel, mark_series
 from reports.figures.palette import depth_colours
 from reports.stats.cells import TEST_ERROR, TRAIN_ERROR, Cell, Series, trained
 from reports.stats.summaries import error_of
@@ -95,7 +95,11 @@ def _training_curves(series: Sequence[Series], curves: pd.DataFrame) -> Figure:
         "the lowest to the highest seed, a cross marks a seed that diverged. A mean ends where the first seed ends."
         + (f" Of more depths, {MOST_DEPTHS} are shown." if any(len(one.cells) > MOST_DEPTHS for one in series) else ""),
         panels
-        or [Panel(title="No curves yet", description="No network with a depth has been planned.", draw=drawing.empty)],
+        or [
+            Panel(
+                title="No curves yet", description="No network with a depth has been planned.", draw=drawing.draw_note
+            )
+        ],
         _curves_data(series, spans),
     )
 
@@ -148,7 +152,7 @@ def _curves_panel(
             _draw_cell(axes, cell, spans, colours[cell.depth or 0])
         for cell, epoch, error in crosses:
             style: dict[str, Any] = {"color": colours[cell.depth or 0], "markersize": 6, "markeredgewidth": 1.6}
-            belongs(axes.plot([epoch], [error], "x", **style), _depth_name(cell))
+            mark_series(axes.plot([epoch], [error], "x", **style), _depth_name(cell))
         axes.set_ylim(-0.02 * top, top)
         axes.set_xlim(left=0)
         axes.set_xlabel("epoch")
@@ -192,9 +196,9 @@ def _draw_cell(axes: Axes, cell: Cell, spans: Mapping[tuple[str, str], pd.DataFr
 
 def _draw_span(axes: Axes, span: pd.DataFrame, cell: Cell, values: str, **style: Any) -> None:
     whole = span[span["seeds"] == span["seeds"].max()]
-    belongs(axes.plot(whole["epoch"], whole["mean"], **style), _depth_name(cell), values=values)
+    mark_series(axes.plot(whole["epoch"], whole["mean"], **style), _depth_name(cell), values=values)
     if (span["high"] > span["low"]).any():
         band = axes.fill_between(
             span["epoch"], span["low"], span["high"], color=style["color"], alpha=0.13, linewidth=0, zorder=1
         )
-        belongs(band, _depth_name(cell))
+        mark_series(band, _depth_name(cell))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reports import formatting
 from reports.figures import drawing
-from reports.figures.drawing import Data, Figure, Panel, belongs
+from reports.figures.drawing import Data, Figure, Panel, mark_series
 from reports.figures.palette import PAPER, PART_COLOURS
 from reports.stats.cells import Cell
 from reports.tables.step_parts import PARTS, parts_of, taken_apart
@@ -84,5 +84,5 @@ def _stack(axes: Axes, bars: Sequence[Bar], heights: list[float], name: str, lab
         linewidth=0.6,
         label=label,
     )
-    belongs(drawn.patches, label)
+    mark_series(drawn.patches, label)
     heights[:] = [height + value for height, value in zip(heights, values, strict=True)]

@@ -28,7 +28,7 @@ def tidy(text: str, *, name: str, title: str, description: str, attributes: Mapp
         _style_to_attributes(element)
         _plain_links(element)
         _shorten(element)
-        _close_up(element)
+        _remove_whitespace(element)
     _prefix_identifiers(root, name)
     _describe(root, name, title, description)
     root.attrib.update(attributes or {})
@@ -94,7 +94,7 @@ def _shorten(element: ET.Element) -> None:
             element.set(key, " ".join(rounded.split()))
 
 
-def _close_up(element: ET.Element) -> None:
+def _remove_whitespace(element: ET.Element) -> None:
     """Put each element on one line: indents are a fifth of matplotlib's output."""
     if element.text and not element.text.strip():
         element.text = None

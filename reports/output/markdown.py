@@ -16,7 +16,7 @@ without a link are left."""
 LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
 
 
-class Ready(str):
+class MarkdownText(str):
     """Text that is Markdown already."""
 
     __slots__ = ()
@@ -31,7 +31,7 @@ def render(context: Mapping[str, Any]) -> str:
 
 def finalize(value: object) -> str:
     """Convert the value of a template's `{{ }}`."""
-    return value if isinstance(value, Ready) else escape(str(value))
+    return value if isinstance(value, MarkdownText) else escape(str(value))
 
 
 def escape(text: str) -> str:
@@ -39,7 +39,7 @@ def escape(text: str) -> str:
     return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", LINE_BREAKS.sub(" ", text))
 
 
-def table(value: Table) -> Ready:
+def table(value: Table) -> MarkdownText:
     """Return a table with its caption above and its note below."""
     head = [escape(f"{column.group}: {column.title}" if column.group else column.title) for column in value.columns]
     rule = ["---:" if column.numeric else "---" for column in value.columns]
@@ -49,7 +49,7 @@ def table(value: Table) -> Ready:
         for place, row in enumerate(value.rows)
     ]
     lines += ["", escape(value.note)] if value.note else []
-    return Ready("\n".join(lines))
+    return MarkdownText("\n".join(lines))
 
 
 def _entry(text: str, link: str | None) -> str:

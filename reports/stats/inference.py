@@ -172,11 +172,11 @@ def difference_of_means(terms: Sequence[Term]) -> WelchDifference | UnseenSeedsD
     It is Welch's if all samples vary.
     """
     if all(term.sd for term in terms):
-        return careful(terms)
+        return conservative_welch(terms)
     return UnseenSeedsDifference(terms=tuple(terms))
 
 
-def careful(terms: Sequence[Term]) -> WelchDifference:
+def conservative_welch(terms: Sequence[Term]) -> WelchDifference:
     """Return the sum as `satterthwaite` does, but with the degrees of freedom of the smallest sample if sizes differ.
 
     Otherwise two seeds beside ten, or beside five published runs, would get degrees of freedom that two seeds do not

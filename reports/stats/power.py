@@ -147,7 +147,7 @@ def _detectable_distance(sds: Array, spreads: Spreads, n: int, alpha: float) -> 
     shares = (variances**2).sum(axis=1) / (n - 1) + fixed**2 / (spreads.published_runs - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         inverse_df = np.where(total > 0, shares / total**2, 1.0)
-    if fixed and n != spreads.published_runs:  # as in `inference.careful`
+    if fixed and n != spreads.published_runs:  # as in `inference.conservative_welch`
         inverse_df = np.full_like(inverse_df, 1 / (min(n, spreads.published_runs) - 1))
     distance: Array = np.exp(np.interp(inverse_df, *_log_critical(alpha))) * np.sqrt(total)
     return distance

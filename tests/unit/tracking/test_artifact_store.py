@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from harness.errors import TrackingUnreachable
-from harness.tracking.artifact_store import is_passing, store_errors_translated
+from harness.tracking.artifact_store import is_transient, store_errors_translated
 from harness.tracking.tracker import RejectedError
 
 
@@ -93,7 +93,7 @@ def test_what_no_patience_mends_is_refused(error: Exception) -> None:
     ],
 )
 def test_what_may_work_later_is_left_to_be_tried_again(error: OSError) -> None:
-    assert is_passing(error)
+    assert is_transient(error)
     with pytest.raises(type(error)), store_errors_translated("a file is not stored"):
         raise error
 

@@ -15,8 +15,8 @@ from harness.cli.main import main
 from harness.errors import ExitCode, UsageError
 from harness.results.bundle import write_bundle
 from harness.tracking.results import SweepResults
-from reports.compare.compare import Change, Comparison, Line, compare, decided
-from reports.compare.effects import Effect, measure, together
+from reports.compare.compare import Change, Line, SweepComparison, compare, decided
+from reports.compare.effects import Effect, mean_effect, measure
 from reports.compare.text import ACROSS, as_lines, as_record
 from reports.testing.synthetic import jitter, synthetic_sweep
 
@@ -31,7 +31,7 @@ def sweep(name: str = "before") -> SweepResults:
     return dataclasses.replace(made, trials=made.trials.assign(**{SPEED: speeds}))
 
 
-def held(first: SweepResults, second: SweepResults, **options: float) -> Comparison:
+def held(first: SweepResults, second: SweepResults, **options: float) -> SweepComparison:
     """Compare two sweeps, with no allowance for the speeds of whole sweeps unless one is given."""
     return compare([first], [second], **{"between_pct": 0.0, **options})
 
@@ -48,7 +48,7 @@ def with_column(results: SweepResults, **columns: object) -> SweepResults:
     return dataclasses.replace(results, trials=results.trials.assign(**columns), name="after")
 
 
-def line_of(found: Comparison, cell: str, metric: str) -> Line:
+def line_of(found: SweepComparison, cell: str, metric: str) -> Line:
     [line] = [line for line in found.lines if (line.cell, line.metric) == (cell, metric)]
     return line
 
@@ -132,7 +132,7 @@ def test_one_value_a_side_is_not_tested() -> None:
 
 
 def test_cells_together_have_the_mean_of_their_effects_and_the_error_of_a_mean() -> None:
-    both = together([Effect(value=1.0, standard_error=0.3, df=4), Effect(value=3.0, standard_error=0.4, df=4)])
+    both = mean_effect([Effect(value=1.0, standard_error=0.3, df=4), Effect(value=3.0, standard_error=0.4, df=4)])
     assert both.value == 2.0
     assert both.standard_error == pytest.approx(0.25)  # the root of 0.09 + 0.16, over 2
     assert both.df == pytest.approx((0.09 + 0.16) ** 2 / (0.09**2 / 4 + 0.16**2 / 4))

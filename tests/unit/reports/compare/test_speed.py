@@ -16,8 +16,8 @@ from harness.cli.main import main
 from harness.errors import ExitCode, UsageError
 from harness.results.bundle import write_bundle
 from harness.tracking.results import SweepResults
-from reports.compare.compare import BETWEEN_PCT, Change, Comparison, Line, compare
-from reports.compare.effects import Effect, estimated, measure_speed, measure_sweeps, together, widened
+from reports.compare.compare import BETWEEN_PCT, Change, Line, SweepComparison, compare
+from reports.compare.effects import Effect, estimated, mean_effect, measure_speed, measure_sweeps, with_sweep_variance
 from reports.compare.text import as_lines, as_record
 from reports.testing.synthetic import synthetic_sweep
 
@@ -44,7 +44,7 @@ def timed(logs: object, name: str = "sweep") -> SweepResults:
     return dataclasses.replace(made, name=name, trials=trials)
 
 
-def line_of(found: Comparison, cell: str, metric: str = SPEED) -> Line:
+def line_of(found: SweepComparison, cell: str, metric: str = SPEED) -> Line:
     [line] = [line for line in found.lines if (line.cell, line.metric) == (cell, metric)]
     return line
 
@@ -77,7 +77,7 @@ def test_an_allowance_is_all_there_is_where_no_seed_differs() -> None:
 
 def test_what_a_sweep_shares_does_not_average_out_over_cells() -> None:
     own = Effect(value=0.0, standard_error=0.004, df=4)
-    found = together([widened(own, 0.0002)] * 4)
+    found = mean_effect([with_sweep_variance(own, 0.0002)] * 4)
     # By hand: 0.004 squared over 4 cells, and the shared part as it is.
     assert found.standard_error**2 == pytest.approx(0.000016 / 4 + 0.0002)
     assert found.df == pytest.approx(0.000204**2 / (4 * (0.000016 / 16) ** 2 / 4))
