@@ -32,6 +32,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+def message_of(error: BaseException) -> str:
+    """Return an error's whole message in one line; the name of its class if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class HarnessError(Exception):
     """Root of all errors that are shown to users as one message, without a traceback."""
 

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from harness.cli.output import wrap
 from harness.errors import ExitCode, HarnessError
-from harness.network import connection_fault
 from harness.package import version_of
 
 Status = Literal["ok", "note", "fail"]
@@ -99,23 +97,18 @@ def _monitor() -> Iterator[Check]:
 
 
 def _ray_address(address: str | None) -> Check:
-    if address is None or address in ("local", "auto"):
-        detail = "RAY_ADDRESS is not set: a run starts a Ray of its own here" if address is None else f"{address!r}"
+    if address is None:
+        detail = "RAY_ADDRESS is not set: a run starts a Ray of its own here"
         return Check(name="ray address", status="ok", detail=detail)
-    host, port = _host_and_port(address)
-    if host is None or port is None:
-        return Check(name="ray address", status="fail", detail=f"{address!r} is not host:port, as 10.0.0.1:6379 is")
-    if (fault := connection_fault(host, port)) is not None:
-        return Check(name="ray address", status="fail", detail=f"{address}: nothing answers: {fault}")
-    return Check(name="ray address", status="ok", detail=f"{address}: something listens there")
-
-
-def _host_and_port(address: str) -> tuple[str | None, int | None]:
     try:
-        parts = urlsplit(address if "://" in address else f"ray://{address}")
-        return parts.hostname, parts.port
-    except ValueError:
-        return None, None
+        from harness.cluster.probe import check_cluster  # imports Ray
+
+        check_cluster(address)
+    except ImportError as error:
+        return Check(name="ray address", status="fail", detail=f"Ray cannot be imported: {error}")
+    except HarnessError as error:
+        return Check(name="ray address", status="fail", detail=str(error))
+    return Check(name="ray address", status="ok", detail=f"{address}: Ray's head answers, with the versions of here")
 
 
 def _ray_token(environment: Mapping[str, str]) -> Check:

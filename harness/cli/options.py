@@ -33,8 +33,18 @@ Experiment = Annotated[
     str | None,
     typer.Option(envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow experiment; the workload's name if not given."),
 ]
+
+
+def _cluster_address(address: str | None) -> str | None:
+    """Return None for `local`, by which Ray means a Ray of one's own, as this harness does by no address."""
+    return None if address in ("local", "") else address
+
+
 Address = Annotated[
-    str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster; without one, a local Ray is started.")
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS", callback=_cluster_address, help="Ray cluster; without one, a local Ray is started."
+    ),
 ]
 Dashboard = Annotated[
     str | None,

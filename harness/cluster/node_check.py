@@ -6,6 +6,8 @@ Nothing here needs Ray: `harness.cluster.inspection` runs it on every node.
 from __future__ import annotations
 
 import platform
+import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,8 @@ class NodeCheckResult:
     storage_fault: str | None
     absent: tuple[str, ...]
     """Messages on the data sets that this node cannot load."""
+    python: str = sys.executable
+    """Path of the interpreter that Ray's workers run there."""
 
 
 def check_node(questions: NodeCheckRequest, node: str) -> NodeCheckResult:
@@ -55,6 +59,7 @@ def check_node(questions: NodeCheckRequest, node: str) -> NodeCheckResult:
         versions=versions(),
         storage_fault=_storage_fault(questions, node),
         absent=_absent(questions),
+        python=sys.executable,
     )
 
 
@@ -111,6 +116,15 @@ def raise_on_failures(
             f"{name}: the storage folder is not the one that the driver sees; --storage must be a shared one"
             for name in answers
             if not seen[name]
+        ],
+    )
+    _raise(
+        Infeasible,
+        [
+            f"{name}: Ray cannot start our workers by {each.python}, because it puts the path into a shell command as "
+            "it is; start Ray there from an environment whose path has only letters, digits and . _ - /"
+            for name, each in answers.items()
+            if shlex.quote(each.python) != each.python
         ],
     )
     _raise(Infeasible, [f"{name}: {text}" for name, each in answers.items() if (text := _differs(each, expected))])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -50,6 +51,26 @@ PRIVATE_NAMES = {
         path="ray._private.ray_constants:ENABLE_RAY_CLUSTER",
         purpose="keeps a local Ray on loopback in this process, which has read the environment already",
         without="a local Ray listens on every interface",
+    ),
+    "uv_hook": PrivateName(
+        path="ray._private.ray_constants:RAY_ENABLE_UV_RUN_RUNTIME_ENV",
+        purpose="keeps Ray from shipping the current folder and starting workers by uv if this command was",
+        without="`uv run harness run` copies the current folder, and may wait for minutes",
+    ),
+    "read_config": PrivateName(
+        path="ray._raylet:Config.initialize",
+        purpose="has this process use the token of its own local Ray",
+        without="a local Ray does not start; set RAY_AUTH_MODE=disabled",
+    ),
+    "gcs_client": PrivateName(
+        path="ray._raylet:GcsClient",
+        purpose="asks an address whether it is Ray's head, before Ray would wait for minutes",
+        without="`--address` fails",
+    ),
+    "cluster_metadata": PrivateName(
+        path="ray._common.usage.usage_lib:get_cluster_metadata",
+        purpose="compares the versions of the cluster with those here",
+        without="`--address` fails",
     ),
     "worker_logs": PrivateName(
         path="ray._private.worker:_worker_logs_enabled",
@@ -117,23 +138,61 @@ def find_address() -> str:
 
 MAY_BE_JOINED = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Variable that Ray reads on every system, despite its name: at 0 no computer can join, and all listen on 127.0.0.1."""
+TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+"""Variables by which a user chooses the tokens of a cluster."""
+UV_VARIABLE = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 
 
 @contextlib.contextmanager
-def on_loopback() -> Iterator[None]:
-    """Have a local Ray listen on loopback alone, unless the user's environment lets others join it."""
-    if MAY_BE_JOINED in os.environ:
-        yield
-        return
+def local_environment() -> Iterator[None]:
+    """Set what a local Ray needs in the environment of this process and of those that it starts, then undo it.
+
+    The Ray listens on loopback alone and wants a token that only these processes know. By itself Ray would write one to
+    the user's home, and every later cluster on this machine would want it. The user's own variables win.
+    """
     from ray._private import ray_constants
 
-    others_may, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    os.environ[MAY_BE_JOINED] = "0"  # for the processes that this one starts
+    added: dict[str, str] = {}
+    if MAY_BE_JOINED not in os.environ:
+        added[MAY_BE_JOINED] = "0"
+    if not any(name in os.environ for name in TOKEN_VARIABLES):
+        added |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    os.environ.update(added)
+    if MAY_BE_JOINED in added:
+        ray_constants.ENABLE_RAY_CLUSTER = False  # which has read the environment already
+    PRIVATE_NAMES["read_config"].find()("")
     try:
         yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = others_may
-        del os.environ[MAY_BE_JOINED]
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        for name in added:
+            os.environ.pop(name, None)
+        PRIVATE_NAMES["read_config"].find()("")
+
+
+@contextlib.contextmanager
+def without_uv_hook() -> Iterator[None]:
+    """Have workers run this interpreter, also if `uv run` started this command. The user's own variable wins."""
+    from ray._private import ray_constants
+
+    before = ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV
+    if UV_VARIABLE not in os.environ:
+        ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False
+    try:
+        yield
+    finally:
+        ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = before
+
+
+PROBE = """
+import json, sys
+from ray._common.usage.usage_lib import get_cluster_metadata
+from ray._raylet import GcsClient
+print(json.dumps(get_cluster_metadata(GcsClient(address=sys.argv[1]))))
+"""
+"""Program that prints the versions of the cluster at an address. Ray's client retries for minutes, so that a process
+of its own runs it, which can be ended; it needs nothing of ours."""
 
 
 def silence_worker_messages() -> None:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import shlex
+import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 import ray
 
 from harness.cluster.machines import machines_of
-from harness.cluster.ray_internals import find_address, on_loopback, silence_worker_messages
-from harness.errors import ClusterUnreachable
+from harness.cluster.probe import check_cluster
+from harness.cluster.ray_internals import local_environment, silence_worker_messages, without_uv_hook
+from harness.errors import ClusterUnreachable, message_of
 from harness.measure.identity import machine_here, merged
-from harness.network import connection_fault
 from harness.scheduling.feasibility import NodeResources
 from harness.trial import Machine
+from harness.waits import say_on_stderr, waiting_for
 
 LOCAL_OBJECT_STORE_BYTES = 256 * 2**20
 """Size of a local Ray's object store. Trials pass events, not tensors, through Ray; a small store saves memory."""
+
+
+LONGEST_FOLDER = 40
+"""Longest path in bytes of Ray's temporary folder: the path of a socket has 107 at most, and Ray adds up to 66."""
 
 
 class RaySession:
@@ -54,7 +63,7 @@ class RaySession:
         if self._connected:
             return
         if self._address is None:
-            self._stack.enter_context(on_loopback())
+            self._stack.enter_context(local_environment())
         _connect(self._address)
         self._stack.callback(ray.shutdown)
         _quiet()
@@ -88,56 +97,47 @@ def node_resources() -> tuple[NodeResources, ...]:
 
 def _connect(address: str | None) -> None:
     if address is None:
-        _start_local()
+        with waiting_for("a local Ray to start"):
+            _start_local()
         return
-    try:
-        _check_reachable(_found() if address == "auto" else address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if address == "auto" and "Could not find any running Ray" in str(error):
-            raise ClusterUnreachable(
-                "no Ray runs on this node, which --address auto asks for; give a cluster's host:port, "
-                "or leave --address and RAY_ADDRESS out to start a local Ray"
-            ) from error
-        raise ClusterUnreachable(f"Ray at {address} refused the connection: {_first_line(error)}") from error
+    with waiting_for(f"Ray at {address} to answer", "Ctrl-C ends this."):
+        check_cluster(address)
+        try:
+            with without_uv_hook():
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ClusterUnreachable(f"Ray at {address} refused the connection: {message_of(error)}") from error
 
 
 def _start_local() -> None:
+    folder = _temporary_folder()
+    python = shlex.quote(sys.executable)
     try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=LOCAL_OBJECT_STORE_BYTES,
-        )
+        with without_uv_hook():
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+                # Ray puts the path into a shell command as it is.
+                runtime_env={"py_executable": python} if python != sys.executable else None,
+                _temp_dir=str(folder),
+            )
     except Exception as error:  # Ray raises a bare Exception if its processes take too long to start
         raise ClusterUnreachable(
-            f"a local Ray does not start: {_first_line(error)} Its logs are in /tmp/ray/session_latest/logs; "
+            f"a local Ray does not start: {message_of(error)} Its logs are in {folder}/session_latest/logs; "
             "a machine that is busy or short of memory may need another try, or --launcher inline"
         ) from error
 
 
-def _found() -> str:
-    """Return the address of the cluster that `auto` means.
-
-    Raises:
-        ConnectionError: no Ray runs on this node.
-    """
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    return find_address()
-
-
-def _check_reachable(address: str) -> None:
-    """Refuse an address where nothing listens, within seconds. `ray.init` would try for a minute."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "/" in address:
-        return
-    if (fault := connection_fault(host, int(port))) is not None:
-        raise ClusterUnreachable(
-            f"no Ray cluster answers at {address} ({fault}); check --address or RAY_ADDRESS, "
-            "or leave both out to start a local Ray"
-        )
+def _temporary_folder() -> Path:
+    """Return Ray's usual folder, or one below /tmp if the paths of its sockets would be too long there."""
+    usual = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"  # noqa: S108
+    if len(os.fsencode(usual.absolute())) <= LONGEST_FOLDER:
+        return usual.absolute()
+    say_on_stderr(f"{usual} is too long for the sockets of a local Ray, which keeps its files in /tmp/ray instead")
+    return Path("/tmp/ray")  # noqa: S108
 
 
 def _quiet() -> None:
@@ -147,7 +147,3 @@ def _quiet() -> None:
     # Ray prints messages of raylets, such as the death of a worker, on stdout, which is for our data. The queue has
     # each reason from Ray Train, and Ray's logs have the rest. There is no public switch.
     silence_worker_messages()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

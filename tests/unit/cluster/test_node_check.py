@@ -70,6 +70,11 @@ def test_data_that_a_node_lacks_are_named_with_it() -> None:
     assert error.exit_code is ExitCode.USAGE
 
 
+def test_a_node_whose_interpreter_ray_cannot_start_is_named() -> None:
+    error = refusal({"a": replace(FIT, python="/home/u/my venv/bin/python"), "b": FIT})
+    assert str(error).startswith("node a: Ray cannot start our workers by /home/u/my venv/bin/python")
+
+
 def test_of_many_nodes_three_are_named() -> None:
     error = refusal({f"n{index}": replace(FIT, storage_fault="full") for index in range(40)})
     assert str(error).splitlines() == ["node n0: full", "node n1: full", "node n2: full", "and 37 nodes more"]

@@ -11,7 +11,7 @@ from harness.cluster.ray_internals import PRIVATE_NAMES
 
 ROOT = Path(__file__).parents[3]
 PRIVATE = re.compile(
-    r"\bray\.[\w.]*_(?:private|internal)\b|\bray\.train\.v2\.api\.(?!callback\b)|\bray\.dashboard\.utils\b"
+    r"\bray\.[\w.]*_(?:private|internal|raylet|common)\b|\bray\.train\.v2\.api\.(?!callback\b)|\bray\.dashboard\.utils\b"
 )
 
 

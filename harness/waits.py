@@ -1,0 +1,51 @@
+"""Words about a wait: what a command waits for, since when, and what the user can do."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+FIRST_S = 10.0
+"""Seconds of silence before the first line."""
+AGAIN_S = 60.0
+"""Seconds from the first line to the second; each later pause is twice as long, at most `LONGEST_S`."""
+LONGEST_S = 600.0
+
+
+def say_on_stderr(text: str) -> None:
+    """Print a line on stderr. A terminal or a pipe that is gone is no reason to stop."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def waiting_for(what: str, hint: str = "", *, say: Callable[[str], None] = say_on_stderr) -> Iterator[None]:
+    """Say what this process waits for if it takes long, and again while it lasts.
+
+    The lines come from a thread, so that they also come while a library blocks.
+
+    Args:
+        what: what it waits for, as in `a local Ray to start`.
+        hint: what the user can do, as a sentence.
+        say: takes each line.
+    """
+    done, began_s = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        pause_s = FIRST_S
+        while not done.wait(pause_s):
+            elapsed_s = time.monotonic() - began_s
+            say(" ".join(filter(None, [f"Waiting for {what} for {elapsed_s:.0f} s.", hint])))
+            pause_s = AGAIN_S if pause_s == FIRST_S else min(2 * pause_s, LONGEST_S)
+
+    thread = threading.Thread(target=tell, name="waits", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
