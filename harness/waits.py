@@ -22,6 +22,32 @@ def say_on_stderr(text: str) -> None:
         sys.stderr.flush()
 
 
+class Pauses:
+    """The moments at which a wait is spoken of: after some seconds, then ever more rarely.
+
+    Args:
+        clock: returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new wait."""
+        self.began_s = self._clock()
+        self.pause_s = FIRST_S
+        self._next_s = self.began_s + FIRST_S
+
+    def is_due(self) -> bool:
+        """Return whether it is time to speak; then the next time is later."""
+        if self._clock() < self._next_s:
+            return False
+        self.pause_s = AGAIN_S if self.pause_s == FIRST_S else min(2 * self.pause_s, LONGEST_S)
+        self._next_s = self._clock() + self.pause_s
+        return True
+
+
 @contextlib.contextmanager
 def waiting_for(what: str, hint: str = "", *, say: Callable[[str], None] = say_on_stderr) -> Iterator[None]:
     """Say what this process waits for if it takes long, and again while it lasts.
@@ -33,14 +59,14 @@ def waiting_for(what: str, hint: str = "", *, say: Callable[[str], None] = say_o
         hint: what the user can do, as a sentence.
         say: takes each line.
     """
-    done, began_s = threading.Event(), time.monotonic()
+    done = threading.Event()
 
     def tell() -> None:
-        pause_s = FIRST_S
-        while not done.wait(pause_s):
-            elapsed_s = time.monotonic() - began_s
-            say(" ".join(filter(None, [f"Waiting for {what} for {elapsed_s:.0f} s.", hint])))
-            pause_s = AGAIN_S if pause_s == FIRST_S else min(2 * pause_s, LONGEST_S)
+        pauses = Pauses()
+        while not done.wait(pauses.pause_s):
+            if pauses.is_due():
+                elapsed_s = time.monotonic() - pauses.began_s
+                say(" ".join(filter(None, [f"Waiting for {what} for {elapsed_s:.0f} s.", hint])))
 
     thread = threading.Thread(target=tell, name="waits", daemon=True)
     thread.start()

@@ -22,6 +22,13 @@ def call(method: Any, *arguments: Any) -> Any:
 
 
 def first_cause(error: BaseException) -> str:
-    """Return the innermost message of an error that a user can act on, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    """Return the message of the innermost error that a user can act on, whole and in one line."""
+    for name in ("cause", "controller_failure"):
+        if isinstance(inner := getattr(error, name, None), BaseException):
+            return first_cause(inner)
+    lines = str(error).splitlines()
+    frames = [index for index, line in enumerate(lines) if line.startswith("  ")]
+    if "Traceback (most recent call last)" in str(error) and frames:
+        lines = lines[frames[-1] + 1 :]  # below the last frame is the error itself
+    # Lines that begin with a tab are Ray's ids of the actor.
+    return " ".join(" ".join(line for line in lines if not line.startswith("\t")).split()) or type(error).__name__

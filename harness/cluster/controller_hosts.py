@@ -14,8 +14,9 @@ from harness.cluster.actor import ActorHandle, first_cause
 from harness.cluster.group_settings import GroupSettings
 from harness.cluster.placement_groups import remove_placement_groups
 from harness.cluster.queue_client import QueueClient
+from harness.cluster.ray_internals import is_startup_timeout
 from harness.cluster.worker_group import fit
-from harness.scheduling.types import Shape
+from harness.scheduling.types import GroupEnd, Shape
 
 MOST_GROUPS = 1000
 """Maximum groups per host process; each uses one thread."""
@@ -35,14 +36,14 @@ class ControllerHost:
     def __init__(self, queue: QueueClient, settings: GroupSettings) -> None:
         self._queue, self._settings = queue, settings
 
-    def run(self, group: str, shape: Shape, avoid: Collection[str]) -> str | None:
-        """Run one worker group until the queue has no trial for it. Return why it was lost, None if it ended well."""
+    def run(self, group: str, shape: Shape, avoid: Collection[str]) -> GroupEnd:
+        """Run one worker group until the queue has no trial for it."""
         try:
             fit(group, shape, self._queue, self._settings, avoid)
         except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
             self._queue.release_leases(group)
-            return first_cause(error)
-        return None
+            return GroupEnd(reason=first_cause(error), no_room=is_startup_timeout(error))
+        return GroupEnd(reason=None)
 
 
 class HostClient:
@@ -56,9 +57,9 @@ class HostClient:
             queue, settings
         )
 
-    def run(self, group: str, shape: Shape, avoid: Collection[str]) -> ray.ObjectRef[str | None]:
-        """Start a group. Return the reference to why it was lost, None if it ended well."""
-        end: ray.ObjectRef[str | None] = self._actor.run.remote(group, shape, avoid)
+    def run(self, group: str, shape: Shape, avoid: Collection[str]) -> ray.ObjectRef[GroupEnd]:
+        """Start a group. Return the reference to its end."""
+        end: ray.ObjectRef[GroupEnd] = self._actor.run.remote(group, shape, avoid)
         return end
 
     def kill(self) -> None:
@@ -80,7 +81,7 @@ class ControllerHosts:
     queue: QueueClient
     settings: GroupSettings
     _hosts: dict[str, HostClient] = field(default_factory=dict)
-    _ends: dict[ray.ObjectRef[str | None], _Started] = field(default_factory=dict)
+    _ends: dict[ray.ObjectRef[GroupEnd], _Started] = field(default_factory=dict)
     """Reference to the result of `ControllerHost.run` -> its group."""
     _lost: dict[str, float] = field(default_factory=dict)
     """Names of placement groups that may still exist -> when to stop looking for them."""
@@ -92,8 +93,8 @@ class ControllerHosts:
         host = self._hosts[node]
         self._ends[host.run(group, shape, avoid)] = _Started(group=group, node=node, host=host)
 
-    def ended(self) -> dict[str, str | None]:
-        """Return the groups that ended since the last call, each with why it was lost, None if it ended well.
+    def ended(self) -> dict[str, GroupEnd]:
+        """Return the groups that ended since the last call.
 
         Raises:
             ray.exceptions.RayTaskError: the queue could not record the loss of a group's trial.
@@ -108,17 +109,18 @@ class ControllerHosts:
         """Kill the workers of a group that hangs."""
         self.queue.kill_workers(group)
 
-    def _end(self, started: _Started, reference: ray.ObjectRef[str | None]) -> tuple[str, str | None]:
+    def _end(self, started: _Started, reference: ray.ObjectRef[GroupEnd]) -> tuple[str, GroupEnd]:
         try:
-            failure: str | None = ray.get(reference)
+            end = ray.get(reference)
         except ray.exceptions.RayActorError as error:
             self._abandon(started)
             failure = f"the node of its controller was lost: {first_cause(error)}"
             self.queue.note_loss_reason(started.group, failure)
             self.queue.release_leases(started.group)
-        if failure is not None:
+            end = GroupEnd(reason=failure)
+        if end.reason is not None:
             self._lost[self.settings.placement_group_name(started.group)] = time.monotonic() + SEARCH_S
-        return started.group, failure
+        return started.group, end
 
     def _abandon(self, started: _Started) -> None:
         """Kill a host that could not be reached: it may still run, and other groups take its resources."""

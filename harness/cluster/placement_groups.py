@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import ray
@@ -44,3 +44,16 @@ def remove_placement_groups(names: Collection[str]) -> None:
         if place["state"] != "REMOVED" and place["name"].partition("/")[0] in names:
             with contextlib.suppress(ValueError):  # just gone
                 remove_placement_group(ray.util.get_placement_group(place["name"]))
+
+
+def placed_groups(name: Callable[[str], str], groups: Iterable[str]) -> frozenset[str]:
+    """Return the worker groups whose placement groups have their resources.
+
+    Args:
+        name: gives the name of a worker group's placement groups.
+        groups: the worker groups to look for.
+    """
+    placed = {
+        entry["name"].partition("/")[0] for entry in placement_group_table().values() if entry["state"] == "CREATED"
+    }
+    return frozenset(group for group in groups if name(group) in placed)

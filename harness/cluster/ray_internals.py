@@ -15,6 +15,8 @@ from typing import Any
 
 import ray
 
+from harness import lies_in
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateName:
@@ -57,6 +59,11 @@ PRIVATE_NAMES = {
         purpose="keeps Ray from shipping the current folder and starting workers by uv if this command was",
         without="`uv run harness run` copies the current folder, and may wait for minutes",
     ),
+    "job_config": PrivateName(
+        path="ray.job_config:JobConfig",
+        purpose="by `_client_job` keeps the driver's current folder off the search path of the workers",
+        without="a folder `models` where the command is given may be imported in place of ours",
+    ),
     "read_config": PrivateName(
         path="ray._raylet:Config.initialize",
         purpose="has this process use the token of its own local Ray",
@@ -71,6 +78,16 @@ PRIVATE_NAMES = {
         path="ray._common.usage.usage_lib:get_cluster_metadata",
         purpose="compares the versions of the cluster with those here",
         without="`--address` fails",
+    ),
+    "available_resources": PrivateName(
+        path="ray._private.state:available_resources_per_node",
+        purpose="starts no group where other work uses the room",
+        without="no sweep starts",
+    ),
+    "jobs": PrivateName(
+        path="ray._private.state:jobs",
+        purpose="names the jobs that use the room which a sweep waits for",
+        without="no sweep starts",
     ),
     "worker_logs": PrivateName(
         path="ray._private.worker:_worker_logs_enabled",
@@ -106,6 +123,11 @@ PRIVATE_NAMES = {
         path="ray.train.v2._internal.execution.worker_group.worker_group:placement_group",
         purpose="is replaced, so that placement groups have names by which those of lost groups are removed",
         without="no worker group starts; an assertion says so",
+    ),
+    "startup_timeout": PrivateName(
+        path="ray.train.v2._internal.exceptions:WorkerGroupStartupTimeoutError",
+        purpose="tells a group that found no room from one that failed",
+        without="no worker group starts",
     ),
     "failure_config": PrivateName(
         path="ray.train.v2.api.config:FailureConfig",
@@ -185,6 +207,15 @@ def without_uv_hook() -> Iterator[None]:
         ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = before
 
 
+def job_config() -> Any:
+    """Return settings of a job whose workers import nothing from the driver's current folder.
+
+    Ray would put that folder first on their search path. It does not for jobs of its client, which may run anywhere. If
+    our packages lie in the current folder, as in a checkout, workers may need it.
+    """
+    return PRIVATE_NAMES["job_config"].find()(_client_job=not lies_in(os.curdir))
+
+
 PROBE = """
 import json, sys
 from ray._common.usage.usage_lib import get_cluster_metadata
@@ -217,3 +248,9 @@ def raised_in_worker(error: Exception) -> BaseException:
     """Return the error that a worker raised, without Ray Train's wrapper; the wrapper if it holds no such error."""
     raised: BaseException = getattr(error, "_base_exc", error)
     return raised
+
+
+def is_startup_timeout(error: BaseException) -> bool:
+    """Return whether a worker group ended because it did not get its resources in time."""
+    timeout: Any = PRIVATE_NAMES["startup_timeout"].find()
+    return isinstance(getattr(error, "controller_failure", None), timeout)

@@ -15,7 +15,7 @@ import ray
 
 from harness.cluster.machines import machines_of
 from harness.cluster.probe import check_cluster
-from harness.cluster.ray_internals import local_environment, silence_worker_messages, without_uv_hook
+from harness.cluster.ray_internals import job_config, local_environment, silence_worker_messages, without_uv_hook
 from harness.errors import ClusterUnreachable, message_of
 from harness.measure.identity import machine_here, merged
 from harness.scheduling.feasibility import NodeResources
@@ -104,7 +104,7 @@ def _connect(address: str | None) -> None:
         check_cluster(address)
         try:
             with without_uv_hook():
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, job_config=job_config())
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ClusterUnreachable(f"Ray at {address} refused the connection: {message_of(error)}") from error
 
@@ -119,6 +119,7 @@ def _start_local() -> None:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
+                job_config=job_config(),
                 object_store_memory=LOCAL_OBJECT_STORE_BYTES,
                 # Ray puts the path into a shell command as it is.
                 runtime_env={"py_executable": python} if python != sys.executable else None,

@@ -14,7 +14,8 @@ from harness.cluster.controller_hosts import ControllerHosts
 from harness.cluster.group_settings import GroupSettings
 from harness.cluster.inspection import inspect
 from harness.cluster.queue_client import QueueClient
-from harness.cluster.session import RaySession, node_resources
+from harness.cluster.reconciliation import Reconciliation
+from harness.cluster.session import RaySession
 from harness.errors import ClusterUnreachable, HarnessError, Stopped
 from harness.scheduling.feasibility import NodeResources, infeasibility_reason
 from harness.scheduling.group_manager import Groups
@@ -68,15 +69,24 @@ def run_on_cluster(
     try:
         _cancel_infeasible(queue, jobs, nodes)
         groups = Groups(queue, queue, ControllerHosts(queue, settings))
-        reconcile = BackgroundCall(lambda: groups.reconcile(node_resources()))
+        reconcile = BackgroundCall(Reconciliation(groups, settings, is_shared=not session.is_local).run)
         _drive(queue, reconcile, show, stop)
         reconcile.join(timeout_s=RECONCILE_S)
     except ray.exceptions.RayError as error:
-        if isinstance(cause := getattr(error, "cause", None), HarnessError):
-            raise cause from error
-        raise ClusterUnreachable(
-            f"the cluster was lost: {first_cause(error)}; run the same command to go on"
-        ) from error
+        raise _translated(error) from error
+
+
+def _translated(error: ray.exceptions.RayError) -> HarnessError:
+    """Return the error of ours that tells what failed: an actor's own error, its process, or the cluster."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, HarnessError):
+        return cause
+    again = "run the same command to go on"
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return HarnessError(f"a process of this sweep failed: {type(cause).__name__}: {first_cause(error)}; {again}")
+    if isinstance(error, ray.exceptions.RayActorError):
+        return HarnessError(f"the process of the sweep's queue ended: {first_cause(error)}; {again}")
+    return ClusterUnreachable(f"the cluster was lost: {first_cause(error)}; {again}")
 
 
 def _cancel_infeasible(queue: QueueClient, jobs: Sequence[Job], nodes: Sequence[NodeResources]) -> None:

@@ -28,8 +28,8 @@ from harness.scheduling.types import Shape
 
 NODE_LABEL = "ray.io/node-id"
 """The label with a node's id, which Ray gives to every node."""
-PLACEMENT_TRIES = 20
-"""Times that Ray Train waits its start-up time-out (60 s) for a placement group, whose resources may be in use."""
+PLACEMENT_TRIES = 3
+"""Times that Ray Train waits its start-up time-out (60 s) for a placement group; then the driver looks again."""
 
 
 class LossReport(UserCallback):

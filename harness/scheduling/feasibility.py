@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from harness.scheduling.types import Shape
@@ -30,11 +30,25 @@ class NodeResources:
         whole = math.floor(self.gpus + 1e-9)
         return self.gpus / each if each >= 1 else whole * math.floor(1 / each + 1e-9) + (self.gpus - whole) / each
 
+    def at_most(self, other: NodeResources) -> NodeResources:
+        """Return the smaller amount of each resource."""
+        return replace(self, cpus=min(self.cpus, other.cpus), gpus=min(self.gpus, other.gpus))
+
     def without(self, workers: int, shape: Shape) -> NodeResources:
         """Return the resources that are left beside some workers."""
         return replace(
             self, cpus=self.cpus - workers * shape.cpus_per_worker, gpus=self.gpus - workers * shape.gpus_per_worker
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterUse:
+    """What is in use on a cluster at the moment, by this sweep and by all other work."""
+
+    free: Sequence[NodeResources]
+    """Resources of each node that nobody uses."""
+    placed: Collection[str]
+    """Groups of this sweep that have their resources already, so that `free` lacks them."""
 
 
 def place_group(shape: Shape, nodes: Sequence[NodeResources]) -> tuple[NodeResources, ...] | None:

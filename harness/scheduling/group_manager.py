@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.scheduling.feasibility import NodeResources, assign_workers, infeasibility_reason
+from harness.scheduling.feasibility import ClusterUse, NodeResources, assign_workers, infeasibility_reason
 from harness.scheduling.node_quarantine import NodeHealth
-from harness.scheduling.types import GroupStats, Shape
+from harness.scheduling.types import GroupEnd, GroupStats, Shape
 from harness.schema import Outcome
 
 FAILURES_IN_A_ROW = 3
@@ -56,8 +56,8 @@ class Starter(Protocol):
         """Start a group. Its first worker will probably be on `node`, and none on the nodes to avoid."""
         ...
 
-    def ended(self) -> Mapping[str, str | None]:
-        """Return the groups that ended since the last call, each with why it was lost, None if it ended well."""
+    def ended(self) -> Mapping[str, GroupEnd]:
+        """Return the groups that ended since the last call."""
         ...
 
     def kill(self, group: str) -> None:
@@ -90,30 +90,60 @@ class Groups:
     """Shape -> number of groups lost in a row without having leased a trial, and the time of the last loss."""
     _lacking: dict[Shape, float] = field(default_factory=dict)
     """Waiting shape -> time since which the cluster is too small for it."""
+    _crowded_out: dict[Shape, float] = field(default_factory=dict)
+    """Waiting shape -> time since which other work on the cluster leaves no room for any group of it."""
 
-    def reconcile(self, nodes: Sequence[NodeResources]) -> None:
-        """Start groups that fit and have work, kill those that hang, and cancel shapes whose groups keep failing."""
+    @property
+    def crowded_out(self) -> Mapping[Shape, float]:
+        """Seconds for which shapes have waited because other work uses the room. No trial fails for it."""
+        return {shape: self.clock() - since_s for shape, since_s in self._crowded_out.items()}
+
+    def reconcile(self, nodes: Sequence[NodeResources], use: ClusterUse | None = None) -> None:
+        """Start groups that fit and have work, kill those that hang, and cancel shapes whose groups keep failing.
+
+        Args:
+            nodes: all resources of each living node.
+            use: what is in use; None if nobody else uses the cluster.
+        """
         for group in self.queue.expire_hung():
             self.hosts.kill(group)
         self._reap()
         waiting, busy = self.queue.waiting(), set(self.queue.busy())
         # Groups that hold no trial at the moment: each will lease one of those that wait.
         on_their_way = Counter(group.shape for name, group in self.running.items() if name not in busy)
-        left = self._left(nodes)
+        left = self._left(nodes, use)
         for shape, count in waiting.items():
             self._start_all(shape, count - on_their_way[shape], left, self._avoided(shape, nodes))
         alive = {group.shape for group in self.running.values()}
         for shape in waiting:
             self._recheck(shape, nodes, is_alive=shape in alive)
+        self._note_crowded_out(waiting, nodes, use)
 
-    def _left(self, nodes: Sequence[NodeResources]) -> list[NodeResources]:
-        """Return the resources left beside the running groups."""
-        left = {node.name: node for node in nodes}
-        for group in self.running.values():
-            for name, workers in group.taken.items():
-                if name in left:
-                    left[name] = left[name].without(workers, group.shape)
-        return list(left.values())
+    def _left(self, nodes: Sequence[NodeResources], use: ClusterUse | None) -> list[NodeResources]:
+        """Return the resources left beside the running groups and beside other work."""
+        left = _beside(nodes, self.running.values())
+        if use is not None:
+            unplaced = [group for name, group in self.running.items() if name not in use.placed]
+            free = {node.name: node for node in _beside(use.free, unplaced)}
+            left = [node.at_most(free.get(node.name, node)) for node in left]
+        return left
+
+    def _note_crowded_out(
+        self, waiting: Collection[Shape], nodes: Sequence[NodeResources], use: ClusterUse | None
+    ) -> None:
+        """Note the shapes of which no group has its resources, although one would fit if this sweep were alone."""
+        if use is None:
+            return
+        placed = [group for name, group in self.running.items() if name in use.placed]
+        alone, has_group = _beside(nodes, placed), {group.shape for group in placed}
+        crowded_out = [
+            shape
+            for shape in waiting
+            if shape not in has_group
+            and assign_workers(shape, alone) is not None
+            and assign_workers(shape, use.free) is None
+        ]
+        self._crowded_out = {shape: self._crowded_out.get(shape, self.clock()) for shape in crowded_out}
 
     def _avoided(self, shape: Shape, nodes: Sequence[NodeResources]) -> frozenset[str]:
         """Return the nodes on which no group of a shape may start: none if the shape fits nowhere else."""
@@ -144,16 +174,16 @@ class Groups:
         self.hosts.start(name, group.shape, max(group.taken, key=lambda node: group.taken[node]), avoid)
 
     def _reap(self) -> None:
-        for name, failure in self.hosts.ended().items():
+        for name, end in self.hosts.ended().items():
             group, stats = self.running.pop(name), self.registry.group_stats(name)
             if stats.results:
                 self._health.record_success(stats.nodes)
-            elif failure:
+            elif end.reason:
                 self._health.record_loss(stats.nodes, self.clock())
             if stats.leases:
                 self._failures.pop(group.shape, None)
-            elif failure:
-                self._count_failure(group, failure)
+            elif end.reason and not end.no_room:
+                self._count_failure(group, end.reason)
 
     def _count_failure(self, group: Group, reason: str) -> None:
         """Count a lost group, unless it started before the last loss: then both losses may have the same cause."""
@@ -171,3 +201,13 @@ class Groups:
             self._lacking.pop(shape, None)
         elif self.clock() - self._lacking.setdefault(shape, self.clock()) > ROOM_COMES_BACK_S:
             self.queue.cancel_pending(shape, Outcome.INFEASIBLE, reason)
+
+
+def _beside(nodes: Sequence[NodeResources], groups: Iterable[Group]) -> list[NodeResources]:
+    """Return the resources that are left on each node beside some groups."""
+    left = {node.name: node for node in nodes}
+    for group in groups:
+        for name, workers in group.taken.items():
+            if name in left:
+                left[name] = left[name].without(workers, group.shape)
+    return list(left.values())

@@ -102,6 +102,16 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupEnd:
+    """The end of a worker group."""
+
+    reason: str | None
+    """Why it was lost; None if it ended well."""
+    no_room: bool = False
+    """Whether it never got its resources, because others use them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GroupStats:
     """Leases, results and nodes of a group."""
 

@@ -8,6 +8,7 @@ import pytest
 import ray
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
+from harness.cluster.actor import first_cause
 from harness.cluster.worker_group import loss_of
 from harness.errors import StorageError
 from harness.worker_loop import GroupBroken
@@ -86,3 +87,24 @@ def test_what_a_worker_raised_is_its_reason_as_it_raised_it(error: Exception, wh
     reason, _ = loss_of({0: UserExceptionWithTraceback(error, "Traceback (most recent call last):\n...")})
     assert reason == f"rank 0 of its group failed: {why}"
     assert pickle.loads(pickle.dumps(reason)) == reason
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (Dead(DIED), "The actor died unexpectedly before finishing this task. The actor is dead because its worker"),
+        (RuntimeError("one\n  two\nthree"), "one two three"),
+        (
+            RuntimeError(
+                "ray::f()\nTraceback (most recent call last):\n  File x\n    y()\nOSError: no space\nleft here"
+            ),
+            "OSError: no space left here",
+        ),
+        (ray.exceptions.RayTaskError("f", "a traceback", ValueError("line 1\nline 2")), "line 1 line 2"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_an_error_keeps_its_whole_message_without_frames_and_ids(error: Exception, text: str) -> None:
+    assert first_cause(error).startswith(text)
+    assert "\n" not in first_cause(error)
+    assert "pid" not in first_cause(error)

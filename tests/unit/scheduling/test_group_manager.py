@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from harness.events import Event, TrialEnded
-from harness.scheduling.feasibility import NodeResources
+from harness.scheduling.feasibility import ClusterUse, NodeResources
 from harness.scheduling.group_manager import FAILURES_IN_A_ROW, ROOM_COMES_BACK_S, Groups
 from harness.scheduling.queue import TrialQueue
-from harness.scheduling.types import Job, Limits, Shape
+from harness.scheduling.types import GroupEnd, Job, Limits, Shape
 from harness.schema import Outcome
 from tests.support.trials import ONE, TWO, Clock, a_trial, jobs
+
+NO_ROOM = "the worker group did not start in time"
 
 
 @dataclass
@@ -29,9 +31,9 @@ class Notes:
         self.started.append((group, shape, node))
         self.avoided[group] = frozenset(avoid)
 
-    def ended(self) -> dict[str, str | None]:
+    def ended(self) -> dict[str, GroupEnd]:
         ends, self.ends = self.ends, {}
-        return ends
+        return {group: GroupEnd(reason=reason, no_room=reason == NO_ROOM) for group, reason in ends.items()}
 
     def kill(self, group: str) -> None:
         self.killed.append(group)
@@ -117,6 +119,45 @@ def test_a_shape_whose_groups_are_lost_again_and_again_is_given_up_with_the_last
     ends = [event for event in bench.record if isinstance(event, TrialEnded)]
     assert [(end.outcome, end.reason) for end in ends] == [(Outcome.FAILED, "no room, try 3")] * 2
     assert bench.queue.snapshot().done
+
+
+def test_a_group_that_finds_no_room_is_no_failure_however_often() -> None:
+    bench = Bench(seeds(2))
+    for loss in range(1, 20):
+        bench.groups.reconcile([node("a", 1)])
+        bench.notes.ends = {f"group-{loss}": NO_ROOM}
+    bench.groups.reconcile([node("a", 1)])
+    assert bench.record == []
+    assert len(bench.notes.started) == 20
+
+
+def test_no_group_starts_where_other_work_uses_the_room_and_that_is_known() -> None:
+    bench, nodes = Bench(seeds(3)), [node("a", 2), node("b", 2)]
+    busy = ClusterUse(free=[node("a", 0), node("b", 0)], placed=frozenset())
+    bench.groups.reconcile(nodes, busy)
+    bench.clock.now_s += 3600
+    bench.groups.reconcile(nodes, busy)
+    assert (bench.notes.started, bench.record) == ([], [])
+    assert bench.groups.crowded_out == {ONE: 3600.0}
+    bench.groups.reconcile(nodes, ClusterUse(free=[node("a", 0), node("b", 1)], placed=frozenset()))
+    assert [host for _, _, host in bench.notes.started] == ["b"]
+    assert bench.groups.crowded_out == {}
+
+
+def test_a_group_that_waits_for_its_place_keeps_it_from_the_next_one_and_one_that_has_it_does_not() -> None:
+    bench, nodes = Bench(seeds(3)), [node("a", 3)]
+    bench.groups.reconcile(nodes, ClusterUse(free=[node("a", 1)], placed=frozenset()))
+    bench.groups.reconcile(nodes, ClusterUse(free=[node("a", 1)], placed=frozenset()))
+    assert len(bench.notes.started) == 1
+    bench.groups.reconcile(nodes, ClusterUse(free=[node("a", 1)], placed=frozenset({"group-1"})))
+    assert len(bench.notes.started) == 2
+
+
+def test_a_sweep_that_fills_the_cluster_itself_is_not_crowded_out() -> None:
+    bench, nodes = Bench([*seeds(1), *jobs(a_trial(14), shape=TWO)]), [node("a", 2)]
+    bench.groups.reconcile(nodes, ClusterUse(free=nodes, placed=frozenset()))
+    bench.groups.reconcile(nodes, ClusterUse(free=[node("a", 1)], placed=frozenset({"group-1"})))
+    assert bench.groups.crowded_out == {}
 
 
 def test_a_group_that_ended_a_trial_before_it_was_lost_is_no_failure() -> None:
