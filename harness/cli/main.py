@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from harness import without_current_folder
 from harness.cli.bench import bench
 from harness.cli.data import data
 from harness.cli.jobs import logs, status, stop, submit
@@ -291,6 +292,7 @@ def doctor(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Every exception becomes one message on stderr."""
+    _import_nothing_from_current_folder()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or os.environ.get("HARNESS_DEBUG", "") not in ("", "0")
     try:
@@ -307,6 +309,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "" if debug else "\nThis is a fault of the harness or of a library. HARNESS_DEBUG=1 shows where it happened"
         )
         return _fail(f"{type(error).__name__}: {error}{hint}", ExitCode.FAILED, debug=debug)
+
+
+def _import_nothing_from_current_folder() -> None:
+    """Keep the user's files out of the imports of this process and of those that it starts."""
+    sys.path[:] = without_current_folder(sys.path)
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    if path := os.environ.get("PYTHONPATH"):  # where an empty entry, as in `$PYTHONPATH:more`, is the current folder
+        os.environ["PYTHONPATH"] = os.pathsep.join(without_current_folder(path.split(os.pathsep)))
 
 
 def _run(arguments: Iterable[str]) -> int:
