@@ -26,17 +26,15 @@ class Cluster:
     free: float = 0.0
     jobs: list[dict[str, Any]] = field(default_factory=lambda: [JOB, JOB | {"JobID": "01", "Entrypoint": "ours"}])
 
-    def find(self, name: str) -> SimpleNamespace:
-        found = {"available_resources": lambda: {"a": {"CPU": self.free}}, "jobs": lambda: self.jobs}[name]
-        return SimpleNamespace(find=lambda: found)
+    def private_names(self) -> dict[str, SimpleNamespace]:
+        answers = {"available_resources": lambda: {"a": {"CPU": self.free}}, "jobs": lambda: self.jobs}
+        return {name: SimpleNamespace(find=lambda answer=answer: answer) for name, answer in answers.items()}
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = Cluster()
-    monkeypatch.setattr(
-        reconciliation, "PRIVATE_NAMES", type("Names", (), {"__getitem__": lambda _, n: made.find(n)})()
-    )
+    monkeypatch.setattr(reconciliation, "PRIVATE_NAMES", made.private_names())
     monkeypatch.setattr(reconciliation, "node_resources", lambda: (NodeResources(cpus=2, gpus=0, name="a"),))
     monkeypatch.setattr(reconciliation, "placed_groups", lambda _name, _groups: frozenset())
     monkeypatch.setattr(reconciliation.ray, "get_runtime_context", lambda: SimpleNamespace(get_job_id=lambda: "01"))

@@ -62,7 +62,7 @@ def test_a_session_connects_once_when_it_is_first_used_and_disconnects_at_its_en
 
 @pytest.fixture
 def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], tuple[dict[str, Any], dict[str, str]]]:
-    """Return a function that pretends to start a local Ray, and returns the settings and the environment of the start."""
+    """Return a function that pretends to start a local Ray. It returns the settings and the environment of that."""
     seen: list[tuple[dict[str, Any], dict[str, str]]] = []
     monkeypatch.setattr(session.ray, "init", lambda **settings: seen.append((settings, dict(os.environ))))
     monkeypatch.setattr(session.ray, "shutdown", lambda: None)
