@@ -45,7 +45,8 @@ check: $(VENV)/.installed-dev ## Check format, lint, types and who imports whom.
 	$(BIN)/lint-imports
 
 perf: $(VENV)/.installed ## Run each benchmark of tests/perf in turn.
-	@set -e; for benchmark in tests/perf/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+	@set -e; for file in tests/perf/*.py; do name=$$(basename "$$file" .py); echo "== $$name"; \
+	    $(BIN)/python -m "tests.perf.$$name"; done
 
 chaos: $(VENV)/.installed-test ## Run a sweep on three hosts while things die, once for each of CHAOS_SEEDS (as root).
 	CHAOS_SEEDS="$(CHAOS_SEEDS)" HARNESS_CLUSTER_TESTS=required \

@@ -1,6 +1,6 @@
 """Compare the harness's photograph pipeline with torchvision's ImageFolder in a plain DataLoader: images per second.
 
-    python tests/perf/jpeg_pipeline.py [--epochs N] [--images N] [--processes N]
+    python -m tests.perf.jpeg_pipeline [--epochs N] [--images N] [--processes N]
 
 Both read the same JPEG files, crops of 500x375 pixels of the two photographs that scikit-learn ships, with as many
 processes and the same augmentation, and return the same batches of normalized float32 images. Epochs of the two
@@ -11,20 +11,16 @@ processes start, is left out.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import PIL
 import torch
 import torchvision
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor

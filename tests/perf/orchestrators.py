@@ -1,6 +1,6 @@
 """Time to start a trial: in a warm worker group, by its own `fit()` of Ray Train, and by `torchrun`.
 
-    python tests/perf/orchestrators.py [--rounds N]
+    python -m tests.perf.orchestrators [--rounds N]
 
 All three are measured in turn in one run, on a Ray that is already up. Every figure is the whole time less that of
 training steps and of evaluation: in a warm group from one trial's end to the next one's, otherwise that of the call
@@ -22,9 +22,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
 import torch
 
 from harness.cluster.group_settings import GroupSettings
@@ -44,6 +41,7 @@ from models import MODELS
 from workloads.datasets import DATASETS
 from workloads.recipes import RECIPES
 
+ROOT = Path(__file__).parents[2]
 SHAPE = Shape(workers=1, device="cpu", cpus_per_worker=1, gpus_per_worker=0.0)
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1")
 WARM_TRIALS = 3
@@ -97,7 +95,8 @@ def torchrun_s(folder: Path) -> float:
     """Run one trial by torchrun, without Ray; return the seconds of the call, less the trial's work."""
     began = time.monotonic()
     subprocess.run(
-        [*TORCHRUN, __file__, "--child", str(folder)],
+        [*TORCHRUN, "-m", "tests.perf.orchestrators", "--child", str(folder)],
+        cwd=ROOT,
         check=True,
         capture_output=True,
     )

@@ -1,6 +1,6 @@
 """Cost of tracking and monitoring for a training step: blocks of steps with both and without, in turn, in one process.
 
-    python tests/perf/overhead.py [--pairs N] [--seconds S]
+    python -m tests.perf.overhead [--pairs N] [--seconds S]
 
 With both, the recorder's thread reads the outbox every second and sends new events to MLflow on a SQLite file, the
 monitor's thread reads the host, and each block begins with the event of an epoch. All of it shares the interpreter with
@@ -13,7 +13,6 @@ time that they take from the training if no core is spare. The promise is under 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import threading
 import time
@@ -23,12 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import stats
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-import torch
 
 from harness.engine import TrialContext
 from harness.engine.batches import real_batches

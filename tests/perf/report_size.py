@@ -1,6 +1,6 @@
 """Cost of a report of many trials: seconds, memory and bytes of HTML, for 100, 1,000 and 10,000 trials.
 
-    python tests/perf/report_size.py [TRIALS ...]
+    python -m tests.perf.report_size [TRIALS ...]
 
 Each size runs in a process of its own. Time is that of writing the report from results in memory; the machine's load
 is printed beside it.
@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
 
 SEEDS, EPOCHS = 5, 50
 SHORTCUTS = ("plain", "A", "B", "C")
@@ -51,7 +50,7 @@ def main(sizes: list[int]) -> None:
     """Measure each size in turn."""
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {EPOCHS} epochs, {SEEDS} seeds a cell")
     for trials in sizes:
-        subprocess.run([sys.executable, __file__, "--one", str(trials)], check=True)
+        subprocess.run([sys.executable, "-m", "tests.perf.report_size", "--one", str(trials)], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Compare training through the harness with the same loop hand-written in plain PyTorch: images per second.
 
-    python tests/perf/throughput.py [--epochs N] [--threads N] [--only TEXT]
+    python -m tests.perf.throughput [--epochs N] [--threads N] [--only TEXT]
 
 Both train the same network on the same batches with the same optimizer, schedule, precision, memory format, compiler
 and number of threads, and keep the same loss and error counts. Epochs of the two alternate in one process, so that
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -21,11 +20,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from harness.engine import TrialContext, run_trial

@@ -1,6 +1,6 @@
 """Rates at which a report's verdicts are wrong and at which they decide, over sweeps drawn with a known truth.
 
-    python tests/perf/verdict_rates.py [--sweeps N] [--part K/M]
+    python -m tests.perf.verdict_rates [--sweeps N] [--part K/M]
 
 Prints the table of docs/statistics.md. The same N gives the same table, since the draws are seeded.
 """
@@ -8,10 +8,6 @@ Prints the table of docs/statistics.md. The same N gives the same table, since t
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from reports.stats.inference import clopper_pearson_pct
 from reports.testing.simulated import SCENARIOS, Rates, simulate

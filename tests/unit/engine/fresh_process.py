@@ -1,16 +1,16 @@
-"""Run one tiny trial in a fresh process and print its results, which must equal those of a warm process."""
+"""Run one tiny trial in a fresh process and print its results, which must equal those of a warm process.
+
+python -m tests.unit.engine.fresh_process
+"""
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
-
 import torch
-from conftest import Recording, timeless_results, tiny_trial
 
 from harness.engine import run_trial
+from tests.unit.engine.conftest import Recording, timeless_results, tiny_trial
 
 torch.set_num_interop_threads(3)  # may be set once in a process
 recorded = Recording(Path(tempfile.mkdtemp()))

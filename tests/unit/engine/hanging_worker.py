@@ -1,6 +1,6 @@
 """One of two worker processes of a trial in which rank 1 hangs, raises or dies in the middle of its third step.
 
-python hanging_worker.py RANK FOLDER hang|raise|die
+python -m tests.unit.engine.hanging_worker RANK FOLDER hang|raise|die
 """
 
 import dataclasses
@@ -12,14 +12,12 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
-
 import torch.distributed as dist
-from conftest import Recording, tiny_trial
 
 from harness.engine import attempt_trial
 from harness.engine.failure import PeerLost
 from harness.engine.step import Stepper
+from tests.unit.engine.conftest import Recording, tiny_trial
 
 DEADLINE_S = 5
 

@@ -1,24 +1,16 @@
 """A worker that hangs, raises or dies within a step does not leave the other waiting for ever, over real gloo."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+from tests.support.environment import start_program
 
 
-def start(folder: Path, rank: int, what: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, HERE / "hanging_worker.py", str(rank), folder, what],
-        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(folder: Path, rank: int, what: str) -> subprocess.Popen[str]:
+    return start_program("tests.unit.engine.hanging_worker", rank, folder, what, GLOO_SOCKET_IFNAME="lo")
 
 
 @pytest.mark.parametrize("what", ["hang", "raise", "die"])

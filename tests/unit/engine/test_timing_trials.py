@@ -2,10 +2,6 @@
 
 import csv
 import dataclasses
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +12,7 @@ from harness.engine.step_breakdown import _by_phase
 from harness.errors import Stopped
 from harness.events import ArtifactWritten, TrialStarted
 from harness.schema import METRICS, Outcome
+from tests.support.environment import start_program
 from workloads.datasets.in_memory import ImagesInMemory
 
 
@@ -143,13 +140,8 @@ def test_laps_of_parts_are_sorted_by_phase():
 def ranks(tmp_path_factory):
     """Return the results of two workers over gloo: rank 1 is slow, and so is the communication of gradients."""
     folder = tmp_path_factory.mktemp("timed_workers")
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, Path(__file__).parent / "timed_workers.py"]
     workers = [
-        subprocess.Popen(
-            [*command, str(rank), folder], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for rank in range(2)
+        start_program("tests.unit.engine.timed_workers", rank, folder, GLOO_SOCKET_IFNAME="lo") for rank in range(2)
     ]
     for worker in workers:
         output, _ = worker.communicate(timeout=300)

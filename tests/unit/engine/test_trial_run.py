@@ -29,7 +29,7 @@ from harness.schema import METRICS, Outcome
 from workloads.datasets.digits import Digits
 from workloads.datasets.spec import mixed_seed
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[3]
 
 
 def test_losses_and_final_numbers_equal_a_plain_pytorch_loop_to_the_last_bit(recording, make_trial):
@@ -86,11 +86,11 @@ def test_a_warm_process_gives_the_numbers_of_a_fresh_one_in_another_environment(
     trial = make_trial(seed=5)
     fresh = json.loads(
         subprocess.run(
-            [sys.executable, HERE / "fresh_process.py"],
+            [sys.executable, "-m", "tests.unit.engine.fresh_process"],
             capture_output=True,
             text=True,
             check=True,
-            cwd=HERE.parents[2],
+            cwd=ROOT,
             env={**os.environ, **WITHOUT_INFLUENCE},
         ).stdout
     )

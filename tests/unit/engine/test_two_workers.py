@@ -1,10 +1,6 @@
 """Two processes over gloo, compared with one process that does the same by hand."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +9,10 @@ from torch.nn import functional
 from harness.engine.evaluate import Evaluator
 from harness.engine.views import views
 from harness.schema import Outcome
+from tests.support.environment import start_program
 from workloads.datasets.digits import Digits
 from workloads.datasets.spec import mixed_seed
 
-HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 
 
@@ -24,16 +20,8 @@ CPU = torch.device("cpu")
 def ranks(tmp_path_factory):
     """Return the results of each of two workers."""
     folder = tmp_path_factory.mktemp("two_workers")
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
     workers = [
-        subprocess.Popen(
-            [sys.executable, HERE / "two_workers.py", str(rank), folder],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
+        start_program("tests.unit.engine.two_workers", rank, folder, GLOO_SOCKET_IFNAME="lo") for rank in range(2)
     ]
     for worker in workers:
         output, _ = worker.communicate(timeout=300)

@@ -1,6 +1,6 @@
 """One of two worker processes of a timing trial, on simulated time: rank 1 is slow, and so is communication.
 
-python timed_workers.py RANK FOLDER
+python -m tests.unit.engine.timed_workers RANK FOLDER
 """
 
 import dataclasses
@@ -8,14 +8,12 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
-
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import Recording, simulated_time, tiny_trial
 
 from harness.engine import run_trial
+from tests.unit.engine.conftest import Recording, simulated_time, tiny_trial
 
 
 def main(rank: int, folder: Path) -> None:

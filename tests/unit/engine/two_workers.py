@@ -1,6 +1,6 @@
 """One of two worker processes: it trains as the test asks and writes its results to a file.
 
-python two_workers.py RANK FOLDER
+python -m tests.unit.engine.two_workers RANK FOLDER
 """
 
 import dataclasses
@@ -8,17 +8,15 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
-
 import torch
 import torch.distributed as dist
-from conftest import Recording, timeless_results, tiny_trial, weights_after_50_steps
 
 from harness.engine import TrialContext, run_trial
 from harness.engine.process import prepare_process
 from harness.engine.train import Training
 from harness.errors import Stopped
 from harness.trial import Trial
+from tests.unit.engine.conftest import Recording, timeless_results, tiny_trial, weights_after_50_steps
 
 
 def trained(trial: Trial, context: TrialContext) -> dict:

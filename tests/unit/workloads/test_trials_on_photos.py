@@ -1,10 +1,6 @@
 """Whole trials on JPEG files: their records, and their ends where files are damaged or not visible."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,10 +10,9 @@ from harness.events import EpochEnded
 from harness.schema import Outcome
 from harness.trial import Scale, Trial
 from models import MODELS
+from tests.support.environment import start_program
 from workloads.datasets.imagenet import ImageNet
 from workloads.recipes import Recipe
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -69,13 +64,7 @@ def test_a_root_that_one_node_does_not_see_fails_the_trial_on_all_before_trainin
     photo_tree, tmp_path
 ):
     workers = [
-        subprocess.Popen(
-            [sys.executable, HERE / "two_nodes.py", str(rank), tmp_path, photo_tree],
-            env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        start_program("tests.unit.workloads.two_nodes", rank, tmp_path, photo_tree, GLOO_SOCKET_IFNAME="lo")
         for rank in range(2)
     ]
     for worker in workers:

@@ -1,6 +1,6 @@
 """One of two workers on nodes of their own; the second node does not see the data.
 
-python two_nodes.py RANK FOLDER ROOT
+python -m tests.unit.workloads.two_nodes RANK FOLDER ROOT
 """
 
 import json
@@ -9,8 +9,6 @@ import socket
 import sys
 from datetime import timedelta
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[3]))
 
 import torch
 import torch.distributed as dist
