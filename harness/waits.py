@@ -27,23 +27,26 @@ class Pauses:
 
     Args:
         clock: returns seconds.
+        first_s: seconds before the first moment.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, first_s: float | None = None) -> None:
+        self._clock, self._first_s = clock, first_s
         self.restart()
 
     def restart(self) -> None:
         """Begin a new wait."""
         self.began_s = self._clock()
-        self.pause_s = FIRST_S
-        self._next_s = self.began_s + FIRST_S
+        self.pause_s = FIRST_S if self._first_s is None else self._first_s
+        self._next_s = self.began_s + self.pause_s
+        self._has_spoken = False
 
     def is_due(self) -> bool:
         """Return whether it is time to speak; then the next time is later."""
         if self._clock() < self._next_s:
             return False
-        self.pause_s = AGAIN_S if self.pause_s == FIRST_S else min(2 * self.pause_s, LONGEST_S)
+        self.pause_s = min(2 * self.pause_s, LONGEST_S) if self._has_spoken else AGAIN_S
+        self._has_spoken = True
         self._next_s = self._clock() + self.pause_s
         return True
 

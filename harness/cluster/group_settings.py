@@ -22,6 +22,8 @@ class GroupSettings:
     """Whether to watch the devices that trials run on."""
     one_trial: bool = False
     """Whether every trial gets a fresh group (`isolation: process`)."""
+    ray_logs: Path = Path("/tmp/ray/session_latest/logs")  # noqa: S108  Ray's own default
+    """Folder of Ray's logs on every node, for messages."""
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     """Id of this execution of the sweep, which keeps its groups apart from those of others."""
 

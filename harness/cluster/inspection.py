@@ -24,6 +24,7 @@ from harness.cluster.node_check import (
 )
 from harness.errors import ClusterUnreachable, Stopped
 from harness.storage import write_atomic
+from harness.waits import waiting_for
 
 if TYPE_CHECKING:
     from workloads.datasets.spec import DatasetSpec
@@ -46,15 +47,16 @@ def inspect(storage: Path, datasets: Iterable[DatasetSpec], *, stopped: Callable
         ClusterUnreachable: a node does not answer.
         Stopped: `stopped` returned True.
     """
-    questions = NodeCheckRequest(storage=storage, token=uuid.uuid4().hex, datasets=tuple(datasets))
+    request = NodeCheckRequest(storage=storage, token=uuid.uuid4().hex, datasets=tuple(datasets))
     nodes = _nodes()
-    write_atomic(driver_file(storage), questions.token.encode())
+    write_atomic(driver_file(storage), request.token.encode())
     try:
-        answers = dict(_answers(questions, nodes, stopped))
-        seen = {nodes[node]: node_file(questions, node).exists() for node in answers}
-        raise_on_failures({nodes[node]: answer for node, answer in answers.items()}, versions(), seen)
+        with waiting_for(f"the check of {len(nodes)} nodes", "One may be installing packages; Ctrl-C ends this."):
+            results = dict(_results(request, nodes, stopped))
+        seen = {nodes[node]: node_file(request, node).exists() for node in results}
+        raise_on_failures({nodes[node]: result for node, result in results.items()}, versions(), seen)
     finally:
-        for path in (driver_file(storage), *(node_file(questions, node) for node in nodes)):
+        for path in (driver_file(storage), *(node_file(request, node) for node in nodes)):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
@@ -69,16 +71,16 @@ def _nodes() -> dict[str, str]:
     }
 
 
-def _answers(
-    questions: NodeCheckRequest, nodes: Mapping[str, str], stopped: Callable[[], bool]
+def _results(
+    request: NodeCheckRequest, nodes: Mapping[str, str], stopped: Callable[[], bool]
 ) -> Iterator[tuple[str, NodeCheckResult]]:
     task = ray.remote(num_cpus=0, max_retries=0)(check_node)
-    asked = {
-        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(questions, node): node
+    tasks = {
+        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(request, node): node
         for node in nodes
     }
-    silent = _wait(list(asked), stopped)
-    for reference, node in asked.items():
+    silent = _wait(list(tasks), stopped)
+    for reference, node in tasks.items():
         if reference not in silent:
             with _lost_nodes_left_out(node, nodes[node]):
                 get: Any = ray.get
@@ -89,14 +91,14 @@ def _answers(
             )
 
 
-def _wait(asked: Sequence[Any], stopped: Callable[[], bool]) -> Sequence[Any]:
-    """Return the tasks that did not answer in time."""
+def _wait(tasks: Sequence[Any], stopped: Callable[[], bool]) -> Sequence[Any]:
+    """Return the tasks that did not end in time."""
     wait: Any = ray.wait
-    silent, deadline_s = asked, time.monotonic() + TIMEOUT_S
+    silent, deadline_s = tasks, time.monotonic() + TIMEOUT_S
     while silent and time.monotonic() < deadline_s:
         if stopped():
             raise Stopped("stopped before any trial had started")
-        _, silent = wait(list(asked), num_returns=len(asked), timeout=1.0)
+        _, silent = wait(list(tasks), num_returns=len(tasks), timeout=1.0)
     return silent
 
 

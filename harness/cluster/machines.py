@@ -12,6 +12,7 @@ from harness.cluster.actor import first_cause
 from harness.errors import ClusterUnreachable
 from harness.measure.identity import machine_here
 from harness.trial import Machine
+from harness.waits import waiting_for
 
 TIMEOUT_S = 120.0
 """Seconds for all nodes together; each imports torch."""
@@ -28,15 +29,16 @@ def machines_of(nodes: Sequence[str], device: Literal["cpu", "cuda"]) -> list[Ma
         ClusterUnreachable: a node does not answer.
     """
     task = ray.remote(num_cpus=0, max_retries=0)(machine_here)
-    asked = [
+    tasks = [
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(device)
         for node in nodes
     ]
     get: Any = ray.get
     try:
-        answers: list[Machine] = get(asked, timeout=TIMEOUT_S)
+        with waiting_for("the nodes to describe their devices", "Ctrl-C ends this."):
+            machines: list[Machine] = get(tasks, timeout=TIMEOUT_S)
     except ray.exceptions.RayError as error:
         raise ClusterUnreachable(
             f"a node does not say which machine it is, which the id of a timing trial needs: {first_cause(error)}"
         ) from error
-    return answers
+    return machines

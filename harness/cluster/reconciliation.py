@@ -20,6 +20,8 @@ from harness.waits import Pauses, say_on_stderr
 SHOWN = 3
 """Most jobs that a message names; it counts the others."""
 ENTRYPOINT_LENGTH = 60
+WORKERS_S = 45.0
+"""Seconds of silence while the first workers start, which takes 5 to 20 s on a machine with nothing else to do."""
 
 
 class Reconciliation:
@@ -43,19 +45,26 @@ class Reconciliation:
     ) -> None:
         self._groups, self._settings, self._is_shared = groups, settings, is_shared
         self._say = say
-        self._pauses = Pauses(clock)
+        self._for_room, self._for_workers = Pauses(clock), Pauses(clock, first_s=WORKERS_S)
 
     def run(self) -> None:
         """Look at the cluster once."""
         nodes = node_resources()
         use = self._use(nodes) if self._is_shared else None
         self._groups.reconcile(nodes, use)
-        crowded_out = self._groups.crowded_out
-        if use is not None and crowded_out:
-            if self._pauses.is_due():
+        if use is not None and (crowded_out := self._groups.crowded_out):
+            if self._for_room.is_due():
                 self._say(_waiting(crowded_out, nodes, use))
-        else:
-            self._pauses.restart()
+            return
+        self._for_room.restart()
+        starting = self._groups.starting
+        if not starting or len(starting) < len(self._groups.running):
+            self._for_workers.restart()
+        elif self._for_workers.is_due():
+            self._say(
+                f"Waiting for the first workers to start for {max(starting.values()):.0f} s, {len(starting)} groups. "
+                f"Ray's logs of each node are in {self._settings.ray_logs}; Ctrl-C ends this."
+            )
 
     def _use(self, nodes: Sequence[NodeResources]) -> ClusterUse:
         available: Mapping[str, Mapping[str, float]] = PRIVATE_NAMES["available_resources"].find()()

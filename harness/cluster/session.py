@@ -26,6 +26,8 @@ LOCAL_OBJECT_STORE_BYTES = 256 * 2**20
 """Size of a local Ray's object store. Trials pass events, not tensors, through Ray; a small store saves memory."""
 
 
+DEFAULT_FOLDER = Path("/tmp/ray")  # noqa: S108
+"""Ray's folder for temporary files, unless variables choose another."""
 LONGEST_FOLDER = 40
 """Longest path in bytes of Ray's temporary folder: the path of a socket has 107 at most, and Ray adds up to 66."""
 
@@ -69,6 +71,11 @@ class RaySession:
         _quiet()
         self._connected = True
 
+    @property
+    def logs(self) -> Path:
+        """Folder of Ray's logs on every node: of a local Ray, or Ray's default."""
+        return (_temporary_folder() if self.is_local else DEFAULT_FOLDER) / "session_latest" / "logs"
+
     def nodes(self) -> tuple[NodeResources, ...]:
         """Return the total resources of each living node of the cluster, in use or not."""
         self.connect()
@@ -111,6 +118,10 @@ def _connect(address: str | None) -> None:
 
 def _start_local() -> None:
     folder = _temporary_folder()
+    if folder == DEFAULT_FOLDER != _usual_folder():
+        say_on_stderr(
+            f"{_usual_folder()} is too long for the sockets of a local Ray, whose files are in {folder} instead"
+        )
     python = shlex.quote(sys.executable)
     try:
         with without_uv_hook():
@@ -132,13 +143,18 @@ def _start_local() -> None:
         ) from error
 
 
+def _usual_folder() -> Path:
+    """Return the folder that Ray chooses itself."""
+    chosen = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR")
+    return Path(chosen).absolute() / "ray" if chosen else DEFAULT_FOLDER
+
+
 def _temporary_folder() -> Path:
     """Return Ray's usual folder, or one below /tmp if the paths of its sockets would be too long there."""
-    usual = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"  # noqa: S108
-    if len(os.fsencode(usual.absolute())) <= LONGEST_FOLDER:
-        return usual.absolute()
-    say_on_stderr(f"{usual} is too long for the sockets of a local Ray, which keeps its files in /tmp/ray instead")
-    return Path("/tmp/ray")  # noqa: S108
+    usual = _usual_folder()
+    if len(os.fsencode(usual)) <= LONGEST_FOLDER:
+        return usual
+    return DEFAULT_FOLDER
 
 
 def _quiet() -> None:

@@ -81,14 +81,15 @@ class RayLauncher:
         from harness.cluster.group_settings import GroupSettings
         from harness.cluster.sweep import run_on_cluster
 
-        settings = GroupSettings(
-            folder=sweep.folder.root,
-            collective_timeout_s=sweep.options.collective_timeout_s,
-            attempt=sweep.workload.attempt_settings,
-            monitor=sweep.options.monitor,
-            one_trial=sweep.workload.isolation == "process",
-        )
         with self._connection() as session:
+            settings = GroupSettings(
+                folder=sweep.folder.root,
+                collective_timeout_s=sweep.options.collective_timeout_s,
+                attempt=sweep.workload.attempt_settings,
+                monitor=sweep.options.monitor,
+                one_trial=sweep.workload.isolation == "process",
+                ray_logs=session.logs,
+            )
             run_on_cluster(session, sweep.jobs(), settings, limits=sweep.limits, show=show, stop=stop)
 
     def follow(self) -> None:

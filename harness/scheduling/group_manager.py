@@ -93,6 +93,18 @@ class Groups:
     _crowded_out: dict[Shape, float] = field(default_factory=dict)
     """Waiting shape -> time since which other work on the cluster leaves no room for any group of it."""
 
+    _have_leased: set[str] = field(default_factory=set)
+    """Running groups that have leased a trial."""
+
+    @property
+    def starting(self) -> Mapping[str, float]:
+        """Running groups that have leased no trial yet, each with the seconds since its start."""
+        return {
+            name: self.clock() - group.started_s
+            for name, group in self.running.items()
+            if name not in self._have_leased
+        }
+
     @property
     def crowded_out(self) -> Mapping[Shape, float]:
         """Seconds for which shapes have waited because other work uses the room. No trial fails for it."""
@@ -109,6 +121,7 @@ class Groups:
             self.hosts.kill(group)
         self._reap()
         waiting, busy = self.queue.waiting(), set(self.queue.busy())
+        self._have_leased = (self._have_leased | busy) & set(self.running)
         # Groups that hold no trial at the moment: each will lease one of those that wait.
         on_their_way = Counter(group.shape for name, group in self.running.items() if name not in busy)
         left = self._left(nodes, use)

@@ -80,6 +80,24 @@ def test_of_many_jobs_three_are_named_and_a_long_command_is_cut(cluster: Cluster
     assert "x" * 61 not in lines[0]
 
 
+def test_workers_that_do_not_start_are_spoken_of_until_the_first_one_works(cluster: Cluster, tmp_path) -> None:
+    cluster.free = 2.0
+    bench, lines = Bench(seeds(2)), []
+    look, clock, _ = watched(bench, tmp_path, lines)
+    for _ in range(120):
+        look.run()
+        clock.now_s += 1
+    assert [line.split(",")[0] for line in lines] == [
+        f"Waiting for the first workers to start for {seconds} s" for seconds in (45, 105)
+    ]
+    assert "Ray's logs of each node are in /tmp/ray/session_latest/logs; Ctrl-C ends this." in lines[0]
+    assert bench.queue.lease("group-1", ONE)
+    for _ in range(300):
+        look.run()
+        clock.now_s += 1
+    assert len(lines) == 2
+
+
 def test_a_local_ray_is_all_ours_and_nobody_is_asked(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "node_resources", lambda: (NodeResources(cpus=2, gpus=0, name="a"),))
     monkeypatch.setattr(reconciliation, "placed_groups", lambda *_: pytest.fail("asked"))
