@@ -125,7 +125,7 @@ def test_a_long_temporary_folder_is_not_used_for_sockets_and_that_is_said(
     assert local()[0]["_temp_dir"] == "/scratch/u/ray"
     monkeypatch.setenv("TMPDIR", "/scratch/" + 60 * "u")
     assert local()[0]["_temp_dir"] == "/tmp/ray"
-    assert "is too long for Ray's sockets" in capsys.readouterr().err
+    assert "is too long for the sockets of a local Ray" in capsys.readouterr().err
 
 
 def test_a_local_ray_that_does_not_start_is_told_with_ray_s_whole_message(
