@@ -43,7 +43,7 @@ while :; do sleep 1000000 & wait $! || true; done
 """
 
 
-def obstacle() -> str | None:
+def unavailable_reason() -> str | None:
     """Return why no host can be made here, or None if one can."""
     if os.name != "posix" or not Path("/proc/self/ns/net").exists():
         return "network namespaces need Linux"
@@ -99,11 +99,11 @@ class Host:
 
     def processes(self) -> list[psutil.Process]:
         """Return all processes on this host, except those that keep it alive."""
-        mine = _space_of(self.first_pid)
+        mine = _pid_namespace(self.first_pid)
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(OSError, psutil.Error):
-                if process.pid != self.first_pid and _space_of(process.pid) == mine:
+                if process.pid != self.first_pid and _pid_namespace(process.pid) == mine:
                     found.append(process)
         return found
 
@@ -213,7 +213,7 @@ def environment_of_hosts() -> dict[str, str]:
     return bare_environment(PYTHONPATH=str(ROOT), COLUMNS="100", OMP_NUM_THREADS="1")
 
 
-def _space_of(pid: int) -> Path:
+def _pid_namespace(pid: int) -> Path:
     """Return the name of a process's namespace of process ids."""
     return Path(f"/proc/{pid}/ns/pid").readlink()
 

@@ -1,6 +1,7 @@
 """A proxy that waits before it forwards a request: `python -m tests.cluster.slow_proxy PORT TARGET SECONDS LOG`.
 
-Each request adds a line to the log: the times of its arrival and its answer, in milliseconds since the epoch.
+The log is there as soon as the proxy listens. Each request adds a line to it: the times of its arrival and its answer,
+in milliseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -49,6 +50,6 @@ def handler(target: str, delay_s: float, log: Path) -> type[http.server.BaseHTTP
 
 if __name__ == "__main__":
     port, target, seconds, log = sys.argv[1:]
-    http.server.ThreadingHTTPServer(
-        ("127.0.0.1", int(port)), handler(target, float(seconds), Path(log))
-    ).serve_forever()
+    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), handler(target, float(seconds), Path(log)))
+    Path(log).touch()
+    proxy.serve_forever()

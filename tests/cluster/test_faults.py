@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from subprocess import Popen
 
 import psutil
@@ -15,8 +15,9 @@ from mlflow.tracking import MlflowClient
 from harness.events import EpochEnded, Event, TrialEnded, TrialStarted
 from harness.scheduling.node_quarantine import LOSSES_IN_A_ROW
 from harness.schema import Outcome
-from tests.cluster.bed import NODES, Bed, Sweep, first_child
 from tests.cluster.chaos import training_workers
+from tests.cluster.cluster import NODES, Sweep, TestCluster, first_child
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -41,18 +42,9 @@ SLOW = 6.0
 """Factor by which a stop may take longer here, where three hosts and a tracking server share a machine's cores."""
 
 
-def wait_for(what: Callable[[], bool], message: str, timeout_s: float = 300.0) -> float:
-    """Wait for a condition and return the seconds that it took."""
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() < began + timeout_s, f"waited {timeout_s:g} s in vain: {message}"
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
 def statuses(sweep: Sweep) -> set[str]:
     """Return the statuses of all runs of a sweep in MLflow."""
-    client = MlflowClient(sweep.bed.database)
+    client = MlflowClient(sweep.cluster.database)
     experiment = client.get_experiment_by_name(sweep.name)
     if experiment is None:
         return set()
@@ -68,14 +60,14 @@ def training(sweep: Sweep, driver: Popen[str], more: int = 1) -> None:
     before = epochs_of(sweep)
 
     def so_many() -> bool:
-        assert driver.poll() is None, f"it ended; it said:\n{sweep.said[-2000:]}"
+        assert driver.poll() is None, f"it ended; its output:\n{sweep.output[-2000:]}"
         return epochs_of(sweep) >= before + more
 
-    wait_for(so_many, f"{more} epochs; it said:\n{sweep.said[-2000:]}")
+    wait_until(so_many, f"{more} epochs; its output:\n{sweep.output[-2000:]}")
 
 
 @contextlib.contextmanager
-def own_folder(cluster: Bed, sweep: Sweep, name: str) -> Iterator[None]:
+def own_folder(cluster: TestCluster, sweep: Sweep, name: str) -> Iterator[None]:
     """Give a host a disk of its own in place of the shared folder while the context lasts."""
     host = cluster.hosts.by_name[name]
     sweep.storage.mkdir(parents=True, exist_ok=True)
@@ -89,7 +81,7 @@ def own_folder(cluster: Bed, sweep: Sweep, name: str) -> Iterator[None]:
 # --- before anything starts -------------------------------------------------------------------------------------------
 
 
-def test_a_node_that_has_another_storage_folder_is_named_before_anything_starts(cluster: Bed) -> None:
+def test_a_node_that_has_another_storage_folder_is_named_before_anything_starts(cluster: TestCluster) -> None:
     sweep = cluster.sweep(SHORT.replace("NAME", "apart"))
     with own_folder(cluster, sweep, "node3"):
         said = sweep.run(expect=2)
@@ -100,7 +92,7 @@ def test_a_node_that_has_another_storage_folder_is_named_before_anything_starts(
     assert not any(isinstance(event, TrialStarted) for event in sweep.events())
 
 
-def test_a_node_with_other_versions_is_named_before_anything_starts(cluster: Bed) -> None:
+def test_a_node_with_other_versions_is_named_before_anything_starts(cluster: TestCluster) -> None:
     """The node's raylet finds the record of another torch first, as on a node with an older image."""
     older = cluster.folder / "older" / "torch-1.2.3.dist-info"
     older.mkdir(parents=True, exist_ok=True)
@@ -115,7 +107,7 @@ def test_a_node_with_other_versions_is_named_before_anything_starts(cluster: Bed
     assert not any(isinstance(event, TrialStarted) for event in sweep.events())
 
 
-def test_a_tracking_server_that_is_away_is_noticed_before_anything_starts(cluster: Bed) -> None:
+def test_a_tracking_server_that_is_away_is_noticed_before_anything_starts(cluster: TestCluster) -> None:
     sweep = cluster.sweep(SHORT.replace("NAME", "untracked"))
     cluster.stop_tracking()
     try:
@@ -127,7 +119,7 @@ def test_a_tracking_server_that_is_away_is_noticed_before_anything_starts(cluste
     assert sweep.events() == []
 
 
-def test_a_cluster_that_is_not_there_and_one_that_wants_a_token_explain_themselves(cluster: Bed) -> None:
+def test_a_cluster_that_is_not_there_and_one_that_wants_a_token_explain_themselves(cluster: TestCluster) -> None:
     sweep = cluster.sweep(SHORT.replace("NAME", "nowhere"))
     nowhere = cluster.harness(*sweep.command("--address", f"{cluster.head.address}:6999"), expect=4)
     assert f"no Ray cluster answers at {cluster.head.address}:6999" in nowhere
@@ -139,21 +131,29 @@ def test_a_cluster_that_is_not_there_and_one_that_wants_a_token_explain_themselv
     assert cluster.token not in nowhere + refused
 
 
-def test_where_no_trial_fits_nothing_starts_and_where_some_fit_they_run(cluster: Bed) -> None:
+@pytest.fixture(scope="module")
+def partly_feasible(cluster: TestCluster) -> Sweep:
+    """Run a sweep with one trial that fits the cluster and one that does not."""
+    sweep = cluster.sweep(SHORT.replace("NAME", "some") + "scale: {workers: [1, 8]}\n")
+    sweep.run(expect=1)
+    return sweep
+
+
+def test_where_no_trial_fits_nothing_starts_and_where_some_fit_they_run(
+    cluster: TestCluster, partly_feasible: Sweep
+) -> None:
     wide = cluster.sweep(SHORT.replace("NAME", "wide") + "scale: {workers: 8}\n")
     said = wide.run(expect=3)
     assert "8 workers" in said
     assert not any(isinstance(event, TrialStarted) for event in wide.events())
-    some = cluster.sweep(SHORT.replace("NAME", "some") + "scale: {workers: [1, 8]}\n")
-    some.run(expect=1)
-    ends = sorted(event.outcome for event in some.events() if isinstance(event, TrialEnded))
+    ends = sorted(event.outcome for event in partly_feasible.events() if isinstance(event, TrialEnded))
     assert ends == sorted([Outcome.FINISHED, Outcome.INFEASIBLE])
 
 
 # --- while it runs, and afterwards ------------------------------------------------------------------------------------
 
 
-def test_one_driver_a_sweep_and_a_dead_ones_runs_are_closed_by_sync(cluster: Bed) -> None:
+def test_one_driver_a_sweep_and_a_dead_ones_runs_are_closed_by_sync(cluster: TestCluster) -> None:
     sweep = cluster.sweep(LONG.replace("NAME", "driven").replace("EPOCHS", "4000"))
     driver = sweep.launch()
     training(sweep, driver)
@@ -166,17 +166,19 @@ def test_one_driver_a_sweep_and_a_dead_ones_runs_are_closed_by_sync(cluster: Bed
     assert statuses(sweep) == {"KILLED"}
 
 
-def test_a_stopped_sweep_ends_in_time_with_its_checkpoints_and_no_run_running(cluster: Bed, tell: list[str]) -> None:
+def test_a_stopped_sweep_ends_in_time_with_its_checkpoints_and_no_run_running(
+    cluster: TestCluster, measured: list[str]
+) -> None:
     sweep = cluster.sweep(LONG.replace("NAME", "stopped").replace("EPOCHS", "4000"))
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 5)):
         driver = sweep.launch()
         training(sweep, driver)
         first_child(driver).send_signal(number)
-        closed_s = wait_for(lambda: "RUNNING" not in statuses(sweep), "runs are closed")
+        closed_s = wait_until(lambda: "RUNNING" not in statuses(sweep), "runs are closed")
         began = time.monotonic()
-        assert driver.wait(timeout=120) == code, sweep.said[-3000:]
+        assert driver.wait(timeout=120) == code, sweep.output[-3000:]
         ended_s = closed_s + time.monotonic() - began
-        tell.append(
+        measured.append(
             f"stop by {number.name} on three hosts: runs closed after {closed_s:.1f} s, "
             f"the command back after {ended_s:.1f} s (promised: {STOP_S:g} s), n = 1"
         )
@@ -191,7 +193,7 @@ def began_on(event: Event, node: str) -> bool:
     return isinstance(event, TrialStarted) and event.tags["host.names"] == node
 
 
-def test_a_node_on_which_every_worker_dies_is_left_alone_and_the_trials_finish_elsewhere(cluster: Bed) -> None:
+def test_a_node_on_which_every_worker_dies_is_left_alone_and_the_trials_finish_elsewhere(cluster: TestCluster) -> None:
     text = LONG.replace("NAME", "broken").replace("EPOCHS", "40").replace("seeds: 1", "seeds: 6")
     sweep = cluster.sweep(text)
     driver = sweep.launch("--max-attempts", "5")
@@ -203,7 +205,7 @@ def test_a_node_on_which_every_worker_dies_is_left_alone_and_the_trials_finish_e
                 worker.kill()
         hit |= begun
         time.sleep(0.2)
-    assert driver.returncode == 0, sweep.said[-3000:]
+    assert driver.returncode == 0, sweep.output[-3000:]
     assert len(hit) == LOSSES_IN_A_ROW
     assert {event.outcome for event in sweep.events() if isinstance(event, TrialEnded) and event.final} == {
         Outcome.FINISHED
@@ -211,15 +213,15 @@ def test_a_node_on_which_every_worker_dies_is_left_alone_and_the_trials_finish_e
     assert set(" ".join(sweep.results().trials["host.names"]).split()) == {"node1", "node2"}
 
 
-def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(cluster: Bed) -> None:
+def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(cluster: TestCluster) -> None:
     """The driver is on another host; otherwise it would die with the head."""
     sweep = cluster.sweep(LONG.replace("NAME", "headless").replace("EPOCHS", "120"))
     driver = sweep.launch(host=cluster.hosts.by_name["node2"])
     training(sweep, driver, 3)
     cluster.head.end_processes()
     try:
-        assert driver.wait(timeout=400) == 4, sweep.said[-3000:]
-        assert "run the same command to go on" in sweep.said
+        assert driver.wait(timeout=400) == 4, sweep.output[-3000:]
+        assert "run the same command to go on" in sweep.output
         assert "RUNNING" not in statuses(sweep), "a run was left running"
     finally:
         for name in NODES[1:]:
@@ -232,8 +234,9 @@ def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(clus
     assert len(finished) == len(set(finished)) == 2, "a trial that finished was run again"
 
 
-def test_no_process_holds_a_secret_in_its_command_line_and_no_file_has_it(cluster: Bed) -> None:
-    """This runs after the tests above; the files that Ray and MLflow wrote are in the hosts' folders."""
+@pytest.mark.usefixtures("partly_feasible")
+def test_no_process_holds_a_secret_in_its_command_line_and_no_file_has_it(cluster: TestCluster) -> None:
+    """The files that Ray and MLflow wrote are in the hosts' folders."""
     lines = [
         " ".join(process.cmdline())
         for host in cluster.hosts.by_name.values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import Popen
 
@@ -12,7 +13,7 @@ import pytest
 
 from harness.events import EpochEnded, SweepEnded, TrialEnded
 from harness.tracking.outbox import Outbox
-from tests.cluster.hosts import Host, environment_of_hosts, hosts
+from tests.cluster.hosts import Host, Hosts, environment_of_hosts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("namespaces")]
 
@@ -33,14 +34,24 @@ def start(host: Host, folder: Path) -> Popen[str]:
         return host.start([*command, *place], env=environment_of_hosts(), cwd=folder, output=output)
 
 
-def test_a_sweep_on_a_full_disk_says_so_keeps_what_it_measured_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def small_disk(host: Host, folder: Path) -> Iterator[Path]:
+    """Mount a small disk at a folder of one host while the context lasts; yield its path from outside."""
+    folder.mkdir()
+    host.run("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(folder))
+    try:
+        yield Path(f"/proc/{host.first_pid}/root{folder}")
+    finally:
+        host.end_processes()
+        host.run("umount", str(folder))
+
+
+def test_a_sweep_on_a_full_disk_says_so_keeps_what_it_measured_and_goes_on_when_there_is_room(
+    pair: Hosts, tmp_path: Path
+) -> None:
     (tmp_path / "full.yaml").write_text(WORKLOAD)
-    (tmp_path / "small").mkdir()
-    with hosts(tmp_path / "hosts", ["alpha"]) as made:
-        host = made.by_name["alpha"]
-        host.run("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(tmp_path / "small"))
-        # The disk is mounted on the host alone; this is its path from outside.
-        disk = Path(f"/proc/{host.first_pid}/root{tmp_path}/small")
+    host = pair.by_name["alpha"]
+    with small_disk(host, tmp_path / "small") as disk:
         driver = start(host, tmp_path)
         outbox = wait_for_an_epoch(disk, driver)
         fill(disk / "filler")

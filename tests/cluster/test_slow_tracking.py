@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from harness.events import EpochEnded, TrialEnded, TrialStarted
-from tests.cluster.bed import Bed, Sweep
+from tests.cluster.cluster import Sweep, TestCluster
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -24,7 +24,7 @@ seeds: 1
 """
 
 
-def run_without_ray(cluster: Bed, name: str, tracking_uri: str) -> Sweep:
+def run_without_ray(cluster: TestCluster, name: str, tracking_uri: str) -> Sweep:
     """Run a sweep with training and recording in one process, where one could most easily wait for the other."""
     sweep = cluster.sweep(WORKLOAD.replace("NAME", name))
     place = ["--storage", str(sweep.storage), "--launcher", "inline", "--no-report", "--tracking-uri", tracking_uri]
@@ -41,15 +41,15 @@ def seconds_in_trials(sweep: Sweep) -> float:
 
 def calls(log: Path) -> list[tuple[int, int]]:
     """Return the times at which each call came and was answered, in ms."""
-    lines = log.read_text().splitlines() if log.exists() else []
+    lines = log.read_text().splitlines()
     return [(int(came), int(answered)) for came, answered in map(str.split, lines)]
 
 
-def test_training_never_waits_for_a_slow_tracking_server(cluster: Bed, tell: list[str]) -> None:
+def test_training_never_waits_for_a_slow_tracking_server(cluster: TestCluster, measured: list[str]) -> None:
     log = cluster.folder / "slow.log"
     arguments = [str(PORT), cluster.tracking_uri, str(DELAY_S), str(log)]
     proxy = cluster.launch(cluster.head, [sys.executable, "-m", "tests.cluster.slow_proxy", *arguments], log="slow.log")
-    time.sleep(1)
+    wait_until(log.exists, "the proxy listens")
     quick = run_without_ray(cluster, "quick", cluster.tracking_uri)
     slow = run_without_ray(cluster, "slow", f"http://127.0.0.1:{PORT}")
     proxy.kill()
@@ -62,7 +62,7 @@ def test_training_never_waits_for_a_slow_tracking_server(cluster: Bed, tell: lis
     assert meanwhile > len(moments) / 2
     assert set(slow.results().trials["outcome"]) == {"finished"}
     ratio = seconds_in_trials(slow) / seconds_in_trials(quick)
-    tell.append(
+    measured.append(
         f"tracking server that takes {DELAY_S:g} s a call ({len(delays)} calls): "
         f"{100 * (ratio - 1):+.1f} % time in 2 trials, n = 1"
     )

@@ -48,8 +48,10 @@ START_S = 300.0
 
 
 @dataclass
-class Bed:
+class TestCluster:
     """Hosts with their services, and a folder that all of them see."""
+
+    __test__ = False  # no class of tests, whatever its name
 
     folder: Path
     hosts: Hosts
@@ -174,9 +176,9 @@ class Bed:
         """Run a command on a host to its end and return its output and errors together."""
         log = host.folder / f"run-{secrets.token_hex(4)}.log"
         code = self.launch(host, command, log=log.name, **more).wait(timeout=timeout_s)
-        said = log.read_text()
-        assert code == expect, f"exit code {code}, not {expect}, of {' '.join(command)}:\n{said[-6000:]}"
-        return said
+        text = log.read_text()
+        assert code == expect, f"exit code {code}, not {expect}, of {' '.join(command)}:\n{text[-6000:]}"
+        return text
 
     def harness(self, *arguments: str, expect: int = 0, host: Host | None = None, **more: str) -> str:
         """Run one of our commands, by default on the head."""
@@ -186,39 +188,39 @@ class Bed:
         """Make a workload that can run on the cluster, with a storage folder of its own."""
         name = text.partition("name: ")[2].partition("\n")[0]
         (self.folder / f"{name}.yaml").write_text(text)
-        return Sweep(bed=self, name=name)
+        return Sweep(cluster=self, name=name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A workload on the cluster and its results."""
 
-    bed: Bed
+    cluster: TestCluster
     name: str
 
     @property
     def storage(self) -> Path:
         """Folder of its files, seen by all hosts."""
-        return self.bed.folder / "runs" / self.name
+        return self.cluster.folder / "runs" / self.name
 
     def command(self, *more: str) -> list[str]:
         """Return the arguments that run it."""
-        place = ["--storage", str(self.storage), "--address", self.bed.address]
-        return ["run", str(self.bed.folder / f"{self.name}.yaml"), *place, "--no-report", *more]
+        place = ["--storage", str(self.storage), "--address", self.cluster.address]
+        return ["run", str(self.cluster.folder / f"{self.name}.yaml"), *place, "--no-report", *more]
 
     def run(self, *more: str, expect: int = 0) -> str:
         """Run it to its end and return its output."""
-        return self.bed.harness(*self.command(*more), expect=expect)
+        return self.cluster.harness(*self.command(*more), expect=expect)
 
     def launch(self, *more: str, host: Host | None = None) -> Popen[str]:
         """Start it, by default on the head; its output goes to a log."""
         command = [sys.executable, "-m", "harness", *self.command(*more)]
-        return self.bed.launch(host or self.bed.head, command, log=f"{self.name}.log")
+        return self.cluster.launch(host or self.cluster.head, command, log=f"{self.name}.log")
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """Output of every `launch` of it."""
-        return "".join(path.read_text() for path in self.bed.folder.glob(f"hosts/*/{self.name}.log"))
+        return "".join(path.read_text() for path in self.cluster.folder.glob(f"hosts/*/{self.name}.log"))
 
     def events(self) -> list[Event]:
         """Return all events in its outbox."""
@@ -227,17 +229,19 @@ class Sweep:
     def results(self) -> SweepResults:
         """Return its results from MLflow, read on a host because only hosts can reach the server."""
         (folder,) = self.storage.glob("*/")
-        file = self.bed.folder / f"{self.name}.pickle"
-        self.bed.run(self.bed.head, [sys.executable, "-c", READ, self.bed.tracking_uri, folder.name, str(file)])
+        file = self.cluster.folder / f"{self.name}.pickle"
+        self.cluster.run(
+            self.cluster.head, [sys.executable, "-c", READ, self.cluster.tracking_uri, folder.name, str(file)]
+        )
         found: SweepResults = pickle.loads(file.read_bytes())
         return found
 
 
 @contextlib.contextmanager
-def bed(folder: Path, *, dashboard: bool = True) -> Iterator[Bed]:
+def running_cluster(folder: Path, *, dashboard: bool = True) -> Iterator[TestCluster]:
     """Start the cluster and keep it up while the context lasts."""
     with hosts(folder / "hosts", [*NODES, STORE]) as made:
-        cluster = Bed(folder, made, dashboard=dashboard)
+        cluster = TestCluster(folder, made, dashboard=dashboard)
         cluster.start()
         yield cluster
 
