@@ -205,8 +205,8 @@ class Sweep:
 
     def command(self, *more: str) -> list[str]:
         """Return the arguments that run it."""
-        place = ["--storage", str(self.storage), "--address", self.cluster.address]
-        return ["run", str(self.cluster.folder / f"{self.name}.yaml"), *place, "--no-report", *more]
+        options = ["--storage", str(self.storage), "--address", self.cluster.address]
+        return ["run", str(self.cluster.folder / f"{self.name}.yaml"), *options, "--no-report", *more]
 
     def run(self, *more: str, expect: int = 0) -> str:
         """Run it to its end and return its output."""

@@ -177,9 +177,9 @@ class Hosts:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert keeper.stdout is not None
-        said = keeper.stdout.readline()
-        if said != "ready\n":
-            raise RuntimeError(f"host {name} does not start: {said}{keeper.communicate()[0]}")
+        first_line = keeper.stdout.readline()
+        if first_line != "ready\n":
+            raise RuntimeError(f"host {name} does not start: {first_line}{keeper.communicate()[0]}")
         (first,) = psutil.Process(keeper.pid).children()
         return Host(name=name, address=address, folder=folder, keeper=keeper, first_pid=first.pid)
 

@@ -84,11 +84,11 @@ def own_folder(cluster: TestCluster, sweep: Sweep, name: str) -> Iterator[None]:
 def test_a_node_that_has_another_storage_folder_is_named_before_anything_starts(cluster: TestCluster) -> None:
     sweep = cluster.sweep(SHORT.replace("NAME", "apart"))
     with own_folder(cluster, sweep, "node3"):
-        said = sweep.run(expect=2)
-    assert "node node3 (" in said
-    assert "--storage must be a folder that every node sees at this path" in said
-    assert "node1" not in said.replace(str(cluster.folder), "")
-    assert "Traceback" not in said
+        output = sweep.run(expect=2)
+    assert "node node3 (" in output
+    assert "--storage must be a folder that every node sees at this path" in output
+    assert "node1" not in output.replace(str(cluster.folder), "")
+    assert "Traceback" not in output
     assert not any(isinstance(event, TrialStarted) for event in sweep.events())
 
 
@@ -100,10 +100,10 @@ def test_a_node_with_other_versions_is_named_before_anything_starts(cluster: Tes
     sweep = cluster.sweep(SHORT.replace("NAME", "versions"))
     path = cluster.environment()["PYTHONPATH"]
     with cluster.changed_node("node2", PYTHONPATH=f"{older.parent}:{path}"):
-        said = sweep.run(expect=3)
-    assert "node node2 (" in said
-    assert "torch is 1.2.3, on the driver's node" in said
-    assert "node3" not in said
+        output = sweep.run(expect=3)
+    assert "node node2 (" in output
+    assert "torch is 1.2.3, on the driver's node" in output
+    assert "node3" not in output
     assert not any(isinstance(event, TrialStarted) for event in sweep.events())
 
 
@@ -111,11 +111,11 @@ def test_a_tracking_server_that_is_away_is_noticed_before_anything_starts(cluste
     sweep = cluster.sweep(SHORT.replace("NAME", "untracked"))
     cluster.stop_tracking()
     try:
-        said = sweep.run(expect=4)
+        output = sweep.run(expect=4)
     finally:
         cluster.start_tracking()
-    assert cluster.tracking_uri in said
-    assert "Traceback" not in said
+    assert cluster.tracking_uri in output
+    assert "Traceback" not in output
     assert sweep.events() == []
 
 
@@ -143,8 +143,8 @@ def test_where_no_trial_fits_nothing_starts_and_where_some_fit_they_run(
     cluster: TestCluster, partly_feasible: Sweep
 ) -> None:
     wide = cluster.sweep(SHORT.replace("NAME", "wide") + "scale: {workers: 8}\n")
-    said = wide.run(expect=3)
-    assert "8 workers" in said
+    output = wide.run(expect=3)
+    assert "8 workers" in output
     assert not any(isinstance(event, TrialStarted) for event in wide.events())
     ends = sorted(event.outcome for event in partly_feasible.events() if isinstance(event, TrialEnded))
     assert ends == sorted([Outcome.FINISHED, Outcome.INFEASIBLE])

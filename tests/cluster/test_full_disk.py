@@ -29,9 +29,9 @@ seeds: 3
 
 def start(host: Host, folder: Path) -> Popen[str]:
     command = [sys.executable, "-m", "harness", "run", "full.yaml", "--launcher", "inline", "--no-report"]
-    place = ["--storage", str(folder / "small"), "--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
-    with (folder / "said.txt").open("w") as output:
-        return host.start([*command, *place], env=environment_of_hosts(), cwd=folder, output=output)
+    options = ["--storage", str(folder / "small"), "--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
+    with (folder / "output.txt").open("w") as output:
+        return host.start([*command, *options], env=environment_of_hosts(), cwd=folder, output=output)
 
 
 @contextlib.contextmanager
@@ -56,15 +56,15 @@ def test_a_sweep_on_a_full_disk_says_so_keeps_what_it_measured_and_goes_on_when_
         outbox = wait_for_an_epoch(disk, driver)
         fill(disk / "filler")
         assert driver.wait(timeout=300) == 2
-        said = (tmp_path / "said.txt").read_text()
-        assert "No space left on device" in said
-        assert "goes on where it stopped" in said
-        assert "Traceback" not in said
+        output = (tmp_path / "output.txt").read_text()
+        assert "No space left on device" in output
+        assert "goes on where it stopped" in output
+        assert "Traceback" not in output
 
         kept = [event for event, _ in outbox.read()]
         assert any(isinstance(event, EpochEnded) for event in kept)
         (disk / "filler").unlink()
-        assert start(host, tmp_path).wait(timeout=300) == 0, (tmp_path / "said.txt").read_text()
+        assert start(host, tmp_path).wait(timeout=300) == 0, (tmp_path / "output.txt").read_text()
         events = [event for event, _ in outbox.read()]
     assert events[: len(kept)] == kept
     final = [event.trial_id for event in events if isinstance(event, TrialEnded) and event.final]

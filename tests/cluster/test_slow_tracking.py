@@ -27,8 +27,8 @@ seeds: 1
 def run_without_ray(cluster: TestCluster, name: str, tracking_uri: str) -> Sweep:
     """Run a sweep with training and recording in one process, where one could most easily wait for the other."""
     sweep = cluster.sweep(WORKLOAD.replace("NAME", name))
-    place = ["--storage", str(sweep.storage), "--launcher", "inline", "--no-report", "--tracking-uri", tracking_uri]
-    cluster.harness("run", str(cluster.folder / f"{name}.yaml"), *place)
+    options = ["--storage", str(sweep.storage), "--launcher", "inline", "--no-report", "--tracking-uri", tracking_uri]
+    cluster.harness("run", str(cluster.folder / f"{name}.yaml"), *options)
     return sweep
 
 

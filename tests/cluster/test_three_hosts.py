@@ -123,7 +123,7 @@ def check_repeats(sweep: Sweep) -> None:
             reported[event.trial_id] = event.epoch
 
 
-def test_workers_on_two_hosts_train_one_trial_and_their_places_are_recorded(undisturbed: Undisturbed) -> None:
+def test_workers_on_two_hosts_train_one_trial_and_their_hosts_are_recorded(undisturbed: Undisturbed) -> None:
     check_whole(undisturbed.sweep, undisturbed.results)
     table = undisturbed.results.trials
     one, two = table[table["scale.workers"] == 1], table[table["scale.workers"] == 2]
@@ -141,9 +141,9 @@ def test_two_workers_on_two_hosts_give_the_numbers_of_two_on_one(
 ) -> None:
     text = WORKLOAD.replace("NAME", "together").replace("[1, 2]", "2").replace(f"seeds: {SIZE.seeds}", "seeds: 1")
     sweep = cluster.sweep(text)
-    place = ["--storage", str(sweep.storage), "--no-report"]
+    options = ["--storage", str(sweep.storage), "--no-report"]
     # A host that is not in the cluster starts a Ray of its own.
-    cluster.harness("run", str(cluster.folder / "together.yaml"), *place, host=cluster.hosts.by_name[STORE])
+    cluster.harness("run", str(cluster.folder / "together.yaml"), *options, host=cluster.hosts.by_name[STORE])
     together = sweep.results()
     assert set(together.trials["group.nodes"].astype(int)) == {1}
     apart = timeless(undisturbed.results)

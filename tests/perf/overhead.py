@@ -67,13 +67,13 @@ class Training:
     """Training steps without end, in blocks."""
 
     def __init__(self, folder: Path) -> None:
-        asked = trial()
+        tiny = trial()
         context = TrialContext(folder, 1, 0, 1, CPU, emit=lambda _event: None, stop_requested=lambda: False)
-        prepare_process(asked, CPU)
-        module = build_module(asked, CPU)
+        prepare_process(tiny, CPU)
+        module = build_module(tiny, CPU)
         module.train()
-        self._stepper = Stepper(module, asked.recipe, context)
-        self._batches = real_batches(asked.dataset.load(CPU), asked, context)
+        self._stepper = Stepper(module, tiny.recipe, context)
+        self._batches = real_batches(tiny.dataset.load(CPU), tiny, context)
 
     def block(self, steps: int) -> None:
         """Run this many steps."""
@@ -188,11 +188,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a block")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         training, tracking = Training(Path(name)), Tracking(Path(name))
-        steps = training.steps_in(asked.seconds)
-        loaded, plain = pairs(training, tracking, Path(name), steps, asked.pairs)
+        steps = training.steps_in(arguments.seconds)
+        loaded, plain = pairs(training, tracking, Path(name), steps, arguments.pairs)
     assert not plain[:, 2].any(), "a thread ran where none should"
     load = Path("/proc/loadavg").read_text().split()[0]
     print(f"{processor_name()}, torch {torch.__version__}, 1 thread, load {load}")

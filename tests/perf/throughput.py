@@ -184,21 +184,25 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=25, help="epochs of each on the digits; a third as many at 32x32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="only comparisons whose name holds this")
-    asked = parser.parse_args()
-    print(f"{processor_name()}, torch {torch.__version__}, {asked.threads} threads, load {load()}")
+    arguments = parser.parse_args()
+    print(f"{processor_name()}, torch {torch.__version__}, {arguments.threads} threads, load {load()}")
     DATASETS["noise"] = Noise
     digits = make_trial(
-        DATASETS["digits"](), label="digits 8x8, resnet-20-A", threads=asked.threads, epochs=asked.epochs, batch_size=64
+        DATASETS["digits"](),
+        label="digits 8x8, resnet-20-A",
+        threads=arguments.threads,
+        epochs=arguments.epochs,
+        batch_size=64,
     )
-    few = max(3, asked.epochs // 3)
+    few = max(3, arguments.epochs // 3)
     trials = [digits] + [
         make_trial(
-            Noise(), label=f"32x32, resnet-20-A: {name}", threads=asked.threads, epochs=few, batch_size=128, **mode
+            Noise(), label=f"32x32, resnet-20-A: {name}", threads=arguments.threads, epochs=few, batch_size=128, **mode
         )
         for name, mode in MODES.items()
     ]
     for trial in trials:
-        if asked.only in trial.label:
+        if arguments.only in trial.label:
             compare(trial)
 
 

@@ -31,22 +31,22 @@ FIELDS = (
 class Device:
     """One device of the simulation."""
 
-    def __init__(self, library, place: int) -> None:
-        self._library, self.place = library, place
+    def __init__(self, library, index: int) -> None:
+        self._library, self.index = library, index
 
     def set(self, **values: float) -> None:
         for field, value in values.items():
-            self._library.fake_set(self.place, FIELDS.index(field), ctypes.c_double(value))
+            self._library.fake_set(self.index, FIELDS.index(field), ctypes.c_double(value))
 
     def fail(self, field: str, code: int) -> None:
         """Make readings of a field fail with this code; code 0 repairs it."""
-        self._library.fake_fail(self.place, FIELDS.index(field), code)
+        self._library.fake_fail(self.index, FIELDS.index(field), code)
 
     def lose(self) -> None:
-        self._library.fake_lose(self.place)
+        self._library.fake_lose(self.index)
 
     def hold_memory(self, pid: int) -> None:
-        self._library.fake_process(self.place, pid)
+        self._library.fake_process(self.index, pid)
 
 
 class FakeNvml:
@@ -60,7 +60,7 @@ class FakeNvml:
         return self._add(uuid, name, -1, 0, 0)
 
     def slice(self, whole: Device, uuid: str, *, instance: int, compute_instance: int = 0) -> Device:
-        return self._add(uuid, "NVIDIA H200 MIG 1g.18gb", whole.place, instance, compute_instance)
+        return self._add(uuid, "NVIDIA H200 MIG 1g.18gb", whole.index, instance, compute_instance)
 
     def no_driver(self) -> None:
         self._library.fake_init_error(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)

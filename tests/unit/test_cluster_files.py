@@ -199,8 +199,8 @@ def test_the_sbatch_script_starts_a_ray_on_each_node_and_ends_with_the_sweeps_co
     slurm: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     script = slurm()
-    _, said = script.communicate(timeout=60)
-    assert script.returncode == 3, said
+    _, messages = script.communicate(timeout=60)
+    assert script.returncode == 3, messages
     log = (tmp_path / "log").read_text()
     assert "start --head --port=6379 --num-cpus=4" in log
     assert "start --address=n1:6379 --num-cpus=4" in log
@@ -233,5 +233,5 @@ def test_slurms_settings_come_before_the_first_command() -> None:
 def test_shellcheck_has_nothing_to_say_about_the_sbatch_script() -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed here; .ci/run installs it")
-    said = subprocess.run(["shellcheck", SBATCH], capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stdout
+    checked = subprocess.run(["shellcheck", SBATCH], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout

@@ -51,11 +51,11 @@ TRESPASSES = [
 def report_of(tree: Path) -> dict[str, str]:
     """Return the broken contracts of a tree: name -> lint-imports' text about it."""
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
-    said = subprocess.run(
+    done = subprocess.run(
         command, cwd=tree, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
     )
-    assert "Contracts: " in said.stdout, said.stdout + said.stderr
-    _, _, details = said.stdout.partition("Broken contracts")
+    assert "Contracts: " in done.stdout, done.stdout + done.stderr
+    _, _, details = done.stdout.partition("Broken contracts")
     found = re.split(r"\n(.+)\n-+\n", details)
     return dict(zip(found[1::2], found[2::2], strict=True))
 
