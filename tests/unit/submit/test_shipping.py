@@ -100,11 +100,10 @@ def test_the_driver_becomes_the_run_with_the_environment_that_was_sent(tmp_path:
     (tmp_path / "stub" / "harness" / "__main__.py").write_text(
         "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['KEY'], os.getcwd()]))"
     )
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from harness.submit.driver import main; main(sys.argv[1:])"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(ROOT), "run", "--storage", str(storage)],
+        [sys.executable, "-m", "harness.submit.driver", "run", "--storage", str(storage)],
         env={"PYTHONPATH": f"{tmp_path / 'stub'}:{tmp_path}", "PATH": ""},
-        cwd=tmp_path,
+        cwd=ROOT,  # the driver itself is the real one
         capture_output=True,
         text=True,
         check=False,
