@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
+import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -18,6 +16,8 @@ from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
 from harness.tracking.results import list_sweeps
 from harness.tracking.sample import Sample
+from tests.support.processes import end_family, free_port
+from tests.support.waiting import answers, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -34,8 +34,9 @@ class Ui:
 
 
 @pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    folder = tmp_path_factory.mktemp("store")
+def ui(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Ui]:
+    folder = tmp_path_factory.mktemp("ui")
+    shutil.copy(empty_store, folder / "mlflow.db")
     sweep = SweepFolder(folder / "runs" / SAMPLE.name)
     sweep.make()
     outbox = Outbox(sweep.outbox)
@@ -48,38 +49,16 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     command = [sys.executable, "-m", "harness", "ui", "--port", str(port)]
     with (folder / "ui.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+    def answered() -> bool:
+        assert process.poll() is None, "the UI has ended"
+        return answers(f"http://127.0.0.1:{port}/health")
+
     try:
-        wait_for(f"http://127.0.0.1:{port}/health", process)
+        wait_until(answered, "MLflow's UI")
         yield Ui(f"http://127.0.0.1:{port}", run_id)
     finally:
-        stop(process)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the UI has ended"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(f"{url} did not answer")
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    process.terminate()
-    _, alive = psutil.wait_procs(family, timeout=20)
-    for left in alive:
-        left.kill()
-    process.wait()
+        end_family(process)
 
 
 @pytest.fixture

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from mlflow.tracking import MlflowClient
 
 from harness.events import EpochEnded, Event, TrialEnded, TrialStarted
+from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox
-from tests.support.environment import bare_environment
+from harness.tracking.sample import Sample, trial_id
+from tests.support.environment import ROOT, bare_environment
+from tests.support.ray_head import RayHead, training_workers
+from tests.support.tracked_sweep import NewSweep, Sweep
 
 WORKLOAD = """\
 name: small
@@ -44,11 +47,19 @@ class Bench:
 
     folder: Path
     workload: str = WORKLOAD
+    head: RayHead | None = None
+    """Ray on which its sweeps run; without one, each command starts a local Ray."""
     family: list[psutil.Process] = field(default_factory=list)
     """Processes that the undisturbed sweep had started by the time its first trial ran."""
     addresses: list[Address] = field(default_factory=list)
     """Addresses at which those processes could be reached."""
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of its commands."""
+        on_ray = {} if self.head is None else {**self.head.environment, "RAY_ADDRESS": self.head.address}
+        return {**environment(), **on_ray}
 
     def write(self, text: str, name: str = "small.yaml") -> None:
         (self.folder / name).write_text(text)
@@ -57,7 +68,7 @@ class Bench:
         process = subprocess.Popen(
             [sys.executable, "-m", "harness", *arguments],
             cwd=self.folder,
-            env=environment(),
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -108,13 +119,8 @@ class Bench:
         }
 
     def training_workers(self, driver: subprocess.Popen[str]) -> list[psutil.Process]:
-        """Return Ray Train's worker processes below a driver."""
-        found = []
-        for process in psutil.Process(driver.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if "RayTrainWorker" in " ".join(process.cmdline()[:1]):
-                    found.append(process)
-        return found
+        """Return Ray Train's worker processes, first one that trains. Those of a local Ray are below the driver."""
+        return training_workers(driver if self.head is None else self.head.process)
 
     def end_all(self) -> None:
         """End the processes that this bench started, and no others."""
@@ -134,21 +140,46 @@ def listened_on(process: psutil.Process) -> Iterator[Address]:
 
 
 def environment() -> dict[str, str]:
-    return bare_environment(PYTHONPATH=str(Path(__file__).parents[2]), COLUMNS="100", RAY_AUTH_MODE="disabled")
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make MLflow's empty database once. This takes seconds, so most tests start from a copy."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    return bare_environment(PYTHONPATH=str(ROOT), COLUMNS="100", RAY_AUTH_MODE="disabled")
 
 
 @pytest.fixture
-def bench(tmp_path: Path, empty_store: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
+def database(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the database for one test into the current folder, where MLflow also puts local artifacts."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copy(empty_store, tmp_path / "mlflow.db"))
+
+
+@pytest.fixture
+def new_sweep(tmp_path: Path) -> NewSweep:
+    """Return a function that makes the folder and the outbox of a sample, with a file of steps for each trial."""
+
+    def make(sample: Sample) -> Sweep:
+        folder = SweepFolder(tmp_path / "runs" / sample.name)
+        folder.make()
+        for index in range(sample.trials):
+            folder.trial(trial_id(index)).mkdir(parents=True)
+            (folder.trial(trial_id(index)) / "steps.csv").write_text("step,ms\n1,2.5\n2,2.25\n")
+        return Sweep(folder, Outbox(folder.outbox))
+
+    return make
+
+
+@pytest.fixture
+def bench(tmp_path: Path, empty_store: Path, shared_ray: RayHead) -> Iterator[Bench]:
+    """Make a folder for commands, which run on the Ray that tests share."""
+    yield from made_bench(tmp_path, empty_store, shared_ray)
+
+
+@pytest.fixture
+def local_bench(tmp_path: Path, empty_store: Path) -> Iterator[Bench]:
+    """Make a folder for commands, each of which starts a Ray of its own."""
+    yield from made_bench(tmp_path, empty_store)
+
+
+def made_bench(folder: Path, empty_store: Path, head: RayHead | None = None) -> Iterator[Bench]:
+    made = Bench(folder, head=head)
+    shutil.copy(empty_store, folder / "mlflow.db")
     made.write(WORKLOAD)
     yield made
     made.end_all()
@@ -156,7 +187,7 @@ def bench(tmp_path: Path, empty_store: Path) -> Iterator[Bench]:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """Run the small workload once with `harness run`, undisturbed. Tests may read the folder but not write to it."""
+    """Run the small workload once on a Ray of its own, undisturbed. Tests may read the folder but not write to it."""
     made = Bench(tmp_path_factory.mktemp("undisturbed"))
     made.write(WORKLOAD)
     process = made.start("run", "small.yaml")

@@ -1,4 +1,4 @@
-"""`harness bench` on a local Ray: the joint measurements of two workers are recorded in MLflow."""
+"""`harness bench` on Ray: the joint measurements of two workers are recorded in MLflow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_what_two_ray_workers_measure_is_one_run_in_mlflow_all_reduce_included(b
         assert metrics[f"{key}_n"] == 2
         assert 0 < metrics[f"{key}_low"] <= metrics[key] <= metrics[f"{key}_high"]
     assert metrics["bench/copy_bytes_per_s_n"] == 4  # two values of each worker
-    told = {row["key"]: row["median"] for row in json.loads(shown)["measurements"]}
-    assert told == {key: metrics[key] for key in told}
+    printed = {row["key"]: row["median"] for row in json.loads(shown)["measurements"]}
+    assert printed == {key: metrics[key] for key in printed}
     assert [artifact.path for artifact in client.list_artifacts(run.info.run_id)] == ["bench.json"]
     assert not list((bench.folder / "runs").iterdir())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -68,13 +67,6 @@ def batches(events: Iterable[Event]) -> Iterable[list[Event]]:
             some.append(event)
 
 
-@pytest.fixture
-def database(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the database for one test into the current folder, where MLflow also puts local artifacts."""
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copy(empty_store, tmp_path / "mlflow.db"))
-
-
 def stored(name: str, events: Iterable[Event], tmp_path: Path) -> SweepResults:
     """Send events to MLflow just as they are, and read the sweep back under one name and one set of run ids."""
     sender = Sender(MlflowTracker(URI), SweepFolder(tmp_path / name))
@@ -125,8 +117,8 @@ def with_former_names(folder: Path) -> None:
     trials, curves = folder / "trials.parquet", folder / "curves.parquet"
     pd.read_parquet(trials).rename(columns=former).to_parquet(trials, index=False)
     points = pd.read_parquet(curves)
-    points = points.assign(key=points["key"].map(former), place=points["trial_id"].map(_places(points)))
-    points.sort_values(["place", "key", "epoch"]).drop(columns="place").to_parquet(curves, index=False)
+    points = points.assign(key=points["key"].map(former), position=points["trial_id"].map(_positions(points)))
+    points.sort_values(["position", "key", "epoch"]).drop(columns="position").to_parquet(curves, index=False)
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     for name in manifest["files"]:
         content = (folder / name).read_bytes()
@@ -134,8 +126,8 @@ def with_former_names(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def _places(points: pd.DataFrame) -> dict[str, int]:
-    return {trial_id: place for place, trial_id in enumerate(points["trial_id"].unique())}
+def _positions(points: pd.DataFrame) -> dict[str, int]:
+    return {trial_id: position for position, trial_id in enumerate(points["trial_id"].unique())}
 
 
 def test_a_bundle_with_former_names_gives_the_report_of_one_with_todays_names(tmp_path: Path) -> None:

@@ -8,20 +8,19 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.support.environment import bare_environment
+from tests.support.environment import ROOT, bare_environment
+from tests.support.processes import end_family, free_port
+from tests.support.ray_head import RayHead
+from tests.support.waiting import answers, wait_until
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 FENCED = re.compile(r"```yaml\n(.*?)```", flags=re.DOTALL)
 COMMANDS = re.findall(r"^    (\S.*)$", FENCED.sub("", README), flags=re.MULTILINE)
@@ -38,11 +37,6 @@ def environment() -> dict[str, str]:
     """Return an environment with `harness` on the path, where the README's `export` puts it."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return bare_environment(PATH=path, PYTHONPATH=str(ROOT), COLUMNS="80", RAY_AUTH_MODE="disabled")
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return a_clone(tmp_path_factory.mktemp("clone"))
 
 
 def a_clone(folder: Path) -> Path:
@@ -75,27 +69,17 @@ def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator
     try:
         yield process
     finally:
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        process.terminate()
-        _, alive = psutil.wait_procs(family, timeout=40)
-        for left in alive:
-            left.kill()
-        process.wait()
+        end_family(process)
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not so after {seconds} s"
-        time.sleep(0.3)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+    """Run all commands that end by themselves, in the README's order, and return the folder of the clone."""
+    folder = a_clone(tmp_path_factory.mktemp("clone"))
+    for command in COMMANDS:
+        if command not in (*MAKE, CLUSTER, SERVER):
+            shell(command, folder, environment)
+    return folder
 
 
 def test_every_command_of_the_readme_is_tried_here() -> None:
@@ -108,33 +92,31 @@ def test_every_command_of_the_readme_is_tried_here() -> None:
             assert re.search(rf"^{command.split()[1]}:", targets, flags=re.MULTILINE)
 
 
-def test_the_commands_work_as_printed(clone: Path, environment: dict[str, str]) -> None:
-    for command in COMMANDS:
-        if command not in (*MAKE, CLUSTER, SERVER):
-            shell(command, clone, environment)
-    assert list(clone.glob("out/my-first-*/index.html"))
+def test_the_commands_work_as_printed(demo: Path) -> None:
+    assert list(demo.glob("out/my-first-*/index.html"))
 
 
-def test_the_mlflow_ui_shows_the_store_that_the_run_filled(clone: Path, environment: dict[str, str]) -> None:
-    assert (clone / "mlflow.db").exists(), "the commands before this one fill it"
-    with running(SERVER, clone, environment) as ui:
-        wait_until(lambda: answers("http://127.0.0.1:5000/") or ui.poll() is not None)
-        assert ui.poll() is None
-        request = urllib.request.Request(
-            "http://127.0.0.1:5000/api/2.0/mlflow/experiments/get-by-name?experiment_name=my-first"
-        )
+def test_the_mlflow_ui_shows_the_store_that_the_run_filled(demo: Path, environment: dict[str, str]) -> None:
+    """The port is one that is free here, in the place of the usual one."""
+    port = free_port()
+    with running(f"{SERVER} --port {port}", demo, environment) as ui:
+
+        def answered() -> bool:
+            assert ui.poll() is None, "the UI has ended"
+            return answers(f"http://127.0.0.1:{port}/")
+
+        wait_until(answered, "MLflow's UI")
+        request = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name?experiment_name=my-first"
         with urllib.request.urlopen(request, timeout=20) as answer:
             assert b'"name": "my-first"' in answer.read()
 
 
-def test_a_sweep_runs_on_a_cluster_that_is_up_already(tmp_path: Path, environment: dict[str, str]) -> None:
-    """`auto` finds a cluster by Ray's temporary folder: here our own, with a path short enough for sockets."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as scratch:
-        ours = {**environment, "RAY_TMPDIR": scratch}
-        start = "ray start --head --block --port 0 --num-cpus 2 --include-dashboard false --disable-usage-stats"
-        with running(start, tmp_path, ours):
-            wait_until(lambda: any(Path(scratch).rglob("ray_current_cluster")))
-            folder = a_clone(tmp_path)
-            done = shell(CLUSTER, folder, ours)
+def test_a_sweep_runs_on_a_cluster_that_is_up_already(
+    tmp_path: Path, environment: dict[str, str], empty_store: Path, shared_ray: RayHead
+) -> None:
+    """`auto` finds a cluster by Ray's temporary folder: here that of the Ray that tests share."""
+    folder = a_clone(tmp_path)
+    shutil.copy(empty_store, folder / "mlflow.db")
+    done = shell(CLUSTER, folder, {**environment, **shared_ray.environment})
     assert "8 trials, 8 to run" in done.stderr
     assert list(folder.glob("out/my-first-*/index.html"))

@@ -1,4 +1,7 @@
-"""`harness run` on a local Ray, from the workload file to the report."""
+"""`harness run` on Ray, from the workload file to the report.
+
+Sweeps start a local Ray where its start, its end or its messages matter; the others run on the one that tests share.
+"""
 
 from __future__ import annotations
 
@@ -100,23 +103,23 @@ def test_the_report_made_again_from_mlflow_is_the_same_to_the_byte(undisturbed: 
     assert any(name.endswith(".svg") for name in names)
 
 
-def test_a_killed_worker_costs_an_attempt_and_changes_no_number(bench: Any, undisturbed: Any) -> None:
-    process = bench.start("run", "small.yaml", "--no-report", "--json")
-    bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
-    bench.training_workers(process)[0].kill()
+def test_a_killed_worker_costs_an_attempt_and_changes_no_number(local_bench: Any, undisturbed: Any) -> None:
+    process = local_bench.start("run", "small.yaml", "--no-report", "--json")
+    local_bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
+    local_bench.training_workers(process)[0].kill()
     out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     assert set(json.loads(out)["outcomes"].values()) == {"finished"}, "nothing but our data is on stdout"
     assert "(raylet)" not in err
-    ends = bench.ends()
+    ends = local_bench.ends()
     (lost,) = [ended for ended in ends if not ended.final]
     assert re.match(r"rank 0( on [0-9.]+)? of its group died: ", lost.reason)
     final = [ended.trial_id for ended in ends if ended.final]
     assert len(final) == len(set(final)) == TRIALS
     assert max(ended.attempt for ended in ends) == 2
-    assert bench.final_numbers() == undisturbed.final_numbers()
-    assert bench.curves() == undisturbed.curves()
-    assert [run.info.status for run in children(bench.folder)] == ["FINISHED"] * TRIALS
+    assert local_bench.final_numbers() == undisturbed.final_numbers()
+    assert local_bench.curves() == undisturbed.curves()
+    assert [run.info.status for run in children(local_bench.folder)] == ["FINISHED"] * TRIALS
 
 
 def test_a_worker_that_stands_still_is_killed_and_its_trial_goes_on_from_the_checkpoint(
@@ -135,25 +138,27 @@ def test_a_worker_that_stands_still_is_killed_and_its_trial_goes_on_from_the_che
     assert bench.curves() == undisturbed.curves()
 
 
-def test_ctrl_c_stops_and_the_same_command_goes_on_from_the_checkpoints(bench: Any, undisturbed: Any) -> None:
-    process = bench.start("run", "small.yaml", "--no-report")
-    bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
+def test_ctrl_c_stops_and_the_same_command_goes_on_from_the_checkpoints(local_bench: Any, undisturbed: Any) -> None:
+    process = local_bench.start("run", "small.yaml", "--no-report")
+    local_bench.wait_for(lambda event: isinstance(event, EpochEnded), process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "same command" in err
-    assert "RUNNING" not in {run.info.status for run in runs(bench.folder)}
-    assert "KILLED" in {run.info.status for run in children(bench.folder)}
-    done = len(bench.final_numbers())
+    assert "RUNNING" not in {run.info.status for run in runs(local_bench.folder)}
+    assert "KILLED" in {run.info.status for run in children(local_bench.folder)}
+    done = len(local_bench.final_numbers())
     assert done < TRIALS
-    again = bench.run("run", "small.yaml", "--no-report")
+    again = local_bench.run("run", "small.yaml", "--no-report")
     assert f"{TRIALS - done} to run" in again.stderr
-    resumed = [event for event in bench.events() if isinstance(event, TrialStarted) and event.resumed_epoch is not None]
+    resumed = [
+        event for event in local_bench.events() if isinstance(event, TrialStarted) and event.resumed_epoch is not None
+    ]
     assert resumed
     assert max(event.resumed_epoch for event in resumed) > 0
-    assert bench.curves() == undisturbed.curves()
-    assert bench.final_numbers() == undisturbed.final_numbers()
-    assert {run.info.status for run in runs(bench.folder)} == {"FINISHED"}
+    assert local_bench.curves() == undisturbed.curves()
+    assert local_bench.final_numbers() == undisturbed.final_numbers()
+    assert {run.info.status for run in runs(local_bench.folder)} == {"FINISHED"}
 
 
 def test_two_workers_train_one_trial_and_what_never_fits_is_recorded_as_infeasible(bench: Any) -> None:
@@ -194,10 +199,10 @@ def test_a_fresh_group_for_every_trial_gives_the_numbers_of_a_warm_one(bench: An
     assert cold == {trial_id: warm[trial_id] for trial_id in cold}
 
 
-def test_without_ray_the_same_trials_give_the_same_numbers(bench: Any, undisturbed: Any) -> None:
-    bench.run("run", "small.yaml", "--launcher", "inline", "--no-report")
-    assert bench.final_numbers() == undisturbed.final_numbers()
-    assert bench.curves() == undisturbed.curves()
+def test_without_ray_the_same_trials_give_the_same_numbers(local_bench: Any, undisturbed: Any) -> None:
+    local_bench.run("run", "small.yaml", "--launcher", "inline", "--no-report")
+    assert local_bench.final_numbers() == undisturbed.final_numbers()
+    assert local_bench.curves() == undisturbed.curves()
 
 
 def test_a_poisoned_trial_fails_after_its_attempts_and_the_others_finish(bench: Any) -> None:

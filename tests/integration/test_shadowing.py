@@ -11,11 +11,11 @@ from harness.schema import Outcome
 pytestmark = pytest.mark.integration
 
 
-def test_no_worker_of_ray_imports_from_the_folder_where_the_command_is_given(bench: Any) -> None:
+def test_no_worker_of_ray_imports_from_the_folder_where_the_command_is_given(local_bench: Any) -> None:
     for name in ("models", "workloads", "pandas"):
-        (bench.folder / name).mkdir()
-        bench.write("raise RuntimeError('the file of the user was imported')\n", f"{name}/__init__.py")
-    bench.write("name: small\ndataset: digits\nmatrix: {model: resnet_cifar, depth: 8, width: 8}\nseeds: 1\n"
+        (local_bench.folder / name).mkdir()
+        local_bench.write("raise RuntimeError('the file of the user was imported')\n", f"{name}/__init__.py")
+    local_bench.write("name: small\ndataset: digits\nmatrix: {model: resnet_cifar, depth: 8, width: 8}\nseeds: 1\n"
                 "recipe: {name: quick, epochs: 1}\n")  # fmt: skip
-    bench.run("run", "small.yaml", "--no-report")
-    assert [ended.outcome for ended in bench.ends()] == [Outcome.FINISHED]
+    local_bench.run("run", "small.yaml", "--no-report")
+    assert [ended.outcome for ended in local_bench.ends()] == [Outcome.FINISHED]

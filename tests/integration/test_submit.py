@@ -1,4 +1,4 @@
-"""`harness submit` against a real Ray with its dashboard, its tokens, and an MLflow that requires a password."""
+"""`harness submit` to a real Ray with its dashboard and its token, and with a password for MLflow."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +17,13 @@ import psutil
 import pytest
 
 from tests.integration.conftest import environment
+from tests.support.mlflow_server import MlflowServer
+from tests.support.ray_head import RayHead
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
 BIN = Path(sys.executable).parent
-START_S = 300
-"""Seconds within which Ray and MLflow must start. They take seconds, on a busy machine minutes."""
 WORKLOAD = """\
 name: short
 dataset: digits
@@ -36,48 +34,25 @@ seeds: 1
 LONG = WORKLOAD.replace("name: short", "name: long").replace("epochs: 2", "epochs: 4000")
 
 
-def free_ports(count: int) -> list[int]:
-    """Return free ports below those that Ray gives to workers (10002 and up)."""
-    found: list[int] = []
-    for port in range(7000 + os.getpid() % 2000, 10000):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("0.0.0.0", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("no free ports")
-
-
-def wait_for(what: Callable[[], bool], message: str, timeout_s: float = START_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain: {message}"
-        time.sleep(0.5)
-
-
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """A head node, a tracking server, and a folder in which commands run."""
+    """A Ray, a tracking server, and a folder in which commands run."""
 
     folder: Path
-    dashboard: str
-    tracking: str
-    token: str
+    head: RayHead
+    server: MlflowServer
     password: str
 
     def environment(self, **changed: str) -> dict[str, str]:
         return {
             **environment(),
+            **self.head.environment,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": self.token,
-            "RAY_ADDRESS": self.dashboard,
-            "MLFLOW_TRACKING_URI": self.tracking,
+            "RAY_ADDRESS": self.head.dashboard,
+            "MLFLOW_TRACKING_URI": self.server.uri,
             "MLFLOW_TRACKING_USERNAME": "planted-user",
             "MLFLOW_TRACKING_PASSWORD": self.password,
-            # Ray's agents start slowly on a busy machine; by default the node does not wait long enough for them.
-            "RAY_agent_register_timeout_ms": "300000",
             **changed,
         }
 
@@ -102,7 +77,7 @@ class Cluster:
 
     def statuses(self, like: str) -> set[str]:
         """Return the statuses of all runs, trials included, in MLflow's experiment of this name."""
-        with contextlib.closing(sqlite3.connect(self.folder / "mlflow.db")) as database:
+        with contextlib.closing(sqlite3.connect(self.server.database)) as database:
             rows = database.execute(
                 "select r.status from runs r join experiments e using (experiment_id) where e.name = ?", (like,)
             )
@@ -110,65 +85,18 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, shared_ray: RayHead, mlflow_server: MlflowServer) -> Cluster:
     folder = tmp_path_factory.mktemp("submit")
-    gcs, dashboard, client, agent, agent_grpc, runtime_env, metrics, tracking = free_ports(8)
-    made = Cluster(
-        folder=folder,
-        dashboard=f"http://127.0.0.1:{dashboard}",
-        tracking=f"http://127.0.0.1:{tracking}",
-        token=secrets.token_hex(16),
-        password=f"planted-{secrets.token_hex(8)}",
-    )
     (folder / "short.yaml").write_text(WORKLOAD)
     (folder / "long.yaml").write_text(LONG)
     (folder / "secret.txt").write_text("lies beside the workload and is not shipped")
-    ray_folder = folder.parent / "r"  # sockets have paths of 107 bytes at most
-    ray = [
-        *("start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2", "--object-store-memory=100000000"),
-        *(f"--port={gcs}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"),
-        *(f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={agent_grpc}"),
-        *(f"--runtime-env-agent-port={runtime_env}", f"--metrics-export-port={metrics}", f"--temp-dir={ray_folder}"),
-    ]
-    mlflow = [
-        *("server", "--host", "127.0.0.1", "--port", str(tracking), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "art")),
-    ]
-    started = [_start(made, "ray", ray), _start(made, "mlflow", mlflow)]
-    try:
-        wait_for(lambda: _answers(f"{made.tracking}/health"), "MLflow")
-        wait_for(lambda: "no job" in made.start("status").communicate()[1], "Ray's dashboard")
-        wait_for(lambda: "Ray runtime started" in (folder / "ray.log").read_text(), "Ray's node")
-        yield made
-    finally:
-        _end(started)
+    return Cluster(folder=folder, head=shared_ray, server=mlflow_server, password=f"planted-{secrets.token_hex(8)}")
 
 
-def _start(cluster: Cluster, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
-    settings = {**cluster.environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # job runners cost a core
-    del settings["RAY_ADDRESS"]
-    if name == "ray":
-        settings = {key: value for key, value in settings.items() if not key.startswith("MLFLOW_TRACKING")}
-    with (cluster.folder / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(
-            [BIN / name, *arguments], cwd=cluster.folder, env=settings, stdout=log, stderr=subprocess.STDOUT
-        )
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
-        return bool(answer.status == 200)
-    return False
-
-
-def _end(started: list[subprocess.Popen[bytes]]) -> None:
-    """End these processes and all below them."""
-    for process in started:
-        below = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
-        for pid in below:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                psutil.Process(pid).kill()
-        process.wait()
+@pytest.fixture(scope="module")
+def submitted(cluster: Cluster) -> tuple[str, str]:
+    """Submit the short workload for the first time, and return the output and the errors."""
+    return cluster.submit("short.yaml")
 
 
 def holders(secret: str, *folders: Path) -> list[Path]:
@@ -189,16 +117,19 @@ def in_process_lists(secret: str) -> bool:
     return any(secret in line for line in lines)
 
 
-def test_a_submitted_sweep_trains_is_followed_to_its_code_and_goes_on_when_submitted_again(cluster: Cluster) -> None:
-    out, err = cluster.submit("short.yaml")
+def test_a_submitted_sweep_trains_is_followed_to_its_code_and_goes_on_when_submitted_again(
+    cluster: Cluster, submitted: tuple[str, str]
+) -> None:
+    out, err = submitted
     assert "short-" in out
     assert "2 finished" in out
     assert "harness-short-" in err
     assert cluster.statuses("short") == {"FINISHED"}
-    again, said = cluster.submit("short.yaml")
+    again, messages = cluster.submit("short.yaml")
     assert "2 trials, 0 to run" in again
-    assert "the attempt before ended as SUCCEEDED" in said
-    jobs = json.loads(cluster.run("list", "jobs", "--json")[0])
+    assert "the attempt before ended as SUCCEEDED" in messages
+    listed = json.loads(cluster.run("list", "jobs", "--json")[0])
+    jobs = [job for job in listed if job["job"].startswith("harness-short-")]
     assert [job["exit_code"] for job in jobs] == [0, 0]
     assert jobs[0]["job"] == f"{jobs[1]['job']}-2"
 
@@ -210,23 +141,23 @@ def test_with_pip_the_job_runs_in_an_environment_that_ray_made_of_our_versions(c
     job = json.loads(cluster.run("list", "jobs", "--json")[0])[0]["job"]
     out, _ = cluster.run("logs", "-f", job)
     assert "2 finished" in out
-    made = list((cluster.folder.parent / "r").glob("session_2*/runtime_resources/pip/*/virtualenv/bin/python"))
+    made = list((cluster.head.folder / "ray").glob("session_2*/runtime_resources/pip/*/virtualenv/bin/python"))
     assert len(made) == 1
 
 
+@pytest.mark.usefixtures("submitted")
 def test_no_secret_is_left_where_others_look(cluster: Cluster) -> None:
-    """This runs after the sweeps of the previous test. Ray's folder holds its logs and unpacked files."""
-    ray_folder = cluster.folder.parent / "r"
-    assert holders("harness-short-", ray_folder), "nothing was looked through"
-    for secret in (cluster.password, "planted-user", cluster.token):
-        assert holders(secret, ray_folder, cluster.folder) == []
+    """Ray's folder holds its logs and unpacked files."""
+    assert holders("harness-short-", cluster.head.folder), "nothing was looked through"
+    for secret in (cluster.password, "planted-user", cluster.head.token):
+        assert holders(secret, cluster.head.folder, cluster.folder, cluster.server.folder) == []
     request = urllib.request.Request(
-        f"{cluster.dashboard}/api/jobs/", headers={"Authorization": f"Bearer {cluster.token}"}
+        f"{cluster.head.dashboard}/api/jobs/", headers={"Authorization": f"Bearer {cluster.head.token}"}
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         listed = answer.read().decode()
     assert "harness-short-" in listed
-    for secret in (cluster.password, "planted-user", cluster.tracking):
+    for secret in (cluster.password, "planted-user", cluster.server.uri):
         assert secret not in listed
 
 
@@ -235,12 +166,14 @@ def test_a_second_submit_joins_and_a_stop_leaves_no_run_running(cluster: Cluster
     job = err.split()[0]
     follower = cluster.start("submit", "long.yaml", "--storage", str(cluster.folder / "runs"))
     outboxes = cluster.folder / "runs"
-    wait_for(lambda: any("EpochEnded" in path.read_text() for path in outboxes.glob("long-*/outbox.jsonl")), "an epoch")
+    wait_until(
+        lambda: any("EpochEnded" in path.read_text() for path in outboxes.glob("long-*/outbox.jsonl")), "an epoch"
+    )
     assert not in_process_lists(cluster.password)
     assert cluster.run("stop")[0] == f"{job}: STOPPED\n"
-    out, said = follower.communicate(timeout=100)
-    assert f"{job} runs already: joined it" in said
-    assert follower.returncode == 5, said + out
+    out, messages = follower.communicate(timeout=100)
+    assert f"{job} runs already: joined it" in messages
+    assert follower.returncode == 5, messages + out
     assert cluster.statuses("long") == {"KILLED"}
     assert json.loads(cluster.run("status", "--json")[0])["exit_code"] == 5
     assert list(outboxes.glob("long-*/trials/*/*checkpoint*")), "no checkpoint was kept"
@@ -254,5 +187,5 @@ def test_without_its_token_the_cluster_explains_itself(cluster: Cluster) -> None
 
 
 def test_a_server_that_is_not_ray_explains_itself(cluster: Cluster) -> None:
-    _, err = cluster.run("status", expect=4, RAY_ADDRESS=cluster.tracking)
+    _, err = cluster.run("status", expect=4, RAY_ADDRESS=cluster.server.uri)
     assert "is not Ray's dashboard" in err
