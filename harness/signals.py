@@ -1,33 +1,61 @@
-"""Handling of Ctrl-C and SIGTERM, as a flag that loops can check."""
+"""Handling of Ctrl-C, SIGTERM and a lost terminal: a request that loops can check, and a sure end for who insists."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
-from harness.errors import ExitCode
+import psutil
 
-SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.STOPPED}
+from harness.errors import ExitCode, Stopped
+from harness.waits import say_on_stderr
+
+SIGNALS = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.STOPPED,
+    signal.SIGHUP: ExitCode.STOPPED,  # the terminal or its connection is gone
+}
 
 REPEAT_S = 1.0
+"""Seconds in which a second signal counts as the first one: a terminal and an agent may both forward a Ctrl-C."""
+
+
+def end_everything(code: int) -> None:
+    """End this process and all that it started, at once."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    os._exit(code)
 
 
 class StopSignal:
-    """While entered, the first signal asks for a clean stop; another, a second or more later, ends the process at once.
+    """While entered, a first signal asks for an end, and another one, a second or more later, ends everything at once.
 
-    A terminal and an agent above this process may both forward the same Ctrl-C, hence the delay of a second.
+    The first one ends a command that has not begun to run trials: it raises KeyboardInterrupt or Stopped. Within
+    `graceful` it only sets the request. The second one is seen by a thread, also while a library blocks the main one.
+    A signal that was ignored when the command began, as SIGHUP is under `nohup`, stays ignored.
+
+    Args:
+        end: called with the exit code for the second signal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, end: Callable[[int], None] = end_everything) -> None:
         self.exit_code: ExitCode | None = None
+        self._end = end
         self._event = threading.Event()
         self._before: dict[int, object] = {}
-        self._asked_s = 0.0
+        self._is_graceful = False
+        self._watch: _Watch | None = None
 
     def __enter__(self) -> StopSignal:
+        self._watch = _Watch(self._end)
         self.listen()
         return self
 
@@ -36,12 +64,25 @@ class StopSignal:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        if self._watch is not None:
+            self._watch.close()
 
     def listen(self) -> None:
         """Install the handlers, again if a library replaced them meanwhile (`ray.init` does)."""
         for number in SIGNALS:
+            if self._before.get(number, signal.getsignal(number)) is signal.SIG_IGN:
+                continue
             before = signal.signal(number, self._on_signal)
             self._before.setdefault(number, before)
+
+    @contextlib.contextmanager
+    def graceful(self) -> Iterator[StopSignal]:
+        """Have signals only set the request, for as long as the context lasts."""
+        self._is_graceful = True
+        try:
+            yield self
+        finally:
+            self._is_graceful = False
 
     def is_set(self) -> bool:
         """Whether a stop was requested."""
@@ -52,11 +93,43 @@ class StopSignal:
         return self._event.wait(timeout_s)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        code = SIGNALS[signal.Signals(number)]
         if self._event.is_set():
-            if time.monotonic() - self._asked_s >= REPEAT_S:
-                os._exit(code)
             return
-        self._asked_s = time.monotonic()
-        self.exit_code = code
+        self.exit_code = SIGNALS[signal.Signals(number)]
         self._event.set()
+        if self._is_graceful:
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Stopped("stopped while no trial was running")
+
+
+class _Watch:
+    """A thread that sees each signal when it arrives. Python's own handlers wait until the main thread runs Python."""
+
+    def __init__(self, end: Callable[[int], None]) -> None:
+        self._end = end
+        self._read, self._write = socket.socketpair()
+        self._write.setblocking(False)
+        self._before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, and leave signals to whoever had them before."""
+        signal.set_wakeup_fd(self._before)
+        self._write.close()
+        self._thread.join()
+        self._read.close()
+
+    def _run(self) -> None:
+        first_s: float | None = None
+        while numbers := self._read.recv(64):
+            for number in numbers:
+                if number not in SIGNALS or signal.getsignal(number) is signal.SIG_IGN:
+                    continue
+                if first_s is None:
+                    first_s = time.monotonic()
+                    say_on_stderr("Stopping. Ctrl-C again ends everything at once.")
+                elif time.monotonic() - first_s >= REPEAT_S:
+                    self._end(SIGNALS[signal.Signals(number)])

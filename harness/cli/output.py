@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.waits import say_on_stderr
 from reports.formatting import DASH
 
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -43,8 +44,7 @@ def emit_json(value: Any) -> None:
 
 def note(message: str) -> None:
     """Write a message to stderr."""
-    sys.stderr.write(message + "\n")
-    sys.stderr.flush()
+    say_on_stderr(message)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -37,7 +37,7 @@ class Launcher(Protocol):
         """Run every trial without a result to its end, or until a stop is requested."""
         ...
 
-    def follow(self) -> None:
+    def follow(self, stop: StopSignal) -> None:
         """Run the trials that the leader leases, if this process is not the leader."""
         ...
 
@@ -92,7 +92,7 @@ class RayLauncher:
             )
             run_on_cluster(session, sweep.jobs(), settings, limits=sweep.limits, show=show, stop=stop)
 
-    def follow(self) -> None:
+    def follow(self, stop: StopSignal) -> None:
         """Do nothing: the driver always leads."""
 
     def close(self) -> None:
@@ -131,9 +131,9 @@ class InlineLauncher:
         queue = TrialQueue(jobs, sweep.outbox.append, sweep.limits, sync=sweep.outbox.sync)
         inline.run_rank0(queue, config, self._world, show, stop)
 
-    def follow(self) -> None:
+    def follow(self, stop: StopSignal) -> None:
         """Run the trials that rank 0 leases."""
         from harness.launch import inline
 
-        with StopSignal() as stop:
+        with stop.graceful():
             inline.run_follower(self._world, stop)

@@ -44,7 +44,7 @@ class Progress:
     _live: Live | None = field(default=None, init=False)
 
     def __enter__(self) -> Progress:
-        if self.console.is_terminal:
+        if _can_move_cursor(self.console):
             self._live = Live(console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
         return self
@@ -92,6 +92,11 @@ class Progress:
             "MLflow does not answer, events wait in the outbox" if self.recorded().error else "",
         ]
         return Text(", ".join(part for part in parts if part))
+
+
+def _can_move_cursor(console: Console) -> bool:
+    """Return whether frames can be drawn over each other. Variables may call a file a terminal, for its colours."""
+    return console.file.isatty() and console.is_terminal and console.is_interactive and not console.is_dumb_terminal
 
 
 def time_left(snapshot: Snapshot, elapsed_s: float) -> str:

@@ -26,6 +26,7 @@ from harness.options import RunOptions
 from harness.schema import Outcome
 from harness.signals import StopSignal
 from harness.storage import SweepFolder
+from harness.streams import ForgivingStream
 from harness.tracking import address
 from harness.tracking.outbox import read_history
 from harness.tracking.recorder import Progress as Recorded
@@ -43,6 +44,7 @@ class Services:
     tracking: Tracking
     console: Console
     """Console of progress and messages, on stderr."""
+    stop: StopSignal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +67,18 @@ def run_sweep_command(options: RunOptions) -> ExitCode:
     Raises:
         HarnessError: see `harness.errors`; earlier measurements are kept.
     """
-    with open_launcher(options) as launcher:
-        if not launcher.is_leader:
-            launcher.follow()
-            return ExitCode.OK
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        services = Services(launcher=launcher, tracking=open_tracking(options), console=console)
-        named = resolve(options, services)
-        with locked(named.folder.lock):
-            sweep = prepare(named, services)
-            execution = execute(sweep, services)
-    return summarize(execution, services)
+    with StopSignal() as stop:
+        with open_launcher(options) as launcher:
+            if not launcher.is_leader:
+                launcher.follow(stop)
+                return ExitCode.OK
+            console = Console(file=ForgivingStream(sys.stderr), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+            services = Services(launcher=launcher, tracking=open_tracking(options), console=console, stop=stop)
+            named = resolve(options, services)
+            with locked(named.folder.lock):
+                sweep = prepare(named, services)
+                execution = execute(sweep, services)
+        return summarize(execution, services)
 
 
 def resolve(options: RunOptions, services: Services) -> NamedSweep:
@@ -116,7 +119,7 @@ def execute(sweep: Sweep, services: Services) -> Execution:
         markup=False,
     )
     sweep.outbox.append(_started(sweep))
-    with StopSignal() as stop, services.tracking.recording(sweep, stop) as recorded:
+    with services.stop.graceful() as stop, services.tracking.recording(sweep, stop) as recorded:
         try:
             names = {trial.id: trial.name for trial in sweep.trials}
             with Progress(names, services.console, recorded) as progress:
@@ -149,7 +152,9 @@ def summarize(execution: Execution, services: Services) -> ExitCode:
         if advice is not None:
             say.print(advice, markup=False)
     if options.json:
-        sys.stdout.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
+        out = ForgivingStream(sys.stdout)
+        out.write(json.dumps(_outcome(sweep, ends, code, page)) + "\n")
+        out.flush()
     return code
 
 
@@ -239,7 +244,7 @@ def _report(sweep: Sweep, say: Console) -> Path:
     from harness.results.report import make_report  # imports pandas and matplotlib
 
     options = sweep.options
-    summary = say if options.json else Console()
+    summary = say if options.json else Console(file=ForgivingStream(sys.stdout))  # type: ignore[arg-type]
     _, page = make_report(sweep.id, options.out, options.tracking_uri, log=True, show=summary)
     say.print(f"Report: {page}", markup=False)
     return page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.errors import ExitCode, UsageError
+from harness.errors import UsageError
 from harness.events import TrialEnded
 from harness.launch.lock import locked
 from harness.launch.progress import Progress, outcome_counts, time_left
@@ -22,7 +21,6 @@ from harness.launch.sweep import shape_of
 from harness.package import git_state
 from harness.scheduling.types import Running, Shape, Snapshot
 from harness.schema import Outcome
-from harness.signals import StopSignal
 from harness.storage import SweepFolder
 from harness.tracking.recorder import Progress as Recorded
 from harness.trial import Scale
@@ -36,8 +34,19 @@ def ended(outcome: Outcome, reason: str = "", **results: float) -> TrialEnded:
     return TrialEnded(trial_id="t1", attempt=1, outcome=outcome, reason=reason, results=results)
 
 
+class Screen(io.StringIO):
+    """Text on stderr, which is a terminal or a file."""
+
+    def __init__(self, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
 def shown(*snapshots: Snapshot, terminal: bool = False, error: str | None = None) -> str:
-    screen = io.StringIO()
+    screen = Screen(terminal)
     console = Console(file=screen, width=80, force_terminal=terminal, color_system=None)
     recorded = Recorded(sent=0, waiting=0, error=error)
     with Progress({"t1": "resnet-20-A seed 1"}, console, lambda: recorded) as progress:
@@ -122,6 +131,33 @@ def test_the_display_lists_what_runs_and_says_when_mlflow_is_away() -> None:
     assert "MLflow does not answer" in text
 
 
+@pytest.mark.parametrize(
+    ("is_terminal", "variables"),
+    [
+        (False, {"FORCE_COLOR": "1"}),
+        (False, {"TTY_COMPATIBLE": "1"}),
+        (True, {"TERM": "dumb"}),
+        (True, {"TERM": "unknown"}),
+        (True, {"TTY_INTERACTIVE": "0"}),
+        (True, {"TTY_COMPATIBLE": "0"}),
+    ],
+)
+def test_what_cannot_draw_frames_gets_plain_lines(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, variables: dict[str, str]
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    screen = Screen(is_terminal)
+    end = ended(Outcome.FINISHED, **{"final/test_error_pct": 1.414})
+    with Progress({"t1": "net seed 1"}, Console(file=screen), lambda: Recorded(sent=0, waiting=0)) as progress:
+        progress.show(EMPTY)
+        progress.show(replace(EMPTY, ended=(end,), ended_count=1))
+    assert screen.getvalue() == "[1/4] net seed 1: finished, test error 1.41 %\n"
+
+
 def test_a_second_driver_is_told_who_holds_the_sweep(tmp_path: Path) -> None:
     lock = tmp_path / "driver.lock"
     with locked(lock), pytest.raises(UsageError, match=f"process {os.getpid()} on "), locked(lock):
@@ -142,32 +178,6 @@ def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path) -> None
         process.kill()
     with locked(lock):
         pass
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 5)])
-def test_the_first_signal_is_a_question_and_leaves_its_exit_code(number: signal.Signals, code: int) -> None:
-    before = signal.getsignal(number)
-    with StopSignal() as stop:
-        assert not stop.is_set()
-        signal.raise_signal(number)
-        assert stop.wait(0)
-        assert stop.exit_code == ExitCode(code)
-    assert signal.getsignal(number) is before
-
-
-def test_a_later_signal_ends_the_process_at_once_and_an_echo_of_the_first_does_not() -> None:
-    program = (
-        "import signal, time; from harness.signals import REPEAT_S, StopSignal\n"
-        "with StopSignal():\n"
-        "    signal.raise_signal(signal.SIGINT)\n"
-        "    signal.raise_signal(signal.SIGINT)\n"
-        "    print('still here', flush=True)\n"
-        "    time.sleep(REPEAT_S)\n"
-        "    signal.raise_signal(signal.SIGINT)\n"
-        "    print('and here')"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (130, "still here\n")
 
 
 def test_a_shape_takes_shares_of_gpus_only_where_the_device_is_one() -> None:

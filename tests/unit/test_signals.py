@@ -1,0 +1,91 @@
+"""Signals: the first asks, a later one ends everything, at every moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from harness.errors import ExitCode, Stopped
+from harness.signals import REPEAT_S, StopSignal
+
+CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 5), (signal.SIGHUP, 5)]
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+def test_the_first_signal_is_a_request_while_trials_run_and_leaves_its_exit_code(
+    number: signal.Signals, code: int
+) -> None:
+    before = signal.getsignal(number)
+    with StopSignal() as stop, stop.graceful():
+        assert not stop.is_set()
+        signal.raise_signal(number)
+        assert stop.wait(0)
+        assert stop.exit_code == ExitCode(code)
+    assert signal.getsignal(number) is before
+    assert signal.set_wakeup_fd(-1) == -1, "nobody listens any more"
+
+
+def test_before_trials_run_the_first_signal_ends_the_command() -> None:
+    with pytest.raises(KeyboardInterrupt), StopSignal():
+        signal.raise_signal(signal.SIGINT)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with pytest.raises(Stopped), StopSignal():
+            signal.raise_signal(number)
+
+
+def test_a_hangup_that_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop, stop.graceful():
+            stop.listen()
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_echo_of_the_first_signal_ends_nothing() -> None:
+    program = (
+        "import signal, time; from harness.signals import REPEAT_S, StopSignal\n"
+        "with StopSignal() as stop, stop.graceful():\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    time.sleep(REPEAT_S)\n"
+        "    print('still here', flush=True)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+        "    print('and here')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "still here\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_second_signal_ends_everything_also_while_a_library_blocks(number: signal.Signals) -> None:
+    """A mutex that is locked twice blocks in C, where no signal interrupts it and no Python runs."""
+    program = (
+        "import ctypes, subprocess, sys; from harness.signals import StopSignal\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)\n"
+        "with StopSignal():\n"
+        "    print(child.pid, flush=True)\n"
+        "    libc.pthread_mutex_lock(mutex), libc.pthread_mutex_lock(mutex)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        os.kill(process.pid, number)
+        assert "again ends everything" in process.stderr.readline()
+        time.sleep(1.2 * REPEAT_S)
+        os.kill(process.pid, number)
+        assert process.wait(timeout=30) == dict(CODES)[number]
+        child.wait(timeout=30)
