@@ -19,9 +19,8 @@ from typing import IO
 
 import psutil
 
-from tests.support.environment import bare_environment
+from tests.support.environment import ROOT, bare_environment
 
-ROOT = Path(__file__).parents[2]
 BRIDGE = "bridge"
 INTERFACE = "eth0"
 NETWORK = "10.77.0"
@@ -209,8 +208,8 @@ def hosts(folder: Path, names: Sequence[str]) -> Iterator[Hosts]:
 
 
 def environment_of_hosts() -> dict[str, str]:
-    """Return the environment of every process on a host."""
-    return bare_environment(PYTHONPATH=str(ROOT), COLUMNS="100", OMP_NUM_THREADS="1")
+    """Return the environment of every process on a host. Ray keeps its files in /tmp/ray, which is the host's own."""
+    return bare_environment(PYTHONPATH=str(ROOT), COLUMNS="100", OMP_NUM_THREADS="1", RAY_TMPDIR="/tmp")
 
 
 def _pid_namespace(pid: int) -> Path:

@@ -17,6 +17,7 @@ from harness.scheduling.node_quarantine import LOSSES_IN_A_ROW
 from harness.schema import Outcome
 from tests.cluster.chaos import training_workers
 from tests.cluster.cluster import NODES, Sweep, TestCluster, first_child
+from tests.support.leaks import command_lines, files_with
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
@@ -237,15 +238,9 @@ def test_when_the_head_dies_the_driver_says_so_and_the_same_command_goes_on(clus
 @pytest.mark.usefixtures("partly_feasible")
 def test_no_process_holds_a_secret_in_its_command_line_and_no_file_has_it(cluster: TestCluster) -> None:
     """The files that Ray and MLflow wrote are in the hosts' folders."""
-    lines = [
-        " ".join(process.cmdline())
-        for host in cluster.hosts.by_name.values()
-        for process in host.processes()
-        if process.is_running()
-    ]
+    lines = command_lines(process for host in cluster.hosts.by_name.values() for process in host.processes())
     assert any("raylet" in line for line in lines)
     assert not any(cluster.token in line for line in lines)
-    files = [path for path in cluster.folder.rglob("*") if path.is_file() and path != cluster.token_file]
-    kinds = {path.suffix for path in files}
+    kinds = {path.suffix for path in cluster.folder.rglob("*") if path.is_file()}
     assert kinds >= {".log", ".out", ".err", ".db", ".jsonl"}, "what Ray, MLflow and the sweeps wrote"
-    assert [path for path in files if cluster.token.encode() in path.read_bytes()] == []
+    assert files_with(cluster.token, cluster.folder) == [cluster.token_file]

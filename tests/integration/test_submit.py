@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.integration.conftest import environment
+from tests.support.leaks import command_lines, files_with
 from tests.support.mlflow_server import MlflowServer
 from tests.support.ray_head import RayHead
 from tests.support.waiting import wait_until
@@ -99,24 +100,6 @@ def submitted(cluster: Cluster) -> tuple[str, str]:
     return cluster.submit("short.yaml")
 
 
-def holders(secret: str, *folders: Path) -> list[Path]:
-    """Return the files that contain a secret."""
-    found = []
-    for path in (path for folder in folders for path in folder.rglob("*")):
-        with contextlib.suppress(OSError):
-            if path.is_file() and secret.encode() in path.read_bytes():
-                found.append(path)
-    return found
-
-
-def in_process_lists(secret: str) -> bool:
-    lines = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            lines.append(" ".join(process.cmdline()))
-    return any(secret in line for line in lines)
-
-
 def test_a_submitted_sweep_trains_is_followed_to_its_code_and_goes_on_when_submitted_again(
     cluster: Cluster, submitted: tuple[str, str]
 ) -> None:
@@ -148,9 +131,9 @@ def test_with_pip_the_job_runs_in_an_environment_that_ray_made_of_our_versions(c
 @pytest.mark.usefixtures("submitted")
 def test_no_secret_is_left_where_others_look(cluster: Cluster) -> None:
     """Ray's folder holds its logs and unpacked files."""
-    assert holders("harness-short-", cluster.head.folder), "nothing was looked through"
+    assert files_with("harness-short-", cluster.head.folder), "nothing was looked through"
     for secret in (cluster.password, "planted-user", cluster.head.token):
-        assert holders(secret, cluster.head.folder, cluster.folder, cluster.server.folder) == []
+        assert files_with(secret, cluster.head.folder, cluster.folder, cluster.server.folder) == []
     request = urllib.request.Request(
         f"{cluster.head.dashboard}/api/jobs/", headers={"Authorization": f"Bearer {cluster.head.token}"}
     )
@@ -169,7 +152,7 @@ def test_a_second_submit_joins_and_a_stop_leaves_no_run_running(cluster: Cluster
     wait_until(
         lambda: any("EpochEnded" in path.read_text() for path in outboxes.glob("long-*/outbox.jsonl")), "an epoch"
     )
-    assert not in_process_lists(cluster.password)
+    assert not any(cluster.password in line for line in command_lines(psutil.process_iter()))
     assert cluster.run("stop")[0] == f"{job}: STOPPED\n"
     out, messages = follower.communicate(timeout=100)
     assert f"{job} runs already: joined it" in messages
