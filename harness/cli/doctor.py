@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +13,20 @@ from typing import Literal
 
 from harness.cli.output import wrap
 from harness.errors import ExitCode, HarnessError
+from harness.launch.lock import lock_fault
 from harness.package import version_of
 
 Status = Literal["ok", "note", "fail"]
 
 _PACKAGES = ("resnet-harness", "torch", "torchvision", "ray", "mlflow", "numpy", "pandas", "scikit-learn")
+_UV = ("UV", "UV_RUN_RECURSION_DEPTH")
+"""Variables that `uv run` sets."""
+_LONGEST_TMPDIR = 36
+"""Longest TMPDIR in bytes; see `harness.cluster.session.LONGEST_FOLDER`, which has `/ray` at its end."""
 _ON_401 = (
     "A 401 or an authentication error from Ray means that the cluster wants its token: set RAY_AUTH_MODE=token and "
     "give the cluster's token in RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names (~/.ray/auth_token, if "
-    "not set). Recent versions of Ray turn this on for a local cluster too, and write that file"
+    "not set). Recent versions of Ray write that file when a program starts a Ray of its own; this harness does not"
 )
 
 
@@ -38,6 +45,7 @@ def diagnose(tracking_uri: str, address: str | None, environment: Mapping[str, s
         *_versions(),
         *_devices(),
         *_monitor(),
+        *_surroundings(environment),
         _ray_address(address),
         _ray_token(environment),
         _tracking(tracking_uri),
@@ -96,6 +104,28 @@ def _monitor() -> Iterator[Check]:
         )
 
 
+def _surroundings(environment: Mapping[str, str]) -> Iterator[Check]:
+    """Yield what of this machine and user stands in the way of a run, or changes it."""
+    if shlex.quote(sys.executable) != sys.executable:
+        detail = (
+            f"Ray puts {sys.executable} into a shell command as it is. Runs on this machine start all the same; for a "
+            "cluster's nodes make the environment at a path of letters, digits and . _ - /"
+        )
+        yield Check(name="environment", status="note", detail=detail)
+    if any(name in environment for name in _UV):
+        detail = "uv started this command; workers run this interpreter, and the current folder is not copied"
+        yield Check(name="uv", status="note", detail=detail)
+    folder = environment.get("RAY_TMPDIR") or environment.get("TMPDIR") or ""
+    if len(os.fsencode(folder)) > _LONGEST_TMPDIR:
+        detail = f"{folder} is too long for the paths of sockets; Ray's and the decoders' are below /tmp instead"
+        yield Check(name="temporary files", status="note", detail=detail)
+    if (fault := lock_fault(Path.cwd())) is not None:
+        yield Check(name="storage lock", status="note", detail=fault)
+    home = Path(environment.get("HOME") or os.sep)
+    if not os.access(home, os.W_OK):
+        yield Check(name="home", status="note", detail=f"{home} cannot be written; nothing is cached between commands")
+
+
 def _ray_address(address: str | None) -> Check:
     if address is None:
         detail = "RAY_ADDRESS is not set: a run starts a Ray of its own here"
@@ -113,7 +143,8 @@ def _ray_address(address: str | None) -> Check:
 
 def _ray_token(environment: Mapping[str, str]) -> Check:
     mode = environment.get("RAY_AUTH_MODE") or None
-    file = Path(environment.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    home = Path(environment.get("HOME") or os.sep)
+    file = Path(environment.get("RAY_AUTH_TOKEN_PATH") or home / ".ray" / "auth_token")
     token = "in RAY_AUTH_TOKEN" if environment.get("RAY_AUTH_TOKEN") else f"in {file}" if file.is_file() else None
     detail = f"RAY_AUTH_MODE is {mode or 'not set'}; a token is {token or 'nowhere'}. {_ON_401}"
     consistent = (mode == "token") == (token is not None)

@@ -6,9 +6,13 @@ Each command imports its modules when it runs, so that `harness --help` answers 
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import getpass
 import os
+import shutil
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -293,6 +297,7 @@ def doctor(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Every exception becomes one message on stderr."""
     _import_nothing_from_current_folder()
+    _have_a_home()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or os.environ.get("HARNESS_DEBUG", "") not in ("", "0")
     try:
@@ -317,6 +322,19 @@ def _import_nothing_from_current_folder() -> None:
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     if path := os.environ.get("PYTHONPATH"):  # where an empty entry, as in `$PYTHONPATH:more`, is the current folder
         os.environ["PYTHONPATH"] = os.pathsep.join(without_current_folder(path.split(os.pathsep)))
+
+
+def _have_a_home() -> None:
+    """Give libraries a home and a user's name if the system knows none, as in a container with an arbitrary user id."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.mkdtemp(prefix="resnet-harness-home-")
+        atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"user-{os.getuid()}"
 
 
 def _run(arguments: Iterable[str]) -> int:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import StorageError, UsageError
 
 
 class LockHeld(UsageError):
@@ -23,12 +23,15 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises:
         LockHeld: another driver holds it; the message says which process on which host.
+        StorageError: the file system has no locks.
     """
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LockHeld(f"another driver runs this sweep: {_holder(path)}; wait for it or stop it first") from error
+        except OSError as error:
+            raise StorageError(_no_locks(path.parent, error)) from error
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         file.flush()
@@ -45,6 +48,30 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def lock_fault(folder: Path) -> str | None:
+    """Return why sweeps cannot be locked on a folder's file system; None if they can. Nothing is created."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror}"
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        return _no_locks(folder, error)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _no_locks(folder: Path, error: OSError) -> str:
+    return (
+        f"the file system of {folder} has no file locks ({error.strerror}), which keep two drivers from one sweep; "
+        "mount it with locks (Lustre: flock, NFS before version 4: a lock daemon), or name another folder with --storage"
+    )
 
 
 def _holder(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -192,3 +193,18 @@ def test_ctrl_c_is_exit_code_130_without_a_traceback(folder: Path) -> None:
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
     assert process.returncode == INTERRUPTED
+
+
+def test_a_user_whom_the_system_does_not_know_has_a_home_and_a_name_for_libraries(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    done = harness("plan", "tiny.yaml")
+    assert (done.code, done.err) == (0, "")
+    assert os.environ["USER"] == f"user-{os.getuid()}"
+    assert Path.home().is_dir()

@@ -224,6 +224,34 @@ def test_the_doctor_never_shows_a_token_or_a_password(harness: Harness, monkeypa
     assert "planted" not in done.out + done.err
 
 
+@pytest.mark.parametrize(
+    ("name", "variables", "words"),
+    [
+        ("environment", {}, "into a shell command as it is"),
+        ("uv", {"UV_RUN_RECURSION_DEPTH": "1"}, "uv started this command"),
+        ("temporary files", {"TMPDIR": "/scratch/" + "u" * 60}, "too long for the paths of sockets"),
+        ("storage lock", {}, "has no file locks"),
+        ("home", {"HOME": "/dev/null/home"}, "/dev/null/home cannot be written"),
+    ],
+)
+def test_the_doctor_finds_what_stands_in_the_way(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, name: str, variables: dict[str, str], words: str
+) -> None:
+    def found() -> dict[str, str]:
+        return {check["name"]: check["detail"] for check in json.loads(harness("doctor", "--json").out)}
+
+    for variable in ("UV", "UV_RUN_RECURSION_DEPTH", "TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.delenv(variable, raising=False)
+    assert name not in found()
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    if name == "environment":
+        monkeypatch.setattr(sys, "executable", "/home/u/my venv/bin/python")
+    if name == "storage lock":
+        monkeypatch.setattr("fcntl.flock", lambda *_: os.read(-1, 1))
+    assert words in found()[name]
+
+
 def test_the_doctor_says_that_nothing_answers_at_a_ray_address(harness: Harness) -> None:
     done = harness("doctor", "--address", "127.0.0.1:9")
     assert done.code == ExitCode.UNREACHABLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.errors import UsageError
+from harness.errors import StorageError, UsageError
 from harness.events import TrialEnded
-from harness.launch.lock import locked
+from harness.launch.lock import lock_fault, locked
 from harness.launch.progress import Progress, outcome_counts, time_left
 from harness.launch.run import no_weights, out_of_time, outcome_of
 from harness.launch.sweep import shape_of
@@ -131,6 +132,20 @@ def test_the_display_lists_what_runs_and_says_when_mlflow_is_away() -> None:
     assert "MLflow does not answer" in text
 
 
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS])
+def test_a_file_system_without_locks_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(_file: object, _how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    assert lock_fault(tmp_path) is None
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(StorageError, match=r"has no file locks .* with --storage$"), locked(tmp_path / "driver.lock"):
+        pass
+    assert str(tmp_path) in str(lock_fault(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("is_terminal", "variables"),
     [
@@ -167,7 +182,7 @@ def test_a_second_driver_is_told_who_holds_the_sweep(tmp_path: Path) -> None:
 def test_a_lock_is_free_again_when_its_holder_was_killed(tmp_path: Path) -> None:
     lock = tmp_path / "driver.lock"
     holder = (
-        "import sys, time; from pathlib import Path; from harness.launch.lock import locked\n"
+        "import sys, time; from pathlib import Path; from harness.launch.lock import lock_fault, locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", holder, str(lock)], stdout=subprocess.PIPE, text=True) as process:
