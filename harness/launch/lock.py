@@ -70,7 +70,7 @@ def lock_fault(folder: Path) -> str | None:
 def _no_locks(folder: Path, error: OSError) -> str:
     return (
         f"the file system of {folder} has no file locks ({error.strerror}), which keep two drivers from one sweep; "
-        "mount it with locks (Lustre: flock, NFS before version 4: a lock daemon), or name another folder with --storage"
+        "mount it with locks (Lustre: flock, old NFS: a lock daemon), or name another folder with --storage"
     )
 
 
