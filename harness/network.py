@@ -1,10 +1,14 @@
-"""A quick test of an address, for clients that would themselves try for minutes."""
+"""Addresses: a quick test whether something listens there, and a form without secrets, to be shown."""
 
 from __future__ import annotations
 
+import re
 import socket
 
 CONNECT_TIMEOUT_S = 5.0
+_USER = re.compile(r"\b((?!sqlite|file)[a-zA-Z][a-zA-Z0-9+.-]*://)(?:(?![a-zA-Z0-9+.-]+://).)*@")
+"""A user or a token and a password of any characters: all between `scheme://` and the last `@` of a line."""
+_QUERY = re.compile(r"([?&][\w.%-]+=)[^&\s'\"#]+")
 
 
 def connection_fault(host: str, port: int) -> str | None:
@@ -14,3 +18,11 @@ def connection_fault(host: str, port: int) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None
+
+
+def without_secrets(text: str) -> str:
+    """Return an address, or a message with addresses in it, without users, passwords, tokens and values of queries.
+
+    A password may hold `/`, `@` and spaces, so all up to the last `@` of a line is left out.
+    """
+    return _QUERY.sub(r"\1***", _USER.sub(r"\1***@", text))

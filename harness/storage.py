@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,22 @@ WEIGHTS_FILE = "weights.checkpoint"
 """Name of the weights file in a trial's folder."""
 STEPS_FILE = "steps.csv"
 """Name of the file of steps in a trial's folder; MLflow gets `STEPS_ARTIFACT`, which is made from it."""
+
+
+_SAFE = re.compile(r"\w(?:[\w .+@=-]{0,198}[\w+@=-])?")
+"""Names that are file names as they are."""
+
+
+def child(folder: Path, name: str) -> Path:
+    """Return the path of a name directly below a folder. No other code makes a path of a name.
+
+    Names come from workload files, MLflow and bundles, and thus from strangers. One that is no plain file name (`..`,
+    `a/b`, an absolute path, nothing) becomes its harmless characters and a digest of the whole.
+    """
+    if _SAFE.fullmatch(name):
+        return folder / name
+    harmless = re.sub(r"[^\w.+-]+", "_", name).strip("._-")[:60]
+    return folder / f"{harmless or 'unnamed'}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ class SweepFolder:
 
     def trial(self, trial_id: str) -> Path:
         """Return the folder of a trial's checkpoints, step times and trace."""
-        return self.root / "trials" / trial_id
+        return child(self.root / "trials", trial_id)
 
     def weights(self, trial_id: str) -> Path:
         """Return the file of the trial's final weights, if the trial keeps them. They go to no tracking server."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
+from harness.network import without_secrets
 from harness.schema import PROTOCOL
 from models.spec import ModelSpec
 from workloads.datasets.spec import DatasetSpec
@@ -152,7 +152,7 @@ class Trial:
         return {
             "name": " ".join([spec.name, *options]),
             "digest": self.fingerprint,
-            "root": root and re.sub("//[^/@]*@", "//", root),  # a URL may hold a password
+            "root": root and without_secrets(root),
             "origin": spec.origin,
             "profile": {
                 key: getattr(spec, key) for key in ("train_images", "test_images", "classes", "channels", "image_size")

@@ -270,7 +270,7 @@ def ui(
     page = ui_of(_resolve(tracking_uri), port)
     emit(page.url)
     if page.command:
-        note(f"MLflow's UI starts on {page.url}; Ctrl-C ends it")
+        note("MLflow's UI starts there; Ctrl-C ends it")
         os.execve(page.command[0], page.command, {**os.environ, **page.environment})  # noqa: S606  our own list
 
 

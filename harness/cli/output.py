@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.network import without_secrets
 from harness.waits import say_on_stderr
 from reports.formatting import DASH
 
@@ -43,8 +44,8 @@ def emit_json(value: Any) -> None:
 
 
 def note(message: str) -> None:
-    """Write a message to stderr."""
-    say_on_stderr(message)
+    """Write a message to stderr, without the secrets of addresses in it."""
+    say_on_stderr(without_secrets(message))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -25,7 +25,7 @@ from harness.launch.tracking import Tracking, open_tracking
 from harness.options import RunOptions
 from harness.schema import Outcome
 from harness.signals import StopSignal
-from harness.storage import SweepFolder
+from harness.storage import SweepFolder, child
 from harness.streams import ForgivingStream
 from harness.tracking import address
 from harness.tracking.outbox import read_history
@@ -184,7 +184,7 @@ def _check_only_storage(named: NamedSweep, running_at: str | None) -> None:
     if running_at is None or running_at in read_history(named.outbox).storages:
         return
     host, _, folder = running_at.partition(":")
-    if host == socket.gethostname() and not is_locked(SweepFolder(Path(folder) / named.name).lock):
+    if host == socket.gethostname() and not is_locked(SweepFolder(child(Path(folder), named.name)).lock):
         return
     raise LockHeld(
         f"{named.name} is recorded as running in another storage folder, {folder} on {host}: two drivers would write "

@@ -10,7 +10,7 @@ from harness.launch import generation
 from harness.options import RunOptions
 from harness.planning.plan import Plan, check_audit, make_plan, order
 from harness.scheduling.types import Job, Limits, Shape
-from harness.storage import SweepFolder
+from harness.storage import SweepFolder, child
 from harness.tracking.outbox import History, Outbox, read_history
 from harness.trial import Scale, Trial
 from harness.workload.load import Workload, fingerprints
@@ -42,7 +42,7 @@ class NamedSweep:
     @cached_property
     def folder(self) -> SweepFolder:
         """Folder of the sweep's files."""
-        return SweepFolder(self.options.storage / self.name)
+        return SweepFolder(child(self.options.storage, self.name))
 
     @cached_property
     def outbox(self) -> Outbox:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import SweepNotFound, UsageError
+from harness.storage import child
 from harness.tracking.address import sqlite_path
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def write(assessment: Assessment, out: Path, *, show: Console | None, settings: 
     from reports.output.render import PLAIN, write_report
     from reports.output.terminal import print_summary
 
-    page = write_report(assessment, out / assessment.results.name, settings or PLAIN)
+    page = write_report(assessment, child(out, assessment.results.name), settings or PLAIN)
     if show is not None:
         print_summary(assessment, show)
     return page

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.errors import UsageError
+from harness.network import without_secrets
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 
 _SERVERS = ("http", "https")
 _DATABASES = ("postgresql", "mysql", "mssql")
 _SQLITE = "sqlite:///"
-_PASSWORD = re.compile(r"//([^/@:\s]*):[^/@\s]*@")
 _IN_MEMORY = ("", ":memory:")
 
 
@@ -48,8 +47,8 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def display(text: str) -> str:
-    """Return a URI, or a message with URIs in it, without their passwords."""
-    return _PASSWORD.sub(r"//\1:***@", text)
+    """Return a URI, or a message with URIs in it, without secrets."""
+    return without_secrets(text)
 
 
 def fingerprint(uri: str) -> str:

@@ -58,6 +58,8 @@ def trial_file(folder: Path, name: str) -> Iterator[tuple[Path, str | None]]:
     file = folder / path
     if not file.is_file():
         raise RejectedError(f"artifact {file} is not there")
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise RejectedError(f"artifact {file} is a link out of its trial's folder")
     target = None if str(path.parent) == "." else str(path.parent)
     if path.name != STEPS_FILE:
         yield file, target

@@ -358,3 +358,13 @@ def test_the_reason_why_a_group_was_lost_becomes_that_of_its_trial() -> None:
         (Outcome.FAILED, False, "worker 1 on beta was killed"),
         (Outcome.OUT_OF_MEMORY, True, "beta ran out of memory"),
     ]
+
+
+def test_the_reason_of_an_end_holds_no_password_of_an_address() -> None:
+    queue, record = a_queue(a_trial())
+    leased(queue)
+    queue.groups.note_loss_reason("g", "ConnectionError: https://me:planted@data.example/train cannot be read")
+    queue.release_leases("g")
+    (ended,) = record
+    assert isinstance(ended, TrialEnded)
+    assert ended.reason == "ConnectionError: https://***@data.example/train cannot be read"

@@ -52,13 +52,34 @@ def test_what_cannot_be_used_is_told_with_what_can(uri: str, message: str) -> No
         address.resolve(uri)
 
 
-def test_a_password_is_never_shown() -> None:
-    assert address.display("https://me:hunter2@tracking.example/x") == "https://me:***@tracking.example/x"
-    assert "hunter2" not in address.display("cannot ask http://me:hunter2@host:5000/api: refused")
-    for malformed in ("http://me:hunter2@host:port", "http://me:hunter2@[::1"):
+@pytest.mark.parametrize("scheme", ["http", "https", "postgresql", "mysql+pymysql", "s3", "ray"])
+@pytest.mark.parametrize(
+    "secret",
+    ["me:planted@", "me:p/planted@", "me:p@planted@", "me:a planted b@", "planted@", ":planted@", "me:planted%40@"],
+)
+def test_no_secret_of_an_address_is_shown(scheme: str, secret: str) -> None:
+    assert address.display(f"{scheme}://{secret}host:5000/x") == f"{scheme}://***@host:5000/x"
+    shown = address.display(f"cannot ask {scheme}://{secret}host:5000/api: refused; see https://docs.example/a")
+    assert "planted" not in shown
+    assert shown.startswith("cannot ask ")
+    assert shown.endswith("@host:5000/api: refused; see https://docs.example/a")
+
+
+@pytest.mark.parametrize("query", ["?token=planted", "?a=1&password=planted#x", "?sslmode=require&sslpassword=planted"])
+def test_no_value_of_a_query_is_shown(query: str) -> None:
+    assert "planted" not in address.display(f"postgresql://host/db{query}")
+
+
+def test_what_holds_no_secret_is_shown_whole() -> None:
+    for text in ("sqlite:////home/me@work/mlflow.db", "http://127.0.0.1:5000", "no host; ask me@example.org"):
+        assert address.display(text) == text
+
+
+def test_a_malformed_address_keeps_its_password_too() -> None:
+    for malformed in ("http://me:planted@host:port", "http://me:planted@[::1"):
         with pytest.raises(UsageError) as caught:
             address.resolve(malformed)
-        assert "hunter2" not in str(caught.value)
+        assert "planted" not in str(caught.value)
 
 
 def test_the_fingerprint_tells_stores_apart() -> None:
