@@ -301,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or os.environ.get("HARNESS_DEBUG", "") not in ("", "0")
     try:
-        return _run(argument for argument in given if argument != "--debug")
+        return _run(_with_home(argument) for argument in given if argument != "--debug")
     except HarnessError as error:
         return _fail(str(error), error.exit_code, debug=debug)
     except OutputClosed:
@@ -335,6 +335,12 @@ def _have_a_home() -> None:
         getpass.getuser()
     except (KeyError, OSError):
         os.environ["USER"] = f"user-{os.getuid()}"
+
+
+def _with_home(argument: str) -> str:
+    """Return an argument with the user's home in place of `~/`, which a shell leaves in quotes and behind `=`."""
+    flag, mark, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return flag + mark + os.path.expanduser(value) if value == "~" or value.startswith("~/") else argument  # noqa: PTH111
 
 
 def _run(arguments: Iterable[str]) -> int:

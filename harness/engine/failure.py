@@ -14,6 +14,7 @@ from harness.engine.context import TrialContext
 from harness.engine.process import memory_peak_gib
 from harness.errors import HarnessError
 from harness.events import ArtifactWritten, TrialEnded
+from harness.network import without_secrets
 from harness.schema import Outcome, trace_artifact
 from harness.trial import Trial
 
@@ -52,7 +53,7 @@ def _keep_trace(error: Exception, trial: Trial, context: TrialContext) -> str:
     try:
         context.folder.mkdir(parents=True, exist_ok=True)
         with path.open("x") as file:
-            file.write(head + "".join(traceback.format_exception(error)))
+            file.write(head + without_secrets("".join(traceback.format_exception(error))))
     except FileExistsError:
         return f"see {path}"
     except OSError as refused:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from harness.events import EpochEnded, Event, TrialEnded
+from harness.network import without_secrets
 from harness.scheduling.group_registry import GroupRegistry
 from harness.scheduling.types import Job, Lease, LeaseLost, Limits, Running, Shape, Snapshot
 from harness.schema import Outcome
@@ -179,6 +180,7 @@ class TrialQueue:
         Raises:
             LeaseLost: the group does not hold this attempt.
         """
+        ended = replace(ended, reason=without_secrets(ended.reason))  # it is shown, and goes to MLflow
         if ended == self._latest.get(group):
             return
         held = self._find_or_raise(group, ended)

@@ -7,7 +7,6 @@ from typing import Literal
 
 from harness.errors import HarnessError
 from harness.events import TrialEnded
-from harness.network import without_secrets
 from harness.schema import Outcome
 from harness.trial import Trial
 
@@ -52,7 +51,7 @@ class Lease:
 
     def ended(self, outcome: Outcome, reason: str) -> TrialEnded:
         """Return the end of this attempt."""
-        return TrialEnded(trial_id=self.trial.id, attempt=self.attempt, outcome=outcome, reason=without_secrets(reason))
+        return TrialEnded(trial_id=self.trial.id, attempt=self.attempt, outcome=outcome, reason=reason)
 
 
 @dataclass(frozen=True, kw_only=True)

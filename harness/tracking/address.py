@@ -60,7 +60,7 @@ def _absolute_sqlite(uri: str) -> str:
     path, mark, query = uri.removeprefix(_SQLITE).partition("?")
     if path in _IN_MEMORY:
         raise UsageError(f"tracking URI {uri!r} keeps nothing; name a file, as {DEFAULT_TRACKING_URI} does")
-    return f"{_SQLITE}{Path(path).absolute()}{mark}{query}"
+    return f"{_SQLITE}{Path(path).expanduser().absolute()}{mark}{query}"
 
 
 def _scheme_and_host(uri: str) -> tuple[str, str | None]:

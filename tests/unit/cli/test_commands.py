@@ -119,6 +119,19 @@ def test_the_environment_beats_the_default_and_a_flag_beats_the_environment(
     ]
 
 
+@pytest.mark.parametrize("before", [("--storage", "~/runs"), ("--storage=~/runs",)])
+def test_the_users_home_is_meant_by_a_tilde_that_the_shell_left(
+    harness: Harness, asked: list[RunOptions], folder: Path, monkeypatch: pytest.MonkeyPatch, before: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    harness("run", "tiny.yaml", *before, "--out=~", "--tracking-uri", "sqlite:///~/x.db", "--experiment", "~me")
+    (run,) = asked
+    assert (run.storage, run.out) == (folder / "home" / "runs", folder / "home")
+    assert run.tracking_uri == f"sqlite:///{folder}/home/x.db"
+    assert run.experiment == "~me"
+    assert not (folder / "~").exists()
+
+
 def test_a_ray_of_ones_own_is_meant_by_local_as_by_no_address(
     harness: Harness, asked: list[RunOptions], monkeypatch: pytest.MonkeyPatch
 ) -> None:
