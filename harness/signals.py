@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import threading
@@ -22,8 +23,12 @@ SIGNALS = {
     signal.SIGHUP: ExitCode.STOPPED,  # the terminal or its connection is gone
 }
 
+STOPPED = "stopped while no trial was running"
+
 REPEAT_S = 1.0
 """Seconds in which a second signal counts as the first one: a terminal and an agent may both forward a Ctrl-C."""
+SHOW_CURSOR = b"\x1b[?25h"
+"""What undoes the hiding of the cursor by a live display."""
 
 
 def end_everything(code: int) -> None:
@@ -32,6 +37,9 @@ def end_everything(code: int) -> None:
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 child.kill()
+    with contextlib.suppress(OSError):
+        if os.isatty(2) and select.select([], [2], [], 0)[1]:  # a terminal that was halted would take nothing
+            os.write(2, SHOW_CURSOR)
     os._exit(code)
 
 
@@ -40,7 +48,8 @@ class StopSignal:
 
     The first one ends a command that has not begun to run trials: it raises KeyboardInterrupt or Stopped. Within
     `graceful` it only sets the request. The second one is seen by a thread, also while a library blocks the main one.
-    A signal that was ignored when the command began, as SIGHUP is under `nohup`, stays ignored.
+    A signal that was ignored when the command began, as SIGHUP is under `nohup`, stays ignored. Outside the main thread
+    this does nothing, because only that one has signals.
 
     Args:
         end: called with the exit code for the second signal.
@@ -51,12 +60,13 @@ class StopSignal:
         self._end = end
         self._event = threading.Event()
         self._before: dict[int, object] = {}
-        self._is_graceful = False
+        self._is_graceful = self._is_handled = False
         self._watch: _Watch | None = None
 
     def __enter__(self) -> StopSignal:
-        self._watch = _Watch(self._end)
-        self.listen()
+        if threading.current_thread() is threading.main_thread():
+            self._watch = _Watch(self._wake, self._end)
+            self.listen()
         return self
 
     def __exit__(
@@ -66,9 +76,13 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
         if self._watch is not None:
             self._watch.close()
+        if isinstance(error, SystemExit) and error.code in SIGNALS and self.is_set():  # Ray's handler, before `listen`
+            raise Stopped(STOPPED) from error
 
     def listen(self) -> None:
         """Install the handlers, again if a library replaced them meanwhile (`ray.init` does)."""
+        if self._watch is None:
+            return
         for number in SIGNALS:
             if self._before.get(number, signal.getsignal(number)) is signal.SIG_IGN:
                 continue
@@ -86,29 +100,38 @@ class StopSignal:
 
     def is_set(self) -> bool:
         """Whether a stop was requested."""
-        return self._event.is_set()
+        return self.exit_code is not None
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep until the timeout or a signal; return whether a stop was requested."""
-        return self._event.wait(timeout_s)
+        return self._event.wait(timeout_s) or self.is_set()
+
+    def _request(self, number: int) -> None:
+        if self.exit_code is None:
+            self.exit_code = SIGNALS[signal.Signals(number)]
+
+    def _wake(self, number: int) -> None:
+        """Request the stop and end the wait. Only the watch does, as a handler may interrupt `wait` within its lock."""
+        self._request(number)
+        self._event.set()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._event.is_set():
+        is_echo, self._is_handled = self._is_handled, True
+        if is_echo:
             return
-        self.exit_code = SIGNALS[signal.Signals(number)]
-        self._event.set()
+        self._request(number)
         if self._is_graceful:
             return
         if number == signal.SIGINT:
             raise KeyboardInterrupt
-        raise Stopped("stopped while no trial was running")
+        raise Stopped(STOPPED)
 
 
 class _Watch:
     """A thread that sees each signal when it arrives. Python's own handlers wait until the main thread runs Python."""
 
-    def __init__(self, end: Callable[[int], None]) -> None:
-        self._end = end
+    def __init__(self, wake: Callable[[int], None], end: Callable[[int], None]) -> None:
+        self._wake, self._end = wake, end
         self._read, self._write = socket.socketpair()
         self._write.setblocking(False)
         self._before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
@@ -130,6 +153,9 @@ class _Watch:
                     continue
                 if first_s is None:
                     first_s = time.monotonic()
-                    say_on_stderr("Stopping. Ctrl-C again ends everything at once.")
+                    self._wake(number)
+                    # In a thread, because a terminal that was halted, or a pipe that nobody empties, blocks it.
+                    text = "Stopping. Ctrl-C again ends everything at once."
+                    threading.Thread(target=say_on_stderr, args=(text,), daemon=True).start()
                 elif time.monotonic() - first_s >= REPEAT_S:
                     self._end(SIGNALS[signal.Signals(number)])

@@ -21,6 +21,7 @@ from harness.errors import HarnessError, Infeasible, StorageError
 from harness.events import now_ms
 from harness.launch.environment import describe_driver
 from harness.schema import BENCH_ARTIFACT
+from harness.signals import StopSignal
 
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
@@ -56,7 +57,9 @@ def run_bench(options: BenchOptions) -> dict[str, Any]:
 
         prepare(options.tracking_uri, options.experiment)
     started_ms = now_ms()
-    record = _measured(options) | {"environment": describe_driver(), "started_ms": started_ms}
+    with StopSignal():
+        measured = _measured(options)
+    record = measured | {"environment": describe_driver(), "started_ms": started_ms}
     return record | {"run_id": _recorded(options, record)}
 
 

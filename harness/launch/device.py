@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from harness.measure.identity import machine_here
+from harness.signals import StopSignal
 from harness.trial import Machine
 from harness.workload.load import Workload
 
@@ -52,7 +53,7 @@ def devices_at(address: str | None) -> Iterator[Devices]:
         return
     from harness.cluster.session import RaySession  # imports Ray
 
-    with RaySession(address) as session:
+    with StopSignal(), RaySession(address) as session:
         yield session
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -89,3 +91,59 @@ def test_a_second_signal_ends_everything_also_while_a_library_blocks(number: sig
         os.kill(process.pid, number)
         assert process.wait(timeout=30) == dict(CODES)[number]
         child.wait(timeout=30)
+
+
+def test_a_second_signal_ends_everything_also_while_nobody_reads_the_messages() -> None:
+    program = (
+        "import time; from harness.signals import StopSignal\n"
+        "with StopSignal() as stop, stop.graceful():\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(600)"
+    )
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(4096))
+    os.set_blocking(write, True)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=write) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.kill(process.pid, signal.SIGTERM)
+        time.sleep(1.2 * REPEAT_S)
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=30) == 5
+    os.close(read)
+    os.close(write)
+
+
+def replace_handler_and_raise(number: signal.Signals) -> None:
+    signal.signal(number, lambda received, _frame: sys.exit(received))
+    signal.raise_signal(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_handler_that_a_library_put_in_place_of_ours_changes_no_exit_code(number: signal.Signals) -> None:
+    """Ray's ends Python with the number of the signal, from within `ray.init`, where nobody can listen again."""
+    stop = StopSignal()
+    with pytest.raises(Stopped), stop:
+        replace_handler_and_raise(number)
+    assert stop.exit_code == 5
+
+
+def test_an_exit_without_a_signal_stays_what_it_is() -> None:
+    with pytest.raises(SystemExit, match="15"), StopSignal():
+        sys.exit(signal.SIGTERM)
+
+
+def test_a_thread_other_than_the_main_one_runs_without_signals() -> None:
+    def enter() -> None:
+        with StopSignal() as stop:
+            stop.listen()
+            entered.append(stop.is_set())
+
+    entered: list[bool] = []
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered == [False]
