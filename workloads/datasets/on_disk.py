@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
 from workloads.datasets.class_folders import Part
-from workloads.datasets.decoding import Decoded, Photos, Task
+from workloads.datasets.decoders import Decoders
+from workloads.datasets.decoding import Photos, Task, unpacked
 from workloads.datasets.photos import finished, training_view
 from workloads.datasets.prefetch import on_device
 from workloads.datasets.spec import Split, check_share, mixed_seed, steps_per_epoch
@@ -32,8 +29,7 @@ class ImagesOnDisk:
         self._size = size
         self._max_corrupt_pct = max_corrupt_pct
         self._device = device
-        self._tasks = _Tasks()
-        self._loader = _loader(Photos(parts, size), self._tasks, decoders, device)
+        self._decoders = Decoders(Photos(parts, size), decoders, device)
         self._corrupt: dict[str, str] = {}
 
     @property
@@ -71,10 +67,9 @@ class ImagesOnDisk:
         return self._batches(split, [Task(split, some, scale=scale) for some in rows if len(some)])
 
     def _batches(self, split: Split, tasks: list[Task]) -> Iterator[tuple[Tensor, Tensor]]:
-        self._tasks.tasks = tasks
-        for batch in on_device(self._loader, self._device):
-            assert self._tasks.tasks is tasks, "another iteration has begun"
-            self._note(split, batch.corrupt)
+        for packed in on_device(self._decoders.batches(tasks), self._device):
+            self._note(split, packed.corrupt)
+            batch = unpacked(packed)
             ends = list(accumulate(len(run) for run in batch.pixels))
             for run, end in zip(batch.pixels, ends, strict=True):
                 here = slice(end - len(run), end)
@@ -98,38 +93,3 @@ class ImagesOnDisk:
                 f"{len(bad):,} of {len(part):,} images in {part.location} cannot be decoded, more than the "
                 f"{self._max_corrupt_pct:g} % that max_corrupt_pct allows; the first: {bad[0]}: {self._corrupt[bad[0]]}"
             )
-
-
-class _Tasks(Sampler[Task]):
-    """The loader's next tasks."""
-
-    def __init__(self) -> None:
-        self.tasks: list[Task] = []
-
-    def __iter__(self) -> Iterator[Task]:
-        return iter(self.tasks)
-
-
-def _loader(photos: Photos, tasks: _Tasks, decoders: int, device: torch.device) -> DataLoader[Decoded]:
-    """Make a loader whose processes decode whole batches and live as long as it. Their order affects no result."""
-    context = None
-    decoders = min(decoders, len(os.sched_getaffinity(0)))
-    if decoders:
-        # Not fork: it copies a process with all the locks that its threads hold at that moment.
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([Photos.__module__])
-    return DataLoader(
-        photos,
-        sampler=tasks,
-        batch_size=None,
-        num_workers=decoders,
-        collate_fn=_as_it_is,
-        pin_memory=device.type == "cuda",
-        multiprocessing_context=context,
-        persistent_workers=decoders > 0,
-        generator=torch.Generator(),  # otherwise the loader would use the networks' generator
-    )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -6,37 +6,26 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from workloads.datasets.decoding import Decoded
+from workloads.datasets.decoding import Packed
 
 
-def on_device(batches: Iterable[Decoded], device: torch.device) -> Iterator[Decoded]:
+def on_device(batches: Iterable[Packed], device: torch.device) -> Iterator[Packed]:
     """Yield the batches on a device. On a GPU each is copied while the one before it is in use."""
     if device.type != "cuda":
         yield from batches
         return
     copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    waiting: Decoded | None = None
+    waiting: Packed | None = None
     for batch in batches:
         with torch.cuda.stream(copies):
-            following = _moved(batch, device)
+            # From pinned memory, so that the host does not wait.
+            following = batch._replace(content=batch.content.to(device, non_blocking=True))
         if waiting is not None:
             yield waiting
         # Only work that is queued after this line waits for the copy.
         torch.cuda.current_stream(device).wait_stream(copies)
-        waiting = _used_here(following, device)
+        # Otherwise the allocator could give the memory to the next copy too early.
+        following.content.record_stream(torch.cuda.current_stream(device))
+        waiting = following
     if waiting is not None:
         yield waiting
-
-
-def _moved(batch: Decoded, device: torch.device) -> Decoded:
-    """Copy a batch from pinned memory, so that the host does not wait."""
-    pixels = [run.to(device, non_blocking=True) for run in batch.pixels]
-    shifts, labels = (part.to(device, non_blocking=True) for part in (batch.shifts, batch.labels))
-    return Decoded(pixels, shifts, labels, batch.corrupt)
-
-
-def _used_here(batch: Decoded, device: torch.device) -> Decoded:
-    """Tell the allocator that this stream uses the memory too. Otherwise the next copy could get it too early."""
-    for part in (*batch.pixels, batch.shifts, batch.labels):
-        part.record_stream(torch.cuda.current_stream(device))
-    return batch
