@@ -91,11 +91,13 @@ def _results(
             )
 
 
-def _wait(tasks: Sequence[Any], stopped: Callable[[], bool]) -> Sequence[Any]:
+def _wait(
+    tasks: Sequence[Any], stopped: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+) -> Sequence[Any]:
     """Return the tasks that did not end in time."""
     wait: Any = ray.wait
-    silent, deadline_s = tasks, time.monotonic() + TIMEOUT_S
-    while silent and time.monotonic() < deadline_s:
+    silent, deadline_s = tasks, clock() + TIMEOUT_S
+    while silent and clock() < deadline_s:
         if stopped():
             raise Stopped("stopped before any trial had started")
         _, silent = wait(list(tasks), num_returns=len(tasks), timeout=1.0)

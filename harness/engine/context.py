@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,8 @@ class TrialContext:
     slow one."""
     settings: AttemptSettings = field(default_factory=AttemptSettings)
     """Settings that every attempt of the sweep shares."""
+    clock: Callable[[], float] = time.perf_counter
+    """Function that returns seconds, for durations on the host."""
     timing: Callable[[bool], None] = lambda _running: None
     """Function that is called with True when the timed steps of a timing trial begin, and with False when they have
     ended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from harness.engine.context import TrialContext
@@ -40,7 +39,7 @@ class Interrupts:
         self._context = context
         self._steps_until_poll = 1
         self._steps = 0
-        self._polled_s = time.perf_counter()
+        self._polled_s = self._context.clock()
 
     def is_poll_due(self) -> bool:
         """Return whether all workers poll now. This is called after each step."""
@@ -60,13 +59,13 @@ class Interrupts:
             return mine
         *votes, fewest = highest([*map(int, mine), -self._proposal()], context.world_size, context.device)
         self._steps_until_poll, self._steps = -fewest, 0
-        self._polled_s = time.perf_counter()
+        self._polled_s = self._context.clock()
         return Interrupt(*map(bool, votes))
 
     def _proposal(self) -> int:
         if not self._steps:
             return self._steps_until_poll
-        return steps_until_poll(self._steps, time.perf_counter() - self._polled_s)
+        return steps_until_poll(self._steps, self._context.clock() - self._polled_s)
 
 
 def steps_until_poll(steps: int, seconds: float) -> int:
@@ -79,7 +78,7 @@ def steps_until_poll(steps: int, seconds: float) -> int:
 
 
 class Watch:
-    """Clock and interrupts of one attempt; `started` is its start on the clock of `perf_counter`."""
+    """Clock and interrupts of one attempt; `started` is its start by the context's clock."""
 
     def __init__(self, context: TrialContext, *, started: float) -> None:
         self._context = context
@@ -90,7 +89,7 @@ class Watch:
     @property
     def total_s(self) -> float:
         """Seconds since the start of the attempt."""
-        return time.perf_counter() - self._started
+        return self._context.clock() - self._started
 
     def step_done(self) -> None:
         """Count a step that all ranks take. All ranks act on the requests that any of them has seen, as rarely as in

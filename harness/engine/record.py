@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 
 import torch
@@ -37,8 +38,8 @@ _NO_STEPS = torch.empty(len(Column), 0, dtype=torch.float64)
 class EpochRecord:
     """This rank's steps of the running epoch; one record serves a whole attempt, epoch after epoch."""
 
-    def __init__(self, steps: int, device: torch.device) -> None:
-        self.clock = step_clock(device)
+    def __init__(self, steps: int, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock = step_clock(device, clock)
         self.done = 0
         """Number of steps done in the epoch."""
         self._losses = torch.zeros(steps, device=device)

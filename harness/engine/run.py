@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from harness.engine.checkpoint import Checkpoint, CheckpointFolder, write_weights
 from harness.engine.compile_cache import sound_compile_cache
 from harness.engine.context import TrialContext
@@ -57,7 +55,7 @@ def run_trial(trial: Trial, context: TrialContext) -> TrialEnded:
     """
     if trial.measure == "throughput":
         return time_trial(trial, context)
-    started = time.perf_counter()
+    started = context.clock()
     prepare_process(trial, context.device)
     checkpoint = _start(trial, context)
     training = Training(trial, context, started=started, checkpoint=checkpoint)

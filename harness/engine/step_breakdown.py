@@ -57,7 +57,7 @@ class StepBreakdown:
         for.
         """
         self._trial, self._context, self._data, self._watch = trial, context, data, watch
-        self._clock = step_clock(context.device)
+        self._clock = step_clock(context.device, context.clock)
         self._whole = whole
         self._lr = trial.schedule.lr_at(0)
         parallel = context.world_size > 1

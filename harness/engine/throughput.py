@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import time
 
 import numpy as np
 import torch
@@ -46,7 +45,7 @@ def time_trial(trial: Trial, context: TrialContext) -> TrialEnded:
         Stopped: `context.stop_requested` asked for it.
         ValueError: the batch cannot be shared by the workers, or is larger than the data set.
     """
-    watch = Watch(context, started=time.perf_counter())
+    watch = Watch(context, started=context.clock())
     prepare_process(trial, context.device)
     context.folder.mkdir(parents=True, exist_ok=True)
     tags = describe_workers(context)
@@ -112,7 +111,7 @@ class Timing:
         return found
 
     def _take(self, batches: Batches, count: int) -> list[float]:
-        clock = step_clock(self._context.device)
+        clock = step_clock(self._context.device, self._context.clock)
         clock.start()
         for images, labels in itertools.islice(batches, count):
             self._stepper.step(images, labels, lr=self._lr)

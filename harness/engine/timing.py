@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -27,15 +28,16 @@ class StepClock(Protocol):
 class HostClock:
     """Clock for devices whose work is done when the call returns: CPUs."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self._seconds: list[float] = []
         self._last = 0.0
 
     def start(self) -> None:
-        self._last = time.perf_counter()
+        self._last = self._clock()
 
     def lap(self) -> None:
-        now = time.perf_counter()
+        now = self._clock()
         self._seconds.append(now - self._last)
         self._last = now
 
@@ -73,6 +75,6 @@ class DeviceClock:
         return event
 
 
-def step_clock(device: torch.device) -> StepClock:
-    """Return the clock for a device."""
-    return DeviceClock(device) if device.type == "cuda" else HostClock()
+def step_clock(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> StepClock:
+    """Return the clock for a device; `clock` is the host's."""
+    return DeviceClock(device) if device.type == "cuda" else HostClock(clock)

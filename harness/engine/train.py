@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,7 +32,7 @@ class Training:
     """One attempt at a trial: network, optimizer, data, and progress so far."""
 
     def __init__(self, trial: Trial, context: TrialContext, *, started: float, checkpoint: Checkpoint | None) -> None:
-        """Start from the beginning or from a checkpoint. `started` is the attempt's start on `perf_counter`'s clock."""
+        """Start from the beginning or from a checkpoint. `started` is the attempt's start by the context's clock."""
         self.trial = trial
         self.recipe = trial.recipe
         self.context = context
@@ -42,7 +41,7 @@ class Training:
         self.schedule_state = START
         self.module = build_module(trial, context.device)
         self.stepper = Stepper(self.module, self.recipe, context)
-        self.record = EpochRecord(self.schedule.steps_per_epoch, context.device)
+        self.record = EpochRecord(self.schedule.steps_per_epoch, context.device, context.clock)
         self.milestones: Milestones = {}
         self.epoch = 0
         self._lr = 0.0
@@ -50,7 +49,7 @@ class Training:
         self.evaluate_s = 0.0
         self._earlier_s = 0.0
         self._started = started
-        self._last_checkpoint = time.perf_counter()
+        self._last_checkpoint = self.context.clock()
         self._resumed = checkpoint
         self._interrupts = Interrupts(context)
         self._tested: Evaluation | None = None
@@ -125,9 +124,9 @@ class Training:
         self._act_on_interrupts(
             checkpoint=self._idle_s >= self.context.settings.checkpoint_interval_s and (last or self._is_test_long)
         )
-        started = time.perf_counter()
+        started = self.context.clock()
         evaluation = self.evaluate("test")
-        self._is_test_long = time.perf_counter() - started >= self.context.settings.checkpoint_interval_s
+        self._is_test_long = self.context.clock() - started >= self.context.settings.checkpoint_interval_s
         return evaluation
 
     def evaluate(self, split: Split) -> Evaluation:
@@ -157,13 +156,13 @@ class Training:
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        started = time.perf_counter()
+        started = self.context.clock()
         hook = self.module.register_forward_pre_hook(lambda *_: self.context.progressed())
         try:
             yield
         finally:
             hook.remove()
-        self.evaluate_s += time.perf_counter() - started
+        self.evaluate_s += self.context.clock() - started
 
     def _begin_epoch(self) -> int:
         """Seed the epoch, or go on from a checkpoint in the middle of it. Return the first step to do."""
@@ -247,7 +246,7 @@ class Training:
     @property
     def _idle_s(self) -> float:
         """Seconds since the last checkpoint, counted on rank 0, which writes them; 0 on other ranks."""
-        return time.perf_counter() - self._last_checkpoint if self.context.rank == 0 else 0.0
+        return self.context.clock() - self._last_checkpoint if self.context.rank == 0 else 0.0
 
     def _act_on_interrupts(self, *, checkpoint: bool = False) -> None:
         """Act on the requests that any rank has seen, on all ranks at the same step."""
@@ -298,7 +297,7 @@ class Training:
             total_s=self.total_s,
         )
         CheckpointFolder.of(self.context).write(checkpoint)
-        self._last_checkpoint = time.perf_counter()
+        self._last_checkpoint = self.context.clock()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self._take_undone_step()
@@ -339,4 +338,4 @@ class Training:
 
     @property
     def _attempt_s(self) -> float:
-        return time.perf_counter() - self._started
+        return self.context.clock() - self._started

@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ PHOTO_WIDTH, PHOTO_HEIGHT, QUALITY = 500, 375, 90
 CROP = 224
 
 
-def disk_rates(folder: Path, *, n: int, size_bytes: int = FILE_BYTES) -> tuple[Repeats, Repeats]:
+def disk_rates(
+    folder: Path, *, n: int, size_bytes: int = FILE_BYTES, clock: Callable[[], float] = time.perf_counter
+) -> tuple[Repeats, Repeats]:
     """Return the bytes per second of writing a file to the disk, and of reading it back without the host's cache.
 
     The storage behind the folder may have caches of its own: a network's server, a disk's controller.
@@ -34,8 +37,8 @@ def disk_rates(folder: Path, *, n: int, size_bytes: int = FILE_BYTES) -> tuple[R
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as own:
         file = Path(own, "file")
         for _ in range(n):
-            written.append(size_bytes / _write(file, content, size_bytes))
-            read.append(size_bytes / _read(file))
+            written.append(size_bytes / _write(file, content, size_bytes, clock))
+            read.append(size_bytes / _read(file, clock))
     return Repeats(values=tuple(written)), Repeats(values=tuple(read))
 
 
@@ -48,22 +51,22 @@ def decode_images_per_s(*, n: int, block_s: float) -> Repeats:
     return rates(lambda: photos.decode(content), amount=1.0, n=n, block_s=block_s)
 
 
-def _write(file: Path, content: bytes, size_bytes: int) -> float:
-    began = time.perf_counter()
+def _write(file: Path, content: bytes, size_bytes: int, clock: Callable[[], float]) -> float:
+    began = clock()
     with file.open("wb", buffering=0) as target:
         for start in range(0, size_bytes, len(content)):
             target.write(content[: size_bytes - start])
         os.fsync(target.fileno())
-    return time.perf_counter() - began
+    return clock() - began
 
 
-def _read(file: Path) -> float:
+def _read(file: Path, clock: Callable[[], float]) -> float:
     with file.open("rb", buffering=0) as source:
         os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        began = time.perf_counter()
+        began = clock()
         while source.read(CHUNK_BYTES):
             pass
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def _photograph() -> bytes:

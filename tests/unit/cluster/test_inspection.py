@@ -31,5 +31,4 @@ def test_whoever_has_not_answered_in_the_end_is_told(monkeypatch: pytest.MonkeyP
         return next(answers)
 
     monkeypatch.setattr(ray, "wait", wait)
-    monkeypatch.setattr(inspection.time, "monotonic", lambda: now_s[0])
-    assert inspection._wait(["a", "b"], lambda: False) == ["b"]
+    assert inspection._wait(["a", "b"], lambda: False, lambda: now_s[0]) == ["b"]

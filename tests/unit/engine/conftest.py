@@ -115,12 +115,12 @@ PEAK = MeasuredPeak(
 
 
 class Time:
-    """A stand-in for the module `time` that moves only when a test advances it."""
+    """A clock for a context that moves only when a test advances it."""
 
     def __init__(self):
         self.now_s = 1000.0
 
-    def perf_counter(self) -> float:
+    def __call__(self) -> float:
         return self.now_s
 
     def passes(self, seconds: float) -> None:
@@ -128,10 +128,11 @@ class Time:
 
 
 def simulated_time(replace, phases_s: dict[str, float], *, communication_s: float = 0.0) -> Time:
-    """Simulate time: only each phase of a step and each message with gradients take time, as given."""
+    """Simulate time: only each phase of a step and each message with gradients take time, as given.
+
+    Return the clock, for the context of the trial.
+    """
     time = Time()
-    for module in ("timing", "throughput", "interrupts"):
-        replace(f"harness.engine.{module}.time", time)
     replace("harness.engine.roofs.measured_peak", lambda device, precision: PEAK)
     plain = Stepper.__init__
 
@@ -183,8 +184,8 @@ def simulate():
 @pytest.fixture(scope="session")
 def steady(tmp_path_factory):
     """Run a timing trial with 30 ms forward, 40 ms backward and 10 ms optimizer; return its recording and its end."""
-    recorded = Recording(tmp_path_factory.mktemp("steady") / "trial")
     trial = tiny_trial(epochs=None, iterations=50, warmup_fraction=0.0)
     with pytest.MonkeyPatch.context() as patch:
-        simulated_time(patch.setattr, {"forward": 0.03, "backward": 0.04, "optimizer": 0.01})
+        clock = simulated_time(patch.setattr, {"forward": 0.03, "backward": 0.04, "optimizer": 0.01})
+        recorded = Recording(tmp_path_factory.mktemp("steady") / "trial", clock=clock)
         return recorded, attempt_trial(dataclasses.replace(trial, measure="throughput"), recorded.context)

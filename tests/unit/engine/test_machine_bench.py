@@ -144,10 +144,9 @@ def test_more_gpus_than_there_are_is_infeasible(tmp_path):
 def test_the_disk_gets_as_many_bytes_as_its_rate_says(tmp_path, monkeypatch):
     """The clock ticks once per call: a file is written in one second, and read in one."""
     ticks = iter(float(tick) for tick in range(100))
-    monkeypatch.setattr(storage_rates.time, "perf_counter", lambda: next(ticks))
     sizes = []
     monkeypatch.setattr(storage_rates.os, "fsync", lambda handle: sizes.append(storage_rates.os.fstat(handle).st_size))
-    written, read = storage_rates.disk_rates(tmp_path, n=2, size_bytes=5_000_001)
+    written, read = storage_rates.disk_rates(tmp_path, n=2, size_bytes=5_000_001, clock=lambda: next(ticks))
     assert sizes == [5_000_001, 5_000_001]
     assert written.values == read.values == (5_000_001.0, 5_000_001.0)
 

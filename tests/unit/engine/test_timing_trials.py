@@ -44,7 +44,7 @@ def stalls(monkeypatch, time, seconds: float) -> None:
 def test_a_stall_of_20_pct_is_found_and_nothing_else_is_blamed(recording, timing_trial, time, monkeypatch):
     """20 ms of waiting beside 80 ms of work: 96 images in 100 ms."""
     stalls(monkeypatch, time, 0.02)
-    results = run_trial(timing_trial(), recording().context).results
+    results = run_trial(timing_trial(), recording(clock=time).context).results
     assert results["parts/data_stall_pct"] == pytest.approx(20)
     assert results["parts/data_stall_pct_low"] == pytest.approx(results["parts/data_stall_pct_high"])
     assert results["speed/images_per_s"] == pytest.approx(960)
@@ -61,7 +61,7 @@ def test_phases_are_those_of_the_step_and_add_up_to_it(steady):
 
 
 def test_of_a_step_in_two_parts_forward_and_backward_come_twice_and_the_optimizer_once(recording, timing_trial, time):
-    results = run_trial(timing_trial(micro_batch_size=48), recording().context).results
+    results = run_trial(timing_trial(micro_batch_size=48), recording(clock=time).context).results
     phases = [results[f"parts/{phase}_ms"] for phase in ("forward", "backward", "optimizer", "compute")]
     assert phases == pytest.approx([60, 80, 10, 150])
 
@@ -83,7 +83,7 @@ def test_a_run_that_never_becomes_steady_is_timed_all_the_same_and_says_so(recor
         "train_batches",
         lambda self, **settings: (batch for batch in plain(self, **settings) if time.passes(next(late)) is None),
     )
-    results = run_trial(timing_trial(), recording().context).results
+    results = run_trial(timing_trial(), recording(clock=time).context).results
     assert (results["speed/warmup_steps"], results["speed/settled"]) == (100, 0)
     assert results["speed/drift_pct"] < 0
 
@@ -122,11 +122,11 @@ def test_the_table_of_steps_adds_up_to_the_time_that_all_ranks_took(steady):
 
 
 def test_a_timing_trial_stops_between_steps_and_ends_when_its_time_is_up(recording, timing_trial, time):
-    stopped = recording()
+    stopped = recording(clock=time)
     stopped.stop_after = 7
     with pytest.raises(Stopped, match="stopped after 7 steps; a timing trial starts again from the beginning"):
         run_trial(timing_trial(), stopped.context)
-    ended = attempt_trial(timing_trial(), recording(timeout_s=1.0).context)
+    ended = attempt_trial(timing_trial(), recording(timeout_s=1.0, clock=time).context)
     assert (ended.outcome, ended.reason) == (Outcome.TIMED_OUT, "out of time after 13 steps")
 
 

@@ -16,6 +16,7 @@ from harness.engine.process import prepare_process
 from harness.engine.train import Training
 from harness.errors import Stopped
 from harness.trial import Trial
+from tests.support.process_groups import leave_process_group
 from tests.unit.engine.conftest import Recording, timeless_results, tiny_trial, weights_after_50_steps
 
 
@@ -68,7 +69,7 @@ def main(rank: int, folder: Path) -> None:
         "events": {name: len(recorded.events) for name, recorded in recordings.items()},
     }
     torch.save(found, folder / f"rank{rank}.pt")
-    dist.destroy_process_group()
+    leave_process_group()
 
 
 if __name__ == "__main__":

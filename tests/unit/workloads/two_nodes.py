@@ -4,7 +4,6 @@ python -m tests.unit.workloads.two_nodes RANK FOLDER ROOT
 """
 
 import json
-import os
 import socket
 import sys
 from datetime import timedelta
@@ -16,6 +15,7 @@ import torch.distributed as dist
 from harness.engine import TrialContext, attempt_trial
 from harness.trial import Scale, Trial
 from models import MODELS
+from tests.support.process_groups import leave_process_group
 from workloads.datasets.imagenet import ImageNet
 from workloads.recipes import Recipe
 
@@ -38,8 +38,7 @@ def main(rank: int, folder: Path, root: str) -> None:
     ended = attempt_trial(trial, context)
     found = [ended.outcome.value, ended.reason, [type(event).__name__ for event in events]]
     (folder / f"{rank}.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
-    os._exit(0)  # a trial that fails before its first step can leave a thread of torch that aborts a regular exit
+    leave_process_group()
 
 
 if __name__ == "__main__":
