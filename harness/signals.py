@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 
 import psutil
 
-from harness.errors import ExitCode, Stopped
+from harness.errors import ExitCode, HarnessError, Stopped
 from harness.waits import say_on_stderr
 
 SIGNALS = {
@@ -22,8 +22,6 @@ SIGNALS = {
     signal.SIGTERM: ExitCode.STOPPED,
     signal.SIGHUP: ExitCode.STOPPED,  # the terminal or its connection is gone
 }
-
-STOPPED = "stopped while no trial was running"
 
 REPEAT_S = 1.0
 """Seconds in which a second signal counts as the first one: a terminal and an agent may both forward a Ctrl-C."""
@@ -76,8 +74,12 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
         if self._watch is not None:
             self._watch.close()
-        if isinstance(error, SystemExit) and error.code in SIGNALS and self.is_set():  # Ray's handler, before `listen`
-            raise Stopped(STOPPED) from error
+        if self.exit_code is None or error is None or isinstance(error, HarnessError):
+            return
+        # Libraries make errors of their own of an interrupt, and Ray's handler exits with the number of the signal.
+        if self.exit_code is ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise Stopped("stopped while no trial was running") from error
 
     def listen(self) -> None:
         """Install the handlers, again if a library replaced them meanwhile (`ray.init` does)."""
@@ -120,11 +122,8 @@ class StopSignal:
         if is_echo:
             return
         self._request(number)
-        if self._is_graceful:
-            return
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise Stopped(STOPPED)
+        if not self._is_graceful:
+            raise KeyboardInterrupt  # for every signal: libraries know it, and `except Exception` lets it pass
 
 
 class _Watch:

@@ -145,7 +145,9 @@ def _ray_token(environment: Mapping[str, str]) -> Check:
     mode = environment.get("RAY_AUTH_MODE") or None
     home = Path(environment.get("HOME") or os.sep)
     file = Path(environment.get("RAY_AUTH_TOKEN_PATH") or home / ".ray" / "auth_token")
-    token = "in RAY_AUTH_TOKEN" if environment.get("RAY_AUTH_TOKEN") else f"in {file}" if file.is_file() else None
+    token = (
+        "in RAY_AUTH_TOKEN" if environment.get("RAY_AUTH_TOKEN") else f"in {file}" if os.access(file, os.R_OK) else None
+    )
     detail = f"RAY_AUTH_MODE is {mode or 'not set'}; a token is {token or 'nowhere'}. {_ON_401}"
     consistent = (mode == "token") == (token is not None)
     return Check(name="ray token", status="ok" if consistent else "note", detail=detail)

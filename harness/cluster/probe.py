@@ -92,7 +92,7 @@ def _ask_head(place: str, *, may_use_token: bool) -> dict[str, str]:
         may_use_token: send a token that is in the user's home, as Ray does for a cluster that it found itself.
     """
     environment = dict(os.environ)
-    if may_use_token and _token_file().is_file():
+    if may_use_token and os.access(_token_file(), os.R_OK):
         environment.setdefault("RAY_AUTH_MODE", "token")
     command = [sys.executable, "-P", "-c", PROBE, place]
     late = False
@@ -119,7 +119,7 @@ def _token_wanted(place: str) -> str:
     given = [name for name in TOKEN_VARIABLES if os.environ.get(name)]
     if os.environ.get("RAY_AUTH_MODE") == "token":
         return f"the cluster at {place} refused the token that {' and '.join(given)} give; use the token of its head"
-    if path.is_file():
+    if os.access(path, os.R_OK):
         return (
             f"the cluster at {place} wants a token, and {path} holds one: with RAY_AUTH_MODE=token it is used; another "
             "one can be given in RAY_AUTH_TOKEN"

@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from harness.errors import ExitCode, Stopped
+from harness.errors import ClusterUnreachable, ExitCode, Stopped
 from harness.signals import REPEAT_S, StopSignal
 
 CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 5), (signal.SIGHUP, 5)]
@@ -76,8 +76,11 @@ def test_a_second_signal_ends_everything_also_while_a_library_blocks(number: sig
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)\n"
         "with StopSignal():\n"
-        "    print(child.pid, flush=True)\n"
-        "    libc.pthread_mutex_lock(mutex), libc.pthread_mutex_lock(mutex)"
+        "    libc.pthread_mutex_lock(mutex)\n"
+        "    try:\n"
+        "        print(child.pid, flush=True)\n"
+        "    finally:\n"  # also if the first signal comes before the mutex blocks
+        "        libc.pthread_mutex_lock(mutex)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -129,6 +132,31 @@ def test_a_handler_that_a_library_put_in_place_of_ours_changes_no_exit_code(numb
     with pytest.raises(Stopped), stop:
         replace_handler_and_raise(number)
     assert stop.exit_code == 5
+
+
+def interrupt_a_library(number: signal.Signals) -> None:
+    try:
+        signal.raise_signal(number)
+    except KeyboardInterrupt as interrupt:
+        raise SystemError("returned a result with an exception set") from interrupt
+
+
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGHUP, Stopped)])
+def test_an_error_that_a_library_makes_of_a_signal_counts_as_the_signal(
+    number: signal.Signals, kind: type[BaseException]
+) -> None:
+    with pytest.raises(kind), StopSignal():
+        interrupt_a_library(number)
+
+
+def test_an_error_of_ours_after_a_signal_keeps_its_words() -> None:
+    with pytest.raises(ClusterUnreachable, match="lost"), StopSignal() as stop, stop.graceful():
+        raise_after_a_signal(ClusterUnreachable("the cluster was lost"))
+
+
+def raise_after_a_signal(error: Exception) -> None:
+    signal.raise_signal(signal.SIGINT)
+    raise error
 
 
 def test_an_exit_without_a_signal_stays_what_it_is() -> None:

@@ -208,3 +208,18 @@ def test_a_user_whom_the_system_does_not_know_has_a_home_and_a_name_for_librarie
     assert (done.code, done.err) == (0, "")
     assert os.environ["USER"] == f"user-{os.getuid()}"
     assert Path.home().is_dir()
+
+
+def test_a_home_that_the_user_may_not_enter_holds_no_token(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may enter every folder, so the answer of the system is made up."""
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setenv("HOME", "/home/another")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    monkeypatch.setattr(Path, "stat", refuse)
+    done = harness("doctor", "--tracking-uri", "http://127.0.0.1:9")
+    assert "a token is nowhere" in " ".join(done.out.split())
+    assert "fault of the harness" not in done.err
