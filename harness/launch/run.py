@@ -38,7 +38,7 @@ Ends = Mapping[str, TrialEnded]
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """What a run uses from beginning to end."""
+    """Services that a run uses from beginning to end."""
 
     launcher: Launcher
     tracking: Tracking

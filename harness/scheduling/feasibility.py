@@ -43,7 +43,7 @@ class NodeResources:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterUse:
-    """What is in use on a cluster at the moment, by this sweep and by all other work."""
+    """The use of a cluster at the moment, by this sweep and by all other work."""
 
     free: Sequence[NodeResources]
     """Resources of each node that nobody uses."""

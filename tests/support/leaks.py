@@ -1,4 +1,4 @@
-"""Where a secret must not be: in files, and in the command lines of processes."""
+"""A search for secrets where they must not be: in files, and in the command lines of processes."""
 
 from __future__ import annotations
 

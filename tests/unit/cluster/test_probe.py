@@ -1,4 +1,4 @@
-"""What an address turns out to be, before Ray's client would wait for minutes."""
+"""The kinds of addresses, told apart before Ray's client would wait for minutes."""
 
 from __future__ import annotations
 
