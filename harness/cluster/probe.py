@@ -1,4 +1,4 @@
-"""What is at an address: Ray's head, its dashboard, something else, or a cluster of other versions."""
+"""The check of an address: Ray's head, its dashboard, something else, or a cluster of other versions."""
 
 from __future__ import annotations
 
