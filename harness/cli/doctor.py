@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,8 @@ _UV = ("UV", "UV_RUN_RECURSION_DEPTH")
 """Variables that `uv run` sets."""
 _LONGEST_TMPDIR = 36
 """Longest TMPDIR in bytes; see `harness.cluster.session.LONGEST_FOLDER`, which has `/ray` at its end."""
+_SHARED_MIB, _DESCRIPTORS = 1024, 1024
+"""Shared memory and file descriptors that eight decoders of whole photographs can work with."""
 _ON_401 = (
     "A 401 or an authentication error from Ray means that the cluster wants its token: set RAY_AUTH_MODE=token and "
     "give the cluster's token in RAY_AUTH_TOKEN or in the file that RAY_AUTH_TOKEN_PATH names (~/.ray/auth_token, if "
@@ -119,11 +122,32 @@ def _surroundings(environment: Mapping[str, str]) -> Iterator[Check]:
     if len(os.fsencode(folder)) > _LONGEST_TMPDIR:
         detail = f"{folder} is too long for the paths of sockets; Ray's and the decoders' are below /tmp instead"
         yield Check(name="temporary files", status="note", detail=detail)
+    yield from _decoders()
     if (fault := lock_fault(Path.cwd())) is not None:
         yield Check(name="storage lock", status="note", detail=fault)
     home = Path(environment.get("HOME") or os.sep)
     if not os.access(home, os.W_OK):
         yield Check(name="home", status="note", detail=f"{home} cannot be written; nothing is cached between commands")
+
+
+def _decoders() -> Iterator[Check]:
+    """Yield the limits of this machine on processes that decode photographs, if they are low."""
+    from workloads.datasets.room import SHARED_MEMORY
+
+    low = []
+    try:
+        found = os.statvfs(SHARED_MEMORY)
+        free_mib = found.f_bavail * found.f_frsize >> 20
+        if free_mib < _SHARED_MIB:
+            low.append(f"{SHARED_MEMORY} has {free_mib} MiB free (in a container: --shm-size=8g)")
+    except OSError as error:
+        low.append(f"{SHARED_MEMORY} cannot be used: {error.strerror}")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _DESCRIPTORS:
+        low.append(f"a process may open {hard} files (ulimit -Hn)")
+    if low:
+        detail = f"{'; '.join(low)}: little for data sets of photographs, which may need fewer `decoders`"
+        yield Check(name="decoders", status="note", detail=detail)
 
 
 def _ray_address(address: str | None) -> Check:

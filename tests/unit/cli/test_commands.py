@@ -244,6 +244,7 @@ def test_the_doctor_never_shows_a_token_or_a_password(harness: Harness, monkeypa
         ("uv", {"UV_RUN_RECURSION_DEPTH": "1"}, "uv started this command"),
         ("temporary files", {"TMPDIR": "/scratch/" + "u" * 60}, "too long for the paths of sockets"),
         ("storage lock", {}, "has no file locks"),
+        ("decoders", {}, "has 63 MiB free (in a container: --shm-size=8g); a process may open 256 files"),
         ("home", {"HOME": "/dev/null/home"}, "/dev/null/home cannot be written"),
     ],
 )
@@ -260,6 +261,9 @@ def test_the_doctor_finds_what_stands_in_the_way(
         monkeypatch.setenv(variable, value)
     if name == "environment":
         monkeypatch.setattr(sys, "executable", "/home/u/my venv/bin/python")
+    if name == "decoders":
+        monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_bavail=63 * 256, f_frsize=4096))
+        monkeypatch.setattr("resource.getrlimit", lambda _: (256, 256))
     if name == "storage lock":
         monkeypatch.setattr("fcntl.flock", lambda *_: os.read(-1, 1))
     assert words in found()[name]
