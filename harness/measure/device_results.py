@@ -55,7 +55,7 @@ def describe(summaries: Sequence[Summary], faults: Sequence[str]) -> dict[str, s
     tags = {Tag.MONITOR_ABSENT: "; ".join([*_absences(summaries), *faults]) or "nothing"}
     if gpus:
         tags[Tag.DEVICE_IDS] = " ".join(summary.device.partition(" ")[0] for summary in gpus if summary.device)
-    if _any_reports(gpus, lambda summary: nvml.SLOWDOWN not in summary.absent):
+    if _any_reports(gpus, lambda summary: nvml.SLOWDOWN not in {*summary.absent, *summary.partial}):
         tags[Tag.DEVICE_THROTTLED] = "; ".join(_slowdowns(gpus)) or "no"
     if _any_reports(gpus, lambda summary: summary.other_processes is not None):
         others = sum(summary.other_processes or 0 for summary in gpus)
@@ -74,6 +74,9 @@ def _energy_j(summaries: Sequence[Summary]) -> float | None:
 
 
 def _each(summaries: Sequence[Summary], name: str, kind: str) -> list[float]:
+    """Return the values of all that have the metric; none if one of them had it for a part of the trial."""
+    if any(name in summary.partial for summary in summaries):
+        return []
     return [getattr(summary, kind)[name] for summary in summaries if name in getattr(summary, kind)]
 
 
@@ -98,3 +101,6 @@ def _absences(summaries: Sequence[Summary]) -> Iterator[str]:
             yield f"{summary.source} was lost: {summary.lost}"
         for metric, reason in summary.absent.items():
             yield f"{summary.source} {metric}: {reason}"
+        for reason in dict.fromkeys(summary.partial.values()):
+            metrics = ", ".join(metric for metric, why in summary.partial.items() if why == reason)
+            yield f"{summary.source} {metrics}: {reason}"

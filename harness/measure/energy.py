@@ -19,9 +19,20 @@ class EnergyMeter:
         self._since_counter_j: float | None = None
         """Joules from power since the counter's last reading; they replace the counter where it has no value."""
         self._gap = False
+        self._time_s: float | None = None
+        self._without_power_s = 0.0
+        self._dark_s = 0.0
+        """Seconds without power since the counter's last reading."""
+        self._bridged_dark_s = 0.0
+        """Seconds without power that the counter's steps do not cover: around a reset, and before it came."""
 
     def add(self, time_s: float, *, power_w: float | None, counter_j: float | None) -> None:
         """Add one reading; None stands for a value that could not be read."""
+        passed_s = 0.0 if self._time_s is None else time_s - self._time_s
+        self._time_s = time_s
+        if power_w is None:
+            self._without_power_s += passed_s
+            self._dark_s += passed_s
         if power_w is not None:
             self._integrate(time_s, power_w)
         if counter_j is not None:
@@ -42,6 +53,11 @@ class EnergyMeter:
             return self._counted + (self._since_counter_j or 0.0)
         return self.integral_j
 
+    @property
+    def unread_s(self) -> float:
+        """Seconds whose energy nobody told, neither counter nor power: `energy_j` lacks it, or holds a guess."""
+        return self._bridged_dark_s + self._dark_s if self.source == "counter" else self._without_power_s
+
     def _integrate(self, time_s: float, power_w: float) -> None:
         if self._power is not None:
             before_s, before_w = self._power
@@ -55,6 +71,7 @@ class EnergyMeter:
             step_j: float | None = counter_j - self._counter
             if counter_j < self._counter:
                 self.resets += 1
+                self._bridged_dark_s += self._dark_s
                 step_j = self._since_counter_j
             if step_j is None:
                 self._gap = True  # the energy used around the reset is unknown
@@ -62,5 +79,7 @@ class EnergyMeter:
                 self._counted = (self._counted or 0.0) + step_j
         elif self._since_counter_j is not None:
             self._counted = self._since_counter_j  # the counter's first reading came late
-        self._counter = counter_j
+        if self._counter is None:
+            self._bridged_dark_s += self._dark_s
+        self._counter, self._dark_s = counter_j, 0.0
         self._since_counter_j = None

@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.measure import host, nvml
+from harness.measure.coverage import Coverage, is_partial
 from harness.measure.energy import EnergyMeter
 from harness.measure.windows import Window, Windows
 
 DEVICE_PERIOD_S = 0.1
 HOST_PERIOD_S = 0.5
+STOP_S = 20.0
+"""Seconds that the last reading may take. After them the device's library is waited for no more."""
+
+ENERGY = "energy"
+"""Name of the energy among the metrics that have no result."""
+
 COLUMNS = (*nvml.COLUMNS, *host.COLUMNS)
 _NO_AVERAGE = {nvml.ENERGY, nvml.SLOWDOWN, nvml.OTHERS}
 
@@ -75,6 +82,8 @@ class Summary:
     errors: Mapping[str, str]
     """Metric -> the last error of a metric that was read at other times."""
     lost: str | None
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """Metric -> why its readings, which cover only a part of the trial, are no result. It has no mean, peak or low."""
 
 
 class Track:
@@ -91,19 +100,31 @@ class Track:
         self._lows: dict[str, float] = {}
         self._slow: dict[int, int] = dict.fromkeys(nvml.SLOWDOWNS, 0)
         self._others: float | None = None
+        self.cut: str | None = None
+        """Why reading ended before the trial; None if it did not."""
+        self._coverage = Coverage()
+        self._before_s: float | None = None
+        self._first_s: float | None = None
         self._timed: EnergyMeter | None = None
         self._timed_s: tuple[float, float] | None = None
 
     def add(self, time_s: float, time_ms: int, values: Mapping[str, float], *, timed: bool = False) -> None:
         """Add one reading. Once steps are timed, means and the like cover those alone; energy covers everything."""
         self._readings += bool(values)
+        passed_s = 0.0 if self._before_s is None else time_s - self._before_s
+        self._first_s = time_s if self._first_s is None else self._first_s
+        self._before_s = time_s
         self._meter.add(time_s, power_w=values.get(nvml.POWER), counter_j=values.get(nvml.ENERGY))
         self.windows.add(time_ms, values)
         if nvml.OTHERS in values:
             self._others = max(values[nvml.OTHERS], self._others or 0)
+        if timed and self._timed is None:
+            self._coverage.begin()
+            passed_s = 0.0
         if timed:
             self._add_timed(time_s, values)
         if timed or self._timed is None:
+            self._coverage.add(passed_s, time_ms, values)
             self._add_to_means(values)
 
     def _add_timed(self, time_s: float, values: Mapping[str, float]) -> None:
@@ -126,30 +147,60 @@ class Track:
 
     def summary(self) -> Summary:
         """Return the summary so far."""
-        reader = self.source.reader
+        reader, energy_j = self.source.reader, self._energy_j()
+        partial = self._partial()
+        whole = {name for name in self._averaged(self._sums) if name not in partial}
         return Summary(
             source=self.source.name,
             device=self.source.device,
             readings=self._readings,
-            means={name: total / self._counts[name] for name, total in self._averaged(self._sums).items()},
-            peaks=self._averaged(self._peaks),
-            lows=self._averaged(self._lows),
-            energy_j=None if reader.lost else self._meter.energy_j,
-            energy_from=None if reader.lost else self._meter.source,
-            energy_by_power_j=self._meter.integral_j,
+            means={name: total / self._counts[name] for name, total in self._sums.items() if name in whole},
+            peaks={name: value for name, value in self._peaks.items() if name in whole},
+            lows={name: value for name, value in self._lows.items() if name in whole},
+            energy_j=energy_j,
+            energy_from=None if energy_j is None else self._meter.source,
+            energy_by_power_j=None if nvml.POWER in partial else self._meter.integral_j,
             counter_resets=self._meter.resets,
-            slowdowns_pct=self._slowdowns_pct(),
-            timed_power_w=None if reader.lost else self._timed_power_w(),
-            other_processes=None if self._others is None else int(self._others),
+            slowdowns_pct={} if nvml.SLOWDOWN in partial else self._slowdowns_pct(),
+            timed_power_w=self._timed_power_w(),
+            other_processes=None if self._others is None or nvml.OTHERS in partial else int(self._others),
             absent=dict(reader.absent),
             errors=dict(reader.errors),
             lost=reader.lost,
+            partial=partial,
         )
+
+    def _partial(self) -> dict[str, str]:
+        """Return metric -> why its readings are no result of the whole."""
+        reader = self.source.reader
+        otherwise = self.cut or reader.lost or "no value"
+        found = self._coverage.partial(self.source.period_s, {**reader.errors, **reader.absent}, otherwise)
+        early = f"no result, since reading ended early: {self.cut}"
+        if self.cut is not None:
+            found = dict.fromkeys(self._sums, early) | found
+        if self._meter.energy_j is not None and self._energy_j() is None and not reader.lost:
+            span_s = self._span_s()
+            why = reader.errors.get(nvml.POWER) or reader.absent.get(nvml.POWER, otherwise)
+            told = f"{span_s - self._meter.unread_s:,.0f} of {span_s:,.0f} s"
+            found[ENERGY] = early if self.cut else f"no result, since it was read for {told}: {why}"
+        return found
+
+    def _energy_j(self) -> float | None:
+        unknown = self.source.reader.lost or self.cut
+        return None if unknown or self._lacks(self._meter, self._span_s()) else self._meter.energy_j
+
+    def _span_s(self) -> float:
+        return 0.0 if self._before_s is None or self._first_s is None else self._before_s - self._first_s
+
+    def _lacks(self, meter: EnergyMeter, span_s: float) -> bool:
+        return is_partial(meter.unread_s, span_s, self.source.period_s)
 
     def _timed_power_w(self) -> float | None:
         if self._timed is None or self._timed_s is None or self._timed.energy_j is None:
             return None
         seconds = self._timed_s[1] - self._timed_s[0]
+        if self.source.reader.lost or self.cut or self._lacks(self._timed, seconds):
+            return None
         return self._timed.energy_j / seconds if seconds > 0 else None
 
     def _averaged(self, values: Mapping[str, float]) -> dict[str, float]:
@@ -223,10 +274,15 @@ class Sampler:
         if self._thread is None:
             return
         self._stop.set()
-        self._thread.join()
+        self._thread.join(STOP_S)
+        stuck = self._thread.is_alive()
         self._thread = None
+        if stuck:
+            self.fault = f"a reading has not ended {STOP_S:g} s after the trial"
+        for track in self.tracks if self.fault else ():
+            track.cut = self.fault
         self.raw.close()
-        for source in self.sources:
+        for source in () if stuck else self.sources:
             source.reader.close()
 
     def take(self, *, all_of_it: bool = False) -> dict[str, list[Window]]:

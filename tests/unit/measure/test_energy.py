@@ -59,6 +59,15 @@ def test_a_counter_that_comes_late_or_ends_early_is_filled_by_power():
     assert fed((0, 100, 500), (1, 100, 590), (2, 100, None)).energy_j == 90 + 100
 
 
+def test_seconds_that_neither_counter_nor_power_tells_are_known():
+    """A counter covers any gap but the one around its reset, and the time before and after it."""
+    assert fed((0, 100, 0), (1, None, None), (9, None, 900)).unread_s == 0
+    assert fed((0, 100, 0), (1, 100, 100), (2, None, None), (10, None, None)).unread_s == 9
+    assert fed((0, None, None), (5, None, None), (6, None, 10), (7, None, 20)).unread_s == 6
+    assert fed((0, 100, 50), (4, None, None), (5, 100, 5), (6, 100, 105)).unread_s == 4
+    assert fed((0, 100, None), (3, None, None), (4, 100, None)).unread_s == 3
+
+
 @pytest.mark.parametrize("readings", [(), ((0, 100, 5),), ((0, None, None), (1, None, None))])
 def test_what_nobody_told_is_unknown_and_not_zero(readings):
     assert (fed(*readings).energy_j, fed(*readings).source) == (None, None)

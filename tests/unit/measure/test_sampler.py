@@ -3,6 +3,7 @@
 import csv
 import gzip
 import math
+import threading
 import time
 
 import psutil
@@ -52,7 +53,7 @@ def wait_for(condition):
 
 
 def summary_of(*readings, every_s=1.0, **faults):
-    track = Track(source(name=faults.pop("name", "gpu_0")), start_ms=0)
+    track = Track(source(name=faults.pop("name", "gpu_0"), period_s=every_s), start_ms=0)
     for name, value in faults.items():
         setattr(track.source.reader, name, value)
     for index, values in enumerate(readings):
@@ -102,7 +103,9 @@ def test_a_reader_that_breaks_ends_the_watching_and_nothing_else(tmp_path):
     wait_for(lambda: running.fault is not None)
     running.stop()
     assert running.fault == "ZeroDivisionError: of the reader"
-    assert running.tracks[0].summary().means == {"power_w": 1.0}
+    summary = running.tracks[0].summary()
+    assert (summary.means, summary.peaks, summary.energy_j) == ({}, {}, None)
+    assert summary.partial["power_w"] == "no result, since reading ended early: ZeroDivisionError: of the reader"
     assert len(rows(tmp_path)) == 1
 
 
@@ -130,6 +133,66 @@ def test_a_summary_has_means_peaks_and_lows_of_what_was_read():
     assert (summary.readings, summary.means) == (3, {"busy_pct": 50, "power_w": 200})
     assert (summary.peaks["busy_pct"], summary.lows["busy_pct"]) == (100, 10)
     assert (summary.energy_j, summary.energy_from) == (400, "power")
+
+
+def test_a_few_readings_that_fail_are_bridged_and_a_counter_bridges_any_number():
+    """Of 400 readings 4 fail, 1 %. The counter counts on while nobody reads it."""
+    power = [{} if 100 <= second < 104 else {"power_w": 50.0} for second in range(401)]
+    assert summary_of(*power).means == {"power_w": 50}
+    assert summary_of(*power).energy_j == 400 * 50
+    counter = [{} if 10 <= second < 90 else {"energy_counter_j": 300.0 * second} for second in range(101)]
+    assert summary_of(*counter).energy_j == 100 * 300
+
+
+def test_readings_that_stop_in_the_middle_are_no_result_and_the_tag_says_when_and_why():
+    """A device that takes 300 W for 3,600 s; it tells 60 s of them, which would be 18,000 J for 1,080,000 J."""
+    told = {"power_w": 300.0, "busy_pct": 90.0, "energy_counter_j": 0.0, "slowdown_bits": 4.0, "other_processes": 1.0}
+    readings = [{**told, "energy_counter_j": 300.0 * second} if second <= 60 else {} for second in range(3601)]
+    errors = dict.fromkeys(told, "Unknown Error")
+    silent = summary_of(*readings, errors=errors)
+    assert (silent.energy_j, silent.energy_from, silent.energy_by_power_j) == (None, None, None)
+    assert (silent.means, silent.peaks, silent.lows, silent.slowdowns_pct) == ({}, {}, {}, {})
+    whole = summary_of(
+        {"power_w": 1.0, "energy_counter_j": 0.0}, {"power_w": 1.0, "energy_counter_j": 1.0}, name="gpu_1"
+    )
+    assert measured([silent, whole], images=10, whole_trial=True) == {}  # nor is the other's mean that of both
+    tags = describe([silent], [])
+    assert tags["monitor.absent"] == (
+        "gpu_0 power_w, busy_pct, energy_counter_j, slowdown_bits, other_processes: no result, since it was read for "
+        "60 of 3,600 s, last at 1970-01-01 00:01:00 UTC: Unknown Error; gpu_0 energy: no result, since it was read for "
+        "60 of 3,600 s: Unknown Error"
+    )
+    assert not {"device.throttled", "device.shared", "device.energy_from"} & tags.keys()
+
+
+def test_readings_that_begin_late_or_miss_the_timed_steps_are_no_result():
+    late = summary_of(*({"power_w": 5.0} if second >= 50 else {} for second in range(101)))
+    assert (late.means, late.energy_j) == ({}, None)
+    assert late.partial["power_w"].startswith("no result, since it was read for 51 of 100 s")
+    track = Track(source(period_s=1.0), start_ms=0)
+    for second in range(101):
+        track.add(second, 1000 * second, {"power_w": 5.0} if second < 60 else {}, timed=second >= 50)
+    summary = track.summary()
+    assert (summary.timed_power_w, summary.means) == (None, {})
+    assert summary.partial["power_w"].startswith("no result, since it was read for 9 of 50 s")
+
+
+def test_a_device_that_never_returns_from_a_reading_holds_up_no_trial(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.measure.sampler.STOP_S", 0.1)
+    released = threading.Event()
+    watched = source({"power_w": 1.0})
+    read = watched.reader.read
+    monkeypatch.setattr(watched.reader, "read", lambda: released.wait(60) if watched.reader.reads else read())
+    running = sampler(tmp_path, watched)
+    running.start()
+    wait_for(lambda: watched.reader.reads)
+    running.stop()
+    try:
+        assert running.fault == "a reading has not ended 0.1 s after the trial"
+        assert running.tracks[0].summary().means == {}
+        assert not watched.reader.closed
+    finally:
+        released.set()
 
 
 def test_lowered_clocks_are_told_by_reason_and_share():
