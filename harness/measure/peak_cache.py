@@ -109,7 +109,11 @@ def _locked(folder: Path, identity: dict[str, str]) -> Iterator[Path | None]:
         yield None
         return
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            yield None
+            return
         yield folder / f"{key}.json"
 
 

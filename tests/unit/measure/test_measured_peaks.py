@@ -1,5 +1,6 @@
 """Measured peaks of a machine: the way they are counted, and that a node measures each once."""
 
+import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,6 +144,15 @@ def test_a_file_that_holds_something_else_is_measured_anew(tmp_path, measured, c
 def test_where_nothing_can_be_kept_it_is_measured_all_the_same(tmp_path, measured):
     (tmp_path / "file").write_text("")
     assert measured_peak(CPU, "fp32", folder=tmp_path / "file").n == 3
+
+
+def test_where_nothing_can_be_locked_it_is_measured_all_the_same(tmp_path, measured, monkeypatch):
+    def no_locks(_file, _how):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    first, second = (measured_peak(CPU, "fp32", folder=tmp_path) for _ in range(2))
+    assert (first, second, len(measured)) == (first, first, 2)
 
 
 def test_a_folder_of_somebody_else_is_not_trusted(tmp_path, measured, monkeypatch):
