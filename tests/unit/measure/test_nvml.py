@@ -5,6 +5,7 @@ import pytest
 
 from harness.measure import nvml
 from harness.measure.nvml import GpuReader, NoDevice, identifier
+from harness.measure.sampler import Source, Track
 
 NOT_SUPPORTED, UNKNOWN = pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_UNKNOWN
 
@@ -154,6 +155,26 @@ def test_an_error_in_the_middle_costs_one_reading_of_one_metric(started, reader)
     assert found == [True, False, True]
     assert reading.errors == {"temperature_c": "Unknown Error"}
     assert "temperature_c" not in reading.absent
+
+
+def test_a_library_that_stops_answering_leaves_no_energy_and_no_mean_and_says_why(started, reader):
+    """A device of 300 W tells 60 s of an hour: 18,000 J of 1,080,000 J."""
+    gpu = started.gpu("GPU-aaaa")
+    gpu.set(power_mw=300_000, busy=90)
+    track = Track(Source(name="gpu_0", device="GPU-aaaa", reader=reader("GPU-aaaa"), period_s=1.0), start_ms=0)
+    for second in range(3601):
+        gpu.set(energy_mj=300_000 * second)
+        if second == 61:
+            for field in ("power_mw", "energy_mj", "busy"):
+                gpu.fail(field, UNKNOWN)
+        track.add(second, 1000 * second, track.source.reader.read())
+    summary = track.summary()
+    assert (summary.energy_j, summary.timed_power_w) == (None, None)
+    assert not {"power_w", "busy_pct"} & summary.means.keys()
+    assert summary.partial["power_w"] == (
+        "no result, since it was read for 60 of 3,600 s, last at 1970-01-01 00:01:00 UTC: Unknown Error"
+    )
+    assert "temperature_c" in summary.means  # which was read to the end
 
 
 def test_a_device_that_vanishes_is_lost_and_not_asked_again(started, reader):
