@@ -7,6 +7,7 @@ index.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import pynvml
 
 _PHYSICAL, _SLICE = "GPU-", "MIG-"
 GIB = 2**30
+STOP_S = 20.0
+"""Seconds that the library may take to be released."""
 
 
 class NoDevice(LookupError):
@@ -71,7 +74,13 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Release the library."""
+    """Release the library. One that does not answer is left as it is after some seconds."""
+    release = threading.Thread(target=_shut_down, name="nvml-shutdown", daemon=True)
+    release.start()
+    release.join(STOP_S)
+
+
+def _shut_down() -> None:
     with suppress(pynvml.NVMLError):
         pynvml.nvmlShutdown()
 

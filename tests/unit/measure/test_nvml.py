@@ -1,5 +1,7 @@
 """Finding and reading devices through the unmodified nvidia-ml-py, over a simulated library."""
 
+import threading
+
 import pynvml
 import pytest
 
@@ -84,6 +86,15 @@ def test_without_a_driver_there_is_no_device(fake_nvml):
     fake_nvml.no_driver()
     with pytest.raises(NoDevice, match="NVML:"):
         nvml.start()
+
+
+def test_a_library_that_cannot_be_released_holds_up_nobody(monkeypatch):
+    released = threading.Event()
+    monkeypatch.setattr(nvml, "STOP_S", 0.05)
+    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: released.wait(60))
+    nvml.stop()
+    assert not released.is_set()
+    released.set()
 
 
 def test_a_lost_device_hides_no_other(started):

@@ -1,7 +1,9 @@
 """Whole trials on JPEG files: their records, and their ends where files are damaged or not visible."""
 
 import json
+import os
 
+import psutil
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ def attempt(photo_tree, tmp_path):
     """Return a function that trains on the 40 photographs for 2 epochs and returns the end and the losses."""
     count = iter(range(100))
 
-    def run(**settings):
+    def run(also=lambda event: None, **settings):
         dataset = ImageNet(root=str(photo_tree), subset="photos", image_size=32, **{"decoders": 0, **settings})
         trial = Trial(
             model=MODELS["resnet_cifar"](depth=8, shortcut="A", width=4),
@@ -33,7 +35,12 @@ def attempt(photo_tree, tmp_path):
         )
         events = []
         folder = tmp_path / f"trial-{next(count)}"
-        ended = attempt_trial(trial, TrialContext(folder, 1, 0, 1, torch.device("cpu"), events.append, lambda: False))
+
+        def emit(event):
+            events.append(event)
+            also(event)
+
+        ended = attempt_trial(trial, TrialContext(folder, 1, 0, 1, torch.device("cpu"), emit, lambda: False))
         return ended, [event.values["train/loss"] for event in events if isinstance(event, EpochEnded)]
 
     return run
@@ -45,6 +52,24 @@ def test_a_trial_trains_and_evaluates_on_every_image_and_who_decodes_changes_not
     assert (ended.results["final/train_images"], ended.results["final/test_images"]) == (40, 20)
     assert ended.results["data/corrupt_images"] == 0
     assert attempt(decoders=2)[1] == losses
+
+
+def test_a_decoder_that_is_killed_fails_one_attempt_with_its_reason_and_no_later_trial(attempt):
+    before = set(psutil.Process().children(recursive=True))
+
+    def kill_decoders(event):
+        if isinstance(event, EpochEnded):
+            for child in set(psutil.Process().children(recursive=True)) - before:
+                if child.ppid() != os.getpid():  # a child of the fork server
+                    child.kill()
+
+    ended, losses = attempt(kill_decoders, decoders=1)
+    assert (ended.outcome, len(losses)) == (Outcome.FAILED, 1)
+    assert ended.reason.startswith("DecoderError: a decoder (process ")
+    assert "was ended by SIGKILL" in ended.reason
+    ended, losses = attempt(decoders=1)
+    assert ended.outcome in (Outcome.FINISHED, Outcome.DIVERGED), ended.reason
+    assert len(losses) == 2
 
 
 def test_corrupt_images_are_recorded_and_too_many_fail_the_trial_with_one_line(attempt, photo_tree):
