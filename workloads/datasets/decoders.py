@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing import connection
 from typing import Any
 
@@ -67,7 +69,7 @@ class Decoders:
                     )
             except StopIteration:
                 return
-            except Exception as error:
+            except (Exception, KeyboardInterrupt) as error:
                 reason = self._drop(error)
                 if reason:
                     raise DecoderError(reason) from error
@@ -89,16 +91,13 @@ class Decoders:
             self._loader = _loader(self._photos, self._tasks, self._count, self._device)
         return self._loader
 
-    def _drop(self, error: Exception) -> str:
+    def _drop(self, error: BaseException) -> str:
         """End the decoders, so that the next iteration starts new ones. Return which had ended by itself, if any."""
         loader, self._loader, self._checked_bytes = self._loader, None, 0
         workers = [] if loader is None or loader.running is None else loader.running.decoders
         if workers and isinstance(error, OSError | EOFError | RuntimeError) and not isinstance(error, DecoderError):
             connection.wait([worker.sentinel for worker in workers], timeout=END_S)
         ended = [_end_of(worker) for worker in workers if not worker.is_alive()]
-        for worker in workers:
-            with contextlib.suppress(OSError):
-                worker.kill()
         if loader is not None and loader.running is not None:
             loader.running.shut()
         return f"{'; '.join(ended)}; the next attempt starts new decoders" if ended else ""
@@ -120,6 +119,8 @@ class _Answers(_MultiProcessingDataLoaderIter):
     Torch looks every few seconds whether each still lives; with its own `timeout` it would look once in that time.
     """
 
+    kill: Callable[[], None]
+    """Function that ends the decoders at once."""
     _silent_s = 0.0
 
     @property
@@ -127,7 +128,9 @@ class _Answers(_MultiProcessingDataLoaderIter):
         return list(self._workers)
 
     def shut(self) -> None:
-        """Close what led to the decoders, now and not when the last reference to them goes."""
+        """End the decoders, and close what led to them, now and not when the last reference to them goes."""
+        self.kill()
+        atexit.unregister(self.kill)
         self._shutdown_workers()
 
     def _try_get_data(self, timeout: float = 5.0) -> tuple[bool, Any]:
@@ -152,6 +155,9 @@ class _Loader(DataLoader[Packed]):
         if not self.num_workers:
             return super()._get_iterator()
         self.running = _Answers(self)
+        # At its exit a process waits for its children, and one that hangs obeys no request to end.
+        self.running.kill = partial(_kill, self.running.decoders)
+        atexit.register(self.running.kill)
         return self.running
 
 
@@ -175,6 +181,12 @@ def _loader(photos: Photos, tasks: _Tasks, decoders: int, device: torch.device) 
         worker_init_fn=_begin,
         generator=torch.Generator(),  # otherwise the loader would use the networks' generator
     )
+
+
+def _kill(workers: list[Any]) -> None:
+    for worker in workers:
+        with contextlib.suppress(OSError, ValueError):
+            worker.kill()
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -83,6 +83,19 @@ def test_decoders_that_never_answer_are_given_up_ended_and_replaced(load, monkey
     assert len(list(iterate(data))) == 5
 
 
+def test_a_process_whose_decoder_hangs_ends_at_an_interrupt(photo_tree):
+    parent = start_program("tests.unit.workloads.decoding_parent", photo_tree, 200, "hang")
+    try:
+        assert parent.stdout.readline() == "40\n"
+        parent.send_signal(signal.SIGINT)
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert "KeyboardInterrupt" in parent.communicate(timeout=60)[0]
+        wait_until(lambda: not any(child.is_running() for child in family), "all end with their parent")
+    finally:
+        end_family(parent)
+        parent.stdout.close()
+
+
 def test_a_batch_crosses_processes_as_one_tensor_and_comes_out_as_it_went_in():
     images = [torch.randint(0, 256, shape, dtype=torch.uint8) for shape in ((3, 4, 5), (3, 4, 5), (3, 6, 2))]
     shifts, labels = torch.randn(3, 3), torch.tensor([7, 2**40, 0])
