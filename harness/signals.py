@@ -26,7 +26,7 @@ SIGNALS = {
 REPEAT_S = 1.0
 """Seconds in which a second signal counts as the first one: a terminal and an agent may both forward a Ctrl-C."""
 SHOW_CURSOR = b"\x1b[?25h"
-"""What undoes the hiding of the cursor by a live display."""
+"""Code that undoes the hiding of the cursor by a live display."""
 
 
 def end_everything(code: int) -> None:
@@ -46,8 +46,8 @@ class StopSignal:
 
     The first one ends a command that has not begun to run trials: it raises KeyboardInterrupt or Stopped. Within
     `graceful` it only sets the request. The second one is seen by a thread, also while a library blocks the main one.
-    A signal that was ignored when the command began, as SIGHUP is under `nohup`, stays ignored. Outside the main thread
-    this does nothing, because only that one has signals.
+    A SIGHUP that was ignored when the command began, as under `nohup`, stays ignored; a shell's background jobs begin with
+    SIGINT ignored, and heed it all the same. Outside the main thread this does nothing, because only that has signals.
 
     Args:
         end: called with the exit code for the second signal.
@@ -86,7 +86,8 @@ class StopSignal:
         if self._watch is None:
             return
         for number in SIGNALS:
-            if self._before.get(number, signal.getsignal(number)) is signal.SIG_IGN:
+            before = self._before.get(number, signal.getsignal(number))
+            if number == signal.SIGHUP and before is signal.SIG_IGN:
                 continue
             before = signal.signal(number, self._on_signal)
             self._before.setdefault(number, before)

@@ -52,6 +52,17 @@ def test_a_hangup_that_was_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_an_interrupt_that_a_shell_ignores_for_its_background_jobs_is_heeded() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop, stop.graceful():
+            signal.raise_signal(signal.SIGINT)
+            assert stop.is_set()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_an_echo_of_the_first_signal_ends_nothing() -> None:
     program = (
         "import signal, time; from harness.signals import REPEAT_S, StopSignal\n"

@@ -1,4 +1,4 @@
-"""What decoders take of their host: shared memory, file descriptors, and a folder for sockets."""
+"""Needs of decoders: shared memory, file descriptors, and a folder for sockets."""
 
 from __future__ import annotations
 
