@@ -46,8 +46,8 @@ class StopSignal:
 
     The first one ends a command that has not begun to run trials: it raises KeyboardInterrupt or Stopped. Within
     `graceful` it only sets the request. The second one is seen by a thread, also while a library blocks the main one.
-    A SIGHUP that was ignored when the command began, as under `nohup`, stays ignored; a shell's background jobs begin with
-    SIGINT ignored, and heed it all the same. Outside the main thread this does nothing, because only that has signals.
+    A SIGHUP that was ignored when the command began, as under `nohup`, stays ignored. A shell's background jobs begin
+    with SIGINT ignored, and heed it all the same. Outside the main thread this does nothing: only that has signals.
 
     Args:
         end: called with the exit code for the second signal.
