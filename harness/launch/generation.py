@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from harness.errors import StorageError
-from harness.storage import write_atomic
+from harness.storage import child, write_atomic
 
 FIRST = ""
 """Generation of a workload that `--fresh` did not start: the one that shares results with other sweeps."""
@@ -55,4 +55,4 @@ def keep(storage: Path, sweep: str, generation: str) -> None:
 
 
 def _path(storage: Path, sweep: str) -> Path:
-    return storage / f"{sweep}.generation"
+    return child(storage, f"{sweep}.generation")
