@@ -6,8 +6,10 @@ import re
 import socket
 
 CONNECT_TIMEOUT_S = 5.0
-_USER = re.compile(r"\b((?!sqlite|file)[a-zA-Z][a-zA-Z0-9+.-]*://)(?:(?![a-zA-Z0-9+.-]+://).)*@")
-"""A user or a token and a password of any characters: all between `scheme://` and the last `@` of a line."""
+_SCHEME = r"[a-zA-Z][a-zA-Z0-9+.-]*://"
+_USER = re.compile(rf"\b((?!(?:sqlite|file):///){_SCHEME})(?!\*\*\*@)(?:(?!(?<=[\s'\"(<\[,;=]){_SCHEME}).)*@")
+"""A user or a token and a password of any characters: all between `scheme://` and the last `@` of a line or before the
+next address, which begins behind a space, a quote or another mark. What is hidden already stays as it is."""
 _QUERY = re.compile(r"([?&][\w.%-]+=)[^&\s'\"#]+")
 
 

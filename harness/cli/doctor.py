@@ -185,7 +185,9 @@ def _tracking(tracking_uri: str) -> Check:
         uri = address.resolve(tracking_uri)
         database = address.sqlite_path(uri)
         if database is not None and not database.exists():
-            return Check(name="tracking", status="ok", detail=f"{uri}: not there yet; the first run creates it")
+            return Check(
+                name="tracking", status="ok", detail=f"{address.display(uri)}: not there yet; the first run creates it"
+            )
         connect(uri).check()
     except HarnessError as error:
         return Check(name="tracking", status="fail", detail=str(error))

@@ -353,7 +353,7 @@ def _run(arguments: Iterable[str]) -> int:
 
 def _fail(message: str, code: int, *, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        note(traceback.format_exc().rstrip())
     note(f"error: {message}")
     return int(code)
 

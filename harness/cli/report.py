@@ -47,16 +47,19 @@ def report(
     from harness.results.bundle import SAMPLE
     from harness.results.prices import read_prices
     from harness.results.report import make_report, report_of_bundle
-    from harness.tracking.address import resolve
+    from harness.tracking.address import display, page_url, resolve
     from reports.output.render import Settings
     from reports.tables.costs import NO_PRICES
 
     if sum((sweep is not None, bundle is not None, sample)) > 1:
         raise UsageError("a sweep's name, --from and --sample exclude each other: give one of them")
     if mlflow_url is not None and not mlflow_url.startswith(("http://", "https://")):
-        raise UsageError(f"--mlflow-url {mlflow_url!r} is no address of a server; it begins with http:// or https://")
+        raise UsageError(
+            f"--mlflow-url {display(mlflow_url)!r} is no address of a server; it begins with http:// or https://"
+        )
     known = NO_PRICES if prices is None else read_prices(prices)
-    show, settings = None if json else Console(), Settings(mlflow_url=mlflow_url, prices=known, latex=latex)
+    server = None if mlflow_url is None else page_url(resolve(mlflow_url))
+    show, settings = None if json else Console(), Settings(mlflow_url=server, prices=known, latex=latex)
     if bundle is not None or sample:
         # The bundle's sweep may be here too, made by the same workload.
         name, page = report_of_bundle(bundle or SAMPLE, out / "sample" if sample else out, show=show, settings=settings)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.errors import UsageError
-from harness.tracking.address import sqlite_path
+from harness.tracking.address import page_url, sqlite_path
 from harness.tracking.ui_links import EXPERIMENTS
 
 
@@ -29,7 +29,7 @@ def ui_of(tracking_uri: str, port: int) -> Page:
         UsageError: the database does not exist yet.
     """
     if tracking_uri.startswith(("http://", "https://")):
-        return Page(url=f"{tracking_uri.rstrip('/')}/{EXPERIMENTS}")
+        return Page(url=page_url(tracking_uri, EXPERIMENTS))
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
         raise UsageError(f"there is no database {database}; `harness run FILE` makes one, --tracking-uri names another")

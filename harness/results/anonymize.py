@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.network import without_secrets
 from harness.schema import Tag
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness.tracking.results import SweepResults
 
-ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+")
+ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+", re.IGNORECASE)
 """Pattern of an address with its scheme: a tracking server, a bucket, a file."""
 IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?(?![\w.])")
 PATH = re.compile(r"(?<![\w.:/<])~?/(?:[\w.@%+~=-]+/?)+")
@@ -72,7 +73,7 @@ def _cleaner(hosts: Sequence[str]) -> Callable[[str], str]:
 
 
 def _without_addresses(text: str) -> str:
-    return PATH.sub("<path>", ADDRESS.sub("<address>", text))
+    return PATH.sub("<path>", ADDRESS.sub("<address>", without_secrets(text)))  # a password may hold spaces
 
 
 def _clean_columns(trials: pd.DataFrame, everything: Callable[[str], str]) -> pd.DataFrame:

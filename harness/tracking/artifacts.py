@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from harness.events import SweepStarted
+from harness.network import without_secrets
 from harness.schema import (
     DEVIATIONS_ARTIFACT,
     ENVIRONMENT_ARTIFACT,
@@ -25,7 +26,7 @@ def sweep_files(started: SweepStarted) -> Mapping[str, str]:
     """Return the texts of the parent run's artifacts, by name."""
     deviations = started.plan.get("deviations")
     return {
-        WORKLOAD_ARTIFACT: started.workload_text,
+        WORKLOAD_ARTIFACT: without_secrets(started.workload_text),
         TRIALS_ARTIFACT: _json(
             {"trials": list(started.trials), "reused": dict(started.reused), "description": started.description}
         ),

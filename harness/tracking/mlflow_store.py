@@ -20,6 +20,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from harness.errors import TrackingUnreachable
+from harness.network import without_secrets
 from harness.schema import Tag
 from harness.tracking import address
 from harness.tracking.tracker import RejectedError, RunRecord
@@ -36,6 +37,8 @@ CREATE_TIMEOUT_S = 180
 PAUSE_S = 0.5
 """Seconds before a request is repeated, at first; each later pause is four times as long."""
 PAGE = 500
+LONGEST_MESSAGE = 1000
+"""Most characters that are shown of a library's message, which may repeat a whole page or SQL statement."""
 
 _FINAL = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST"}
 _FINAL_FROM_MLFLOW = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
@@ -130,10 +133,10 @@ class MlflowStore:
     def _ours(self, error: MlflowException) -> RejectedError | TrackingUnreachable:
         from_the_store = isinstance(error, RestException) or not self.is_server
         if error.error_code in _FINAL or (from_the_store and error.error_code in _FINAL_FROM_MLFLOW):
-            return RejectedError(f"{address.display(self.uri)} refuses: {_one_line(error)}")
+            return RejectedError(f"{address.display(self.uri)} refuses: {_one_line(error, self.uri)}")
         if error.error_code in _UNAUTHENTICATED:
             return TrackingUnreachable(
-                f"MLflow at {address.display(self.uri)} refused the connection: {_one_line(error)}; "
+                f"MLflow at {address.display(self.uri)} refused the connection: {_one_line(error, self.uri)}; "
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
         return unreachable(self.uri, error)
@@ -173,19 +176,23 @@ def unreachable(uri: str, error: Exception | str) -> TrackingUnreachable:
     """Return the error for a store that does not answer."""
     first = "start the server" if uri.startswith("http") else "mend the database"
     return TrackingUnreachable(
-        f"no MLflow answers at {address.display(uri)}: {_one_line(error)}; "
+        f"no MLflow answers at {address.display(uri)}: {_one_line(error, uri)}; "
         f"{first}, or name another with --tracking-uri or MLFLOW_TRACKING_URI"
     )
 
 
-def _one_line(error: Exception | str) -> str:
-    return shortened(error if isinstance(error, str) else _cause(error))
+def _one_line(error: Exception | str, uri: str) -> str:
+    return shortened(address.hide(error if isinstance(error, str) else _cause(error), uri))
 
 
 def shortened(text: str) -> str:
-    """Return a library's message as one line without passwords, of at most 300 characters."""
-    text = address.display(" ".join(text.split()))
-    return text if len(text) <= 300 else text[:299] + "…"
+    """Return a library's message as one line without passwords, cut behind a sentence or a word if it is very long."""
+    text = without_secrets(" ".join(text.split()))
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    start = text[:LONGEST_MESSAGE]
+    sense = start.rpartition(". ")[0]
+    return (f"{sense}." if len(sense) > LONGEST_MESSAGE // 2 else start.rpartition(" ")[0] or start) + " …"
 
 
 def _cause(error: BaseException) -> str:

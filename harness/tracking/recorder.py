@@ -165,7 +165,7 @@ class Recorder:
         try:
             self.forward(None if self._until is None else max(0.0, self._until - time.monotonic()))
         except Exception as error:  # noqa: BLE001  a fault in recording must not end the training it records
-            self._error = f"{type(error).__name__}: {error}"
+            self._error = address.hide(f"{type(error).__name__}: {error}", self._uri)
 
     def _waiting(self, offset: int) -> int:
         """Count the lines from an offset on. Lines counted before are not read again, because a display asks often."""
