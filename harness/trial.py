@@ -152,7 +152,7 @@ class Trial:
         return {
             "name": " ".join([spec.name, *options]),
             "digest": self.fingerprint,
-            "root": root and without_secrets(root),
+            "root": root and without_secrets(root).replace("***@", ""),
             "origin": spec.origin,
             "profile": {
                 key: getattr(spec, key) for key in ("train_images", "test_images", "classes", "channels", "image_size")

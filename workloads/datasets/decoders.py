@@ -97,7 +97,8 @@ class Decoders:
         workers = [] if loader is None or loader.running is None else loader.running.decoders
         if workers and isinstance(error, OSError | EOFError | RuntimeError) and not isinstance(error, DecoderError):
             connection.wait([worker.sentinel for worker in workers], timeout=END_S)
-        ended = [_end_of(worker) for worker in workers if not worker.is_alive()]
+        ours = isinstance(error, DecoderError)  # and has the reason
+        ended = [] if ours else [_end_of(worker) for worker in workers if not worker.is_alive()]
         if loader is not None and loader.running is not None:
             loader.running.shut()
         return f"{'; '.join(ended)}; the next attempt starts new decoders" if ended else ""
@@ -135,15 +136,30 @@ class _Answers(_MultiProcessingDataLoaderIter):
 
     def _try_get_data(self, timeout: float = 5.0) -> tuple[bool, Any]:
         timeout = min(timeout, ANSWER_S)
-        answered, data = super()._try_get_data(timeout)  # type: ignore[no-untyped-call]
+        # A decoder that stops between a batch and its descriptor leaves us reading a socket without a deadline.
+        gave_up = threading.Event()
+        watchdog = threading.Timer(ANSWER_S, lambda: (gave_up.set(), self.kill()))
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            answered, data = super()._try_get_data(timeout)  # type: ignore[no-untyped-call]
+        except (OSError, EOFError) as error:
+            if not gave_up.is_set():
+                raise
+            raise self._given_up(ANSWER_S) from error
+        finally:
+            watchdog.cancel()
         self._silent_s = 0.0 if answered else self._silent_s + timeout
         if self._silent_s >= ANSWER_S:
-            pids = ", ".join(str(worker.pid) for worker in self._workers)
-            raise DecoderError(
-                f"no decoder (processes {pids}) has answered for {self._silent_s:g} s; look whether the storage of the "
-                "photographs answers; the next attempt starts new decoders"
-            )
+            raise self._given_up(self._silent_s)
         return answered, data
+
+    def _given_up(self, silent_s: float) -> DecoderError:
+        pids = ", ".join(str(worker.pid) for worker in self._workers)
+        return DecoderError(
+            f"no decoder (processes {pids}) has answered for {silent_s:g} s; look whether the storage of the "
+            "photographs answers; the next attempt starts new decoders"
+        )
 
 
 class _Loader(DataLoader[Packed]):

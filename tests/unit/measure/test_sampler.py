@@ -136,7 +136,7 @@ def test_a_summary_has_means_peaks_and_lows_of_what_was_read():
 
 
 def test_a_few_readings_that_fail_are_bridged_and_a_counter_bridges_any_number():
-    """Of 400 readings 4 fail, 1 %. The counter counts on while nobody reads it."""
+    """4 of 400 readings fail, 1 %. The counter counts on while nobody reads it."""
     power = [{} if 100 <= second < 104 else {"power_w": 50.0} for second in range(401)]
     assert summary_of(*power).means == {"power_w": 50}
     assert summary_of(*power).energy_j == 400 * 50
