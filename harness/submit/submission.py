@@ -129,7 +129,7 @@ def _check_tracking(tracking_uri: str | None) -> str:
     uri = address.resolve(tracking_uri)
     if uri.startswith("sqlite:") and not tracking_uri.startswith("sqlite:////"):
         raise UsageError(
-            f"tracking URI {address.display(tracking_uri)!r} is a file of this machine; give a server, or with four slashes the "
-            "absolute path of a file on the cluster's head node"
+            f"tracking URI {address.display(tracking_uri)!r} is a file of this machine; give a server, or with four "
+            "slashes the absolute path of a file on the cluster's head node"
         )
     return uri

@@ -118,7 +118,7 @@ def _database_host(uri: str) -> str:
 
 
 def _secret_parts(uri: str) -> set[str]:
-    """Return user, password and values of the query of a URI, whole and in parts, unless its place has the same word."""
+    """Return user, password and query values of a URI, whole and in parts, unless its place has the same word."""
     rest = uri.partition("://")[2]
     user, _, place = ("", "", rest) if uri.startswith(_SQLITE) else rest.rpartition("@")
     values = [pair.partition("=")[2] for pair in rest.partition("?")[2].split("&")]

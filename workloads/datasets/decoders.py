@@ -138,7 +138,12 @@ class _Answers(_MultiProcessingDataLoaderIter):
         timeout = min(timeout, ANSWER_S)
         # A decoder that stops between a batch and its descriptor leaves us reading a socket without a deadline.
         gave_up = threading.Event()
-        watchdog = threading.Timer(ANSWER_S, lambda: (gave_up.set(), self.kill()))
+
+        def give_up() -> None:
+            gave_up.set()
+            self.kill()
+
+        watchdog = threading.Timer(ANSWER_S, give_up)
         watchdog.daemon = True
         watchdog.start()
         try:
