@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 
 from harness.errors import TrackingUnreachable
 from harness.tracking.mlflow_store import shortened
-from harness.tracking.tracker import RejectedError
+from harness.tracking.tracker import ArtifactStoreUnreachable, RejectedError
 
 _TRANSIENT_STATUSES = {401, 403, 407, 408, 425, 429}
 """4xx statuses that are tried again: the user can mend credentials, and the other statuses ask for patience."""
@@ -23,34 +23,36 @@ _FINAL_DISK_ERRORS = {
 _CONNECTION_ERRORS = {
     "ConnectionError",
     "HTTPClientError",
+    "OperationalError",
     "ServiceRequestError",
     "ServiceResponseError",
     "TransportError",
 }
-"""Names of the base exceptions of the S3, Azure and Google libraries for no answer. No library need be installed."""
+"""Names of the base exceptions of SQLAlchemy and of the libraries of S3, Azure and Google for no answer. None of them
+need be installed."""
 
 
 @contextmanager
 def store_errors_translated(what: str) -> Iterator[None]:
-    """Turn errors of the artifact stores' libraries into ours. Errors of MLflow and of an absent server pass through.
+    """Turn errors of the artifact stores' libraries, and of MLflow about them, into ours.
 
     Args:
         what: the failed operation, for the message.
 
     Raises:
         RejectedError: trying again is no use.
-        TrackingUnreachable: the artifact store does not answer.
+        ArtifactStoreUnreachable: the artifact store does not answer.
     """
     try:
         yield
-    except (MlflowException, RejectedError, TrackingUnreachable):
+    except (RestException, RejectedError, TrackingUnreachable):  # the first is an answer of the tracking server
         raise
     except Exception as error:  # each library has its own exceptions, and MLflow names none
-        if not is_transient(error):
-            raise RejectedError(f"{what}: {_text(error)}; mend MLflow's artifact store or its settings here") from error
-        if isinstance(error, OSError):
-            raise
-        raise TrackingUnreachable(f"MLflow's artifact store does not answer: {_text(error)}") from error
+        if is_transient(error):
+            raise ArtifactStoreUnreachable(
+                f"{what}: {_text(error)}; MLflow's artifact store does not answer, or is full"
+            ) from error
+        raise RejectedError(f"{what}: {_text(error)}; mend MLflow's artifact store or its settings here") from error
 
 
 def is_transient(error: BaseException) -> bool:
@@ -60,8 +62,10 @@ def is_transient(error: BaseException) -> bool:
         return status >= 500 or (
             status in _TRANSIENT_STATUSES if isinstance(error, OSError) else status in {408, 425, 429}
         )
-    if isinstance(error, OSError):
-        return error.errno not in _FINAL_DISK_ERRORS
+    links = _chain(error) if isinstance(error, MlflowException) else [error]
+    system = next((link for link in links if isinstance(link, OSError)), None)
+    if system is not None:
+        return system.errno not in _FINAL_DISK_ERRORS
     return any(base.__name__ in _CONNECTION_ERRORS for link in _chain(error) for base in type(link).__mro__)
 
 

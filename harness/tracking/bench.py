@@ -31,11 +31,11 @@ def log_bench(tracking_uri: str, experiment: str, record: Mapping[str, Any]) -> 
     ended_ms = now_ms()
     params = {name: str(record[name]) for name in ("workers", "launcher", "cpus_per_worker")}
     tracker.log(run_id, points=_points(record, ended_ms), params=params, tags={})
+    tracker.set_status(run_id, "FINISHED", ended_ms)  # first, since the file may find no place
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         file = Path(folder, BENCH_ARTIFACT)
         file.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
         tracker.log_file(run_id, file)
-    tracker.set_status(run_id, "FINISHED", ended_ms)
     return run_id
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import TrackingUnreachable
 from harness.schema import Tag
-from harness.tracking.tracker import DatasetInput, Point, RejectedError, RunRecord, Status
+from harness.tracking.tracker import ArtifactStoreUnreachable, DatasetInput, Point, RejectedError, RunRecord, Status
 
 
 @dataclass
@@ -31,13 +31,17 @@ class MemoryRun:
 
 
 class MemoryTracker:
-    """Tracking store that keeps everything in dicts. `away` makes it unreachable; `calls` counts the requests."""
+    """Tracking store that keeps everything in dicts.
+
+    `away` makes it unreachable, `files_away` only the place of its files; `calls` counts the requests.
+    """
 
     def __init__(self) -> None:
         self.experiments: dict[str, str] = {}
         self.runs: dict[str, MemoryRun] = {}
         self.calls = 0
         self.away = False
+        self.files_away = False
 
     def check(self) -> None:
         """See `Tracker.check`."""
@@ -93,6 +97,8 @@ class MemoryTracker:
 
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
         """See `Tracker.log_file`."""
+        if self.files_away:
+            raise ArtifactStoreUnreachable("the place of files in memory is set to be away")
         name = f"{folder}/{file.name}" if folder else file.name
         self._run(run_id).artifacts[name] = file.read_bytes()
 

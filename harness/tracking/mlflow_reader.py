@@ -11,6 +11,7 @@ from typing import Any
 from mlflow.entities import FileInfo
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
+from harness.errors import StorageError
 from harness.tracking.artifact_store import store_errors_translated
 from harness.tracking.mlflow_store import MlflowStore, record
 from harness.tracking.tracker import Point, RunRecord
@@ -55,11 +56,14 @@ class MlflowReader(MlflowStore):
         """Return artifacts of a run as text.
 
         Raises:
-            FileNotFoundError: an artifact does not exist.
+            FileNotFoundError: an artifact does not exist; the message says where.
+            StorageError: the project was moved, or is a copy.
         """
         there = {file.path for file in self.call(partial(self._listed, run_id))}
         if absent := [name for name in names if name not in there]:
-            raise FileNotFoundError(", ".join(absent))
+            if (fault := self.call(partial(self.misplaced, run_id))) is not None:
+                raise StorageError(f"the files of run {run_id} cannot be read: {fault}")
+            raise FileNotFoundError(f"{', '.join(absent)} in {self._locations[run_id]}")
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             return {name: self._text(run_id, name, folder) for name in names}
 

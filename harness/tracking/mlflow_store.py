@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import mlflow.environment_variables as settings
 from mlflow.entities import Run
@@ -17,12 +18,13 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.tracking import MlflowClient
 from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.rest_utils import http_request
+from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from harness.errors import TrackingUnreachable
 from harness.network import without_secrets
 from harness.schema import Tag
 from harness.tracking import address
+from harness.tracking.artifact_place import location_of_run, misplaced
 from harness.tracking.tracker import RejectedError, RunRecord
 
 T = TypeVar("T")
@@ -37,14 +39,15 @@ CREATE_TIMEOUT_S = 180
 PAUSE_S = 0.5
 """Seconds before a request is repeated, at first; each later pause is four times as long."""
 PAGE = 500
+_SEARCH = "/api/2.0/mlflow/experiments/search"
 LONGEST_MESSAGE = 1000
 """Most characters that are shown of a library's message, which may repeat a whole page or SQL statement."""
 
 _FINAL = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST"}
 _FINAL_FROM_MLFLOW = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"}
 """Codes that are final only if MLflow itself sends them; from a proxy before a server that starts, they mean "wait"."""
-
-
+_OTHER_HOST = "Invalid Host header"
+"""MLflow's answer to a request by another name than those of `--allowed-hosts`."""
 _UNAUTHENTICATED = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED"}
 
 
@@ -65,6 +68,7 @@ class MlflowStore:
         """
         self.uri = address.resolve(tracking_uri)
         self._tries = tries
+        self._locations: dict[str, str] = {}
         configure()
         _check_sqlite(self.uri, create)
         self.client = MlflowClient(self.uri) if self.is_server else _open_database(self.uri)
@@ -75,10 +79,16 @@ class MlflowStore:
         return self.uri.startswith("http")
 
     def check(self) -> None:
-        """Check that the server answers; any answer counts. A database is checked when it is used."""
-        if self.is_server:
-            with self.translated():
-                self.get("/health", timeout=CHECK_TIMEOUT_S, raise_on_status=False)
+        """Check that MLflow answers a request of its API. A database is checked when it is opened and used."""
+        if not self.is_server:
+            return
+        with self.translated():
+            response = self.get(_SEARCH, params={"max_results": 1}, timeout=CHECK_TIMEOUT_S, raise_on_status=False)
+            is_mlflow = bool(response.text.strip())  # the next call takes nothing at all for an answer
+            verify: Any = verify_rest_response
+            answer = verify(response, _SEARCH).json()
+        if not is_mlflow or not answer.keys() <= {"experiments", "next_page_token"}:
+            raise unreachable(self.uri, f"the server answers, but not as MLflow: {response.text or 'with nothing'}")
 
     def get(self, endpoint: str, **options: Any) -> Any:
         """Return the server's response to a GET, with MLflow's own credentials."""
@@ -110,6 +120,12 @@ class MlflowStore:
         """Return the parent and the children of a sweep, in the order in which they started."""
         return [record(run) for run in self.search([experiment_id], f"tags.`{Tag.SWEEP_ID}` = '{sweep_id}'")]
 
+    def misplaced(self, run_id: str) -> str | None:
+        """Return why a run's files must not be written where the store says; None if they may be."""
+        if run_id not in self._locations:
+            self._locations[run_id] = location_of_run(self.client.get_run(run_id).info.artifact_uri, run_id)
+        return misplaced(self._locations[run_id], self.uri)
+
     def pages(self, page: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
         """Yield the items of all pages. Each page is requested when it is needed."""
         token: str | None = None
@@ -134,6 +150,13 @@ class MlflowStore:
         from_the_store = isinstance(error, RestException) or not self.is_server
         if error.error_code in _FINAL or (from_the_store and error.error_code in _FINAL_FROM_MLFLOW):
             return RejectedError(f"{address.display(self.uri)} refuses: {_one_line(error, self.uri)}")
+        if _OTHER_HOST in str(error):
+            place = urlsplit(self.uri).netloc.rpartition("@")[2]
+            return TrackingUnreachable(
+                f"MLflow at {address.display(self.uri)} does not accept requests by this name of its host: "
+                f"{_one_line(error, self.uri)}; start it with `mlflow server --allowed-hosts '{place},localhost:*'`, "
+                "or ask it by a name that it accepts"
+            )
         if error.error_code in _UNAUTHENTICATED:
             return TrackingUnreachable(
                 f"MLflow at {address.display(self.uri)} refused the connection: {_one_line(error, self.uri)}; "

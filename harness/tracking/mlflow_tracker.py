@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mlflow.entities import DatasetInput as MlflowInput
 from mlflow.exceptions import MlflowException
 
 from harness.tracking import address
+from harness.tracking.artifact_place import misplaced
 from harness.tracking.artifact_store import store_errors_translated
 from harness.tracking.mlflow_store import MlflowStore
 from harness.tracking.tracker import DatasetInput, Point, RejectedError, Status
@@ -38,6 +40,17 @@ class MlflowTracker(MlflowStore):
                     f"experiments restore --experiment-id {found.experiment_id}`, or choose another with --experiment"
                 )
             return str(found.experiment_id)
+
+    def check_place(self, experiment_id: str) -> None:
+        """Check that an experiment's files may be written where the store says.
+
+        Raises:
+            RejectedError: the project was moved, or is a copy.
+        """
+        with self.translated():
+            experiment = self.client.get_experiment(experiment_id)
+        if (fault := misplaced(experiment.artifact_location, self.uri)) is not None:
+            raise RejectedError(f"experiment {experiment.name!r} cannot keep files: {fault}")
 
     def create_run(self, experiment_id: str, *, name: str, start_ms: int, tags: Mapping[str, str]) -> str:
         """Create a run and return its id."""
@@ -84,13 +97,22 @@ class MlflowTracker(MlflowStore):
 
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
         """Add a file to a run's artifacts."""
-        with self.translated(), store_errors_translated(f"artifact {file.name} is not stored"):
+        with self._storing(run_id, f"artifact {file.name} is not stored"):
             self.client.log_artifact(run_id, str(file), folder)
 
     def log_folder(self, run_id: str, folder: Path, name: str) -> None:
         """Add all files of a folder to a run's artifacts, below `name`."""
-        with self.translated(), store_errors_translated(f"{name} is not stored"):
+        with self._storing(run_id, f"{name} is not stored"):
             self.client.log_artifacts(run_id, str(folder), name)
+
+    @contextmanager
+    def _storing(self, run_id: str, what: str) -> Iterator[None]:
+        """Check the place of a run's files before one is written, and turn errors of writing into ours."""
+        with self.translated():
+            if (fault := self.misplaced(run_id)) is not None:
+                raise RejectedError(f"{what}: {fault}")
+            with store_errors_translated(what):
+                yield
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Add tags to an experiment."""

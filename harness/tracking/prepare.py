@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from harness.errors import UsageError
 from harness.tracking import address
-from harness.tracking.recorder import connect
 from harness.tracking.tracker import RejectedError
 
 __all__ = ["prepare"]
@@ -17,14 +16,17 @@ def prepare(tracking_uri: str, experiment: str) -> str:
         The tracking URI to use from here on, with a relative SQLite path made absolute.
 
     Raises:
-        UsageError: the URI cannot be used, or the experiment is deleted or has a name that MLflow does not accept.
+        UsageError: the URI cannot be used, or the experiment is deleted, has a name that MLflow does not accept, or
+            keeps its files where none may be written.
         TrackingUnreachable: the store does not answer within seconds.
     """
+    from harness.tracking.mlflow_tracker import MlflowTracker  # imports MLflow, which takes seconds
+
     uri = address.resolve(tracking_uri)
-    tracker = connect(uri)
+    tracker = MlflowTracker(uri)
     tracker.check()
     try:
-        tracker.ensure_experiment(experiment)
+        tracker.check_place(tracker.ensure_experiment(experiment))
     except RejectedError as refusal:
         raise UsageError(str(refusal)) from refusal
     return uri

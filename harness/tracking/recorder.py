@@ -15,7 +15,7 @@ from harness.storage import SweepFolder, write_atomic
 from harness.tracking import address
 from harness.tracking.outbox import Outbox
 from harness.tracking.sender import DeadlineExceededError, RunsMissingError, Sender
-from harness.tracking.tracker import RejectedError, Tracker
+from harness.tracking.tracker import ArtifactStoreUnreachable, RejectedError, Tracker
 
 FIRST_BATCH = 256
 LARGEST_BATCH = 4096
@@ -98,6 +98,7 @@ class Recorder:
         self._connect = connect
         self._cursor = Cursor.load(cursor_path, address.fingerprint(self._uri))
         self._sender: Sender | None = None
+        self._sent_without_files = 0  # offset; the cursor waits for the files
         self._batch = FIRST_BATCH
         self._tail = (0, 0, 0)
         self._tracker: Tracker | None = None
@@ -187,8 +188,31 @@ class Recorder:
         if next(self._outbox.lines(self._cursor.offset), None) is None:
             return
         sender = self._ready_sender()
+        try:
+            self._send_all(sender, until)
+        except ArtifactStoreUnreachable:
+            self._send_without_files(sender, until)
+            raise
+
+    def _send_without_files(self, sender: Sender, until: float | None) -> None:
+        """Send what is left without files, so that an artifact store that is away delays nothing else.
+
+        The cursor stays: all of it is sent again with its files, which changes nothing else.
+        """
+        self._sent_without_files = max(self._sent_without_files, self._cursor.offset)
         while True:
-            events, end, skipped = self._next_batch()
+            events, end, _ = self._next_batch(self._sent_without_files)
+            if end == self._sent_without_files:
+                return
+            try:
+                sender.send(events, until, files=False)
+            except DeadlineExceededError:
+                return
+            self._sent_without_files = end
+
+    def _send_all(self, sender: Sender, until: float | None) -> None:
+        while True:
+            events, end, skipped = self._next_batch(self._cursor.offset)
             if end == self._cursor.offset:
                 return
             began = time.monotonic()
@@ -224,11 +248,10 @@ class Recorder:
                 last = event
         return last
 
-    def _next_batch(self) -> tuple[list[Event], int, list[str]]:
+    def _next_batch(self, offset: int) -> tuple[list[Event], int, list[str]]:
         """Return the events to send together, the offset behind them, and messages about skipped lines."""
         events: list[Event] = []
         skipped: list[str] = []
-        offset = self._cursor.offset
 
         def skip(message: str, end: int) -> None:
             nonlocal offset
@@ -254,6 +277,7 @@ class Recorder:
 
     def _restart(self) -> None:
         self._cursor = Cursor(store=self._cursor.store)
+        self._sent_without_files = 0
         self._sender = None
         self._save()
 

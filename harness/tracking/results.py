@@ -201,8 +201,9 @@ def _texts(reader: MlflowReader, found: sweeps.StoredSweep) -> dict[str, str]:
         return reader.texts(found.run.run_id, (WORKLOAD_ARTIFACT, TRIALS_ARTIFACT, PLAN_ARTIFACT, ENVIRONMENT_ARTIFACT))
     except FileNotFoundError as error:
         raise SweepNotFound(
-            f"sweep {found.run.name!r} has not reached the tracking store whole: {error} is missing; "
-            "send the rest with `harness sync`"
+            f"sweep {found.run.name!r} has not all of its files in the tracking store. Missing: {error}. What was not "
+            "sent yet is sent by `harness sync`, and all of it again if `outbox.cursor.json` in the sweep's folder of "
+            "the storage is removed before"
         ) from error
 
 

@@ -44,12 +44,13 @@ class Sender:
         self._know(started)
         self._present_parent()
 
-    def send(self, events: Sequence[Event], until: float | None = None) -> list[str]:
+    def send(self, events: Sequence[Event], until: float | None = None, *, files: bool = True) -> list[str]:
         """Write events; a `SweepStarted` or a `SweepEnded` comes alone.
 
         Args:
             events: the events in the order in which they happened.
             until: moment of the monotonic clock after which no further trial is begun.
+            files: write their files too.
 
         Returns:
             Messages about the items that the store will never accept, one each.
@@ -58,14 +59,15 @@ class Sender:
             DeadlineExceededError: the time was not enough.
             RunsMissingError: the store has lost the sweep.
             RejectedError: the store does not accept the sweep itself.
+            ArtifactStoreUnreachable: the place of files does not answer.
         """
         match events:
             case [SweepStarted() as started]:
-                return list(self._begin(started))
+                return list(self._begin(started, files))
             case [SweepEnded() as ended]:
                 return list(self._end(ended))
             case _:
-                return list(self._apply_all(fold(events), until))
+                return list(self._apply_all(fold(events), until, files))
 
     @property
     def _known_runs(self) -> SweepRuns:
@@ -90,30 +92,30 @@ class Sender:
         self._facts = SweepFacts(started)
         self._runs = SweepRuns(self._tracker, self._facts)
 
-    def _begin(self, started: SweepStarted) -> Iterator[str]:
+    def _begin(self, started: SweepStarted, files: bool) -> Iterator[str]:
         self._know(started)
         parent = self._known_runs.require_parent()
         yield from self._log(parent.run_id, tags=self._known_facts.sweep_notes())
-        with written(sweep_files(started)) as files:
-            yield from _refusals(partial(self._tracker.log_file, parent.run_id, file) for file in files)
+        with written(sweep_files(started) if files else {}) as paths:
+            yield from _refusals(partial(self._tracker.log_file, parent.run_id, path) for path in paths)
         if parent.status != "RUNNING":
             self._tracker.set_status(parent.run_id, "RUNNING", None)
             parent.status = "RUNNING"
 
-    def _apply_all(self, changes: Sequence[RunChange], until: float | None) -> Iterator[str]:
+    def _apply_all(self, changes: Sequence[RunChange], until: float | None, files: bool) -> Iterator[str]:
         for change in changes:
             if until is not None and time.monotonic() >= until:
                 raise DeadlineExceededError
-            yield from self._apply(change)
+            yield from self._apply(change, files)
 
-    def _apply(self, change: RunChange) -> Iterator[str]:
+    def _apply(self, change: RunChange, files: bool) -> Iterator[str]:
         run = self._known_runs.require_trial(change.trial_id, change.start_ms)
         params = {} if run.has_params else self._known_facts.trial_params(change.trial_id)
         if not run.has_params:  # logged first: the presence of params means that it is there
             yield from self._log_dataset(run.run_id, change.trial_id)
         yield from self._log(run.run_id, points=change.points, params=params, tags=change.tags)
         run.has_params = True
-        for path in change.files:
+        for path in change.files if files else ():
             yield from self._log_file(run.run_id, change.trial_id, path)
         if change.status is not None and (change.status != run.status or change.end_ms is not None):
             self._tracker.set_status(run.run_id, change.status, change.end_ms)

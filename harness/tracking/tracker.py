@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, TrackingUnreachable
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """MLflow's statuses."""
@@ -15,6 +15,10 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 class RejectedError(HarnessError):
     """The store answered that it will never accept this request: sending it again is no use."""
+
+
+class ArtifactStoreUnreachable(TrackingUnreachable):
+    """The place of artifacts does not answer. Metrics, params and tags may go in meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,11 @@ class Tracker(Protocol):
         """Give a run its status and, unless it runs, the time of its end."""
 
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
-        """Add a file to a run's artifacts, replacing one of the same name."""
+        """Add a file to a run's artifacts, replacing one of the same name.
+
+        Raises:
+            ArtifactStoreUnreachable: the store answers, but the place of its artifacts does not.
+        """
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run."""

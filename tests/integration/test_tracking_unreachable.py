@@ -110,7 +110,7 @@ def test_a_file_that_is_too_large_for_a_proxy_holds_nothing_up_and_a_proxy_that_
         progress = sweep.recorder("sqlite:///mlflow.db").forward()
     assert (progress.waiting == 0, progress.error is None) == (whole, whole)
     assert any("trials.json is not stored: 413" in problem for problem in progress.problems) == whole
-    assert (set(list_sweeps("sqlite:///mlflow.db")["status"]) == {"finished"}) == whole
+    assert set(list_sweeps("sqlite:///mlflow.db")["status"]) == {"finished"}  # only the files wait
 
 
 def test_an_artifact_store_that_cannot_be_used_from_here_costs_files_and_nothing_else(

@@ -8,10 +8,12 @@ from http import HTTPStatus
 
 import pytest
 import requests
+from mlflow.exceptions import MlflowException, RestException
 
 from harness.errors import TrackingUnreachable
 from harness.tracking.artifact_store import is_transient, store_errors_translated
-from harness.tracking.tracker import RejectedError
+from harness.tracking.mlflow_store import shortened
+from harness.tracking.tracker import ArtifactStoreUnreachable, RejectedError
 
 
 def http_error(status: int) -> requests.HTTPError:
@@ -92,10 +94,58 @@ def test_what_no_patience_mends_is_refused(error: Exception) -> None:
         OSError(errno.ENOSPC, "No space left on device"),
     ],
 )
-def test_what_may_work_later_is_left_to_be_tried_again(error: OSError) -> None:
+def test_what_may_work_later_is_tried_again_and_is_no_fault_of_the_tracking_server(error: OSError) -> None:
     assert is_transient(error)
-    with pytest.raises(type(error)), store_errors_translated("a file is not stored"):
+    expected = "^a file is not stored: .*artifact store does not answer"
+    with pytest.raises(ArtifactStoreUnreachable, match=expected), store_errors_translated("a file is not stored"):
         raise error
+
+
+def from_mlflow(text: str, cause: Exception | None = None) -> MlflowException:
+    """Return an error of MLflow about a place of files, made as MLflow makes it of another error."""
+    try:
+        try:
+            if cause is not None:
+                raise cause
+        finally:
+            raise MlflowException(text)
+    except MlflowException as error:
+        return error
+
+
+class OperationalError(Exception):
+    """A stand-in for SQLAlchemy's error for a database that is locked or away."""
+
+
+def test_what_mlflow_says_of_a_place_goes_by_its_cause() -> None:
+    for final in (
+        from_mlflow("When an mlflow-artifacts URI was supplied, the tracking URI must be a valid http or https URI"),
+        from_mlflow("Could not find a registered artifact repository for: nonsense://x", KeyError("nonsense")),
+        from_mlflow("cannot write", PermissionError(errno.EACCES, "Permission denied")),
+    ):
+        with pytest.raises(RejectedError), store_errors_translated("a file is not stored"):
+            raise final
+    for passing in (
+        from_mlflow("API request failed with exception", requests.ConnectionError("refused")),
+        from_mlflow("(sqlite3.OperationalError) database is locked", OperationalError("database is locked")),
+    ):
+        with pytest.raises(ArtifactStoreUnreachable), store_errors_translated("a file is not stored"):
+            raise passing
+
+
+def test_an_answer_of_the_tracking_server_is_left_to_who_asked_it() -> None:
+    answer = RestException({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no run"})
+    with pytest.raises(RestException), store_errors_translated("a file is not stored"):
+        raise answer
+
+
+def test_a_long_message_is_cut_where_its_sense_ends() -> None:
+    assert shortened("refused:\n at http://me:planted@host:5\n") == "refused: at http://***@host:5"
+    sentence = "x" * 599 + "."
+    assert shortened(f"{sentence} {'word ' * 200}") == f"{sentence} …"
+    words = shortened("word " * 300)
+    assert words.endswith("word …")
+    assert 990 < len(words) < 1_010
 
 
 @pytest.mark.parametrize(
