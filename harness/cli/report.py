@@ -64,7 +64,8 @@ def report(
         # The bundle's sweep may be here too, made by the same workload.
         name, page = report_of_bundle(bundle or SAMPLE, out / "sample" if sample else out, show=show, settings=settings)
     else:
-        name, page = make_report(sweep, out, resolve(tracking_uri), log=log, show=show, settings=settings)
+        uri = resolve(tracking_uri)
+        name, page = make_report(sweep, out, uri, log=log, show=show, settings=settings, warn=note)
     if json:
         emit_json({"sweep": name, "report": str(page)})
     else:

@@ -12,6 +12,7 @@ from harness.launch.lock import LockHeld, locked
 from harness.storage import SweepFolder
 from harness.tracking.outbox import Outbox, read_history
 from harness.tracking.recorder import Recorder, connect
+from harness.tracking.waiting import waiting_for_mlflow
 
 
 def sync_storage(storage: Path, tracking_uri: str) -> ExitCode:
@@ -76,7 +77,9 @@ def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:
     with locked(folder.lock):
         if read_history(outbox).unfinished:  # its driver died: nobody holds the lock
             outbox.append(SweepEnded(status="stopped"))
-        progress = Recorder(outbox, folder.cursor, tracking_uri, folder).forward()
+        hint = "Ctrl-C ends this; what is not sent by then is kept."
+        with waiting_for_mlflow(tracking_uri, f"to take the events of {folder.root.name}", hint):
+            progress = Recorder(outbox, folder.cursor, tracking_uri, folder).forward()
     for problem in progress.problems:
         note(f"{folder.root.name}: refused for good: {problem}")
     if progress.error is not None:

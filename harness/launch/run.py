@@ -8,12 +8,13 @@ import socket
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from harness.cluster.node_check import absences
-from harness.errors import ExitCode, StorageError
+from harness.errors import ExitCode, HarnessError, StorageError
 from harness.events import SweepEnded, SweepStarted, TrialEnded
 from harness.launch.device import resolve_devices
 from harness.launch.environment import describe_driver
@@ -22,6 +23,7 @@ from harness.launch.lock import LockHeld, is_locked, locked
 from harness.launch.progress import Progress, outcome_counts
 from harness.launch.sweep import IN_OUTBOX, NamedSweep, Sweep, name_sweep, prepare_sweep
 from harness.launch.tracking import Tracking, open_tracking
+from harness.network import without_secrets
 from harness.options import RunOptions
 from harness.schema import Outcome
 from harness.signals import StopSignal
@@ -143,7 +145,8 @@ def summarize(execution: Execution, services: Services) -> ExitCode:
     for problem in recorded.problems:  # printed first, because a refused item may prevent the report
         say.print(f"MLflow refused for good: {problem}", markup=False)
     has_report = tracking.available and options.report and not recorded.waiting and not stopped
-    page = _report(sweep, say) if has_report else None
+    page, fault = _report(sweep, say) if has_report else (None, ExitCode.OK)
+    code = code or fault
     _say_next(sweep, tracking, code, recorded, say)
     for advice in (
         out_of_time(ends.values(), sweep.workload.trial_timeout_s),
@@ -240,14 +243,24 @@ def _status(code: ExitCode) -> str:
     return "finished" if code is ExitCode.OK else "failed"
 
 
-def _report(sweep: Sweep, say: Console) -> Path:
+def _report(sweep: Sweep, say: Console) -> tuple[Path | None, ExitCode]:
+    """Return the report's page, or None and the exit code of a report that cannot be made."""
     from harness.results.report import make_report  # imports pandas and matplotlib
 
     options = sweep.options
     summary = say if options.json else Console(file=ForgivingStream(sys.stdout))  # type: ignore[arg-type]
-    _, page = make_report(sweep.id, options.out, options.tracking_uri, log=True, show=summary)
-    say.print(f"Report: {page}", markup=False)
-    return page
+    warn = partial(say.print, markup=False)
+    try:
+        _, page = make_report(sweep.id, options.out, options.tracking_uri, log=True, show=summary, warn=warn)
+    except Exception as error:  # noqa: BLE001  a fault of the report must not hide the outcome of the trials
+        kind, code = (
+            ("", error.exit_code) if isinstance(error, HarnessError) else (type(error).__name__, ExitCode.FAILED)
+        )
+        fault = f"No report could be made: {kind and f'{kind}: '}{error}"
+        warn(without_secrets(f"{fault}. Once that is mended: harness report {sweep.name}"))
+        return None, code
+    warn(f"Report: {page}")
+    return page, ExitCode.OK
 
 
 def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Recorded, say: Console) -> None:
@@ -255,8 +268,10 @@ def _say_next(sweep: Sweep, tracking: Tracking, code: ExitCode, recorded: Record
     if not tracking.available:
         say.print(f"MLflow is not installed here; where it is: harness sync {storage}", markup=False)
     elif recorded.waiting:
+        why = f" ({recorded.error})" if recorded.error else ""
         say.print(
-            f"MLflow does not answer: {recorded.waiting} events wait in the outbox; later: harness sync {storage}",
+            f"MLflow does not take all{why}: {recorded.waiting} events wait in the outbox; "
+            f"later: harness sync {storage}",
             markup=False,
         )
     else:

@@ -11,9 +11,11 @@ from harness.launch.sweep import IN_OUTBOX, Sweep
 from harness.options import RunOptions
 from harness.signals import StopSignal
 from harness.tracking.recorder import Progress, Recorder
+from harness.tracking.waiting import waiting_for_mlflow
 
-FLUSH_S = 60.0
-"""Seconds that the end of a sweep waits for MLflow before it checks whether MLflow still makes progress."""
+FLUSH_S = 10.0
+"""Seconds that the end of a sweep waits for MLflow before it looks whether MLflow still takes events and the user still
+waits."""
 STOPPED_FLUSH_S = 3.0
 """The same wait in seconds if the user asked the sweep to stop."""
 
@@ -91,14 +93,16 @@ class MlflowTracking:
         try:
             yield recorder.progress
         finally:
-            _flush(recorder, stop)
+            _flush(recorder, stop, self._options)
 
 
-def _flush(recorder: Recorder, stop: StopSignal) -> None:
+def _flush(recorder: Recorder, stop: StopSignal, options: RunOptions) -> None:
     """Send the remaining events: all that the server accepts, but only for a short time if the user asked to stop."""
-    progress = recorder.close(STOPPED_FLUSH_S if stop.is_set() else FLUSH_S)
-    while progress.waiting and progress.error is None and not stop.is_set():
-        progress = recorder.forward(FLUSH_S)
+    hint = f"Ctrl-C ends this; what is not sent by then is sent by `harness sync {options.storage}`."
+    with waiting_for_mlflow(options.tracking_uri, "to take the last events", hint):
+        progress = recorder.close(STOPPED_FLUSH_S if stop.is_set() else FLUSH_S)
+        while progress.waiting and progress.error is None and not stop.is_set():
+            progress = recorder.forward(FLUSH_S)
 
 
 def open_tracking(options: RunOptions) -> Tracking:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import SweepNotFound, UsageError
+from harness.errors import HarnessError, SweepNotFound, UsageError
 from harness.storage import child
 from harness.tracking.address import sqlite_path
+from harness.waits import say_on_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +27,7 @@ def make_report(
     log: bool,
     show: Console | None,
     settings: Settings | None = None,
+    warn: Callable[[str], None] = say_on_stderr,
 ) -> tuple[str, Path]:
     """Write the report to `<out>/<sweep's name>`; return the name and the page's path.
 
@@ -35,6 +38,7 @@ def make_report(
         log: add the report to the sweep's MLflow run.
         show: console for the summary.
         settings: other settings of the report.
+        warn: takes a message if the report is written but cannot be added to the run.
 
     Raises:
         SweepNotFound: there is none, or several match.
@@ -46,11 +50,18 @@ def make_report(
     assessment = assess(results)
     page = write(assessment, out, show=show, settings=settings)
     if log:
-        from harness.tracking.results import log_report
-        from reports.output.note import sweep_note
-
-        log_report(tracking_uri, results.run_id, page.parent, sweep_note(assessment))
+        try:
+            _log(assessment, tracking_uri, page.parent)
+        except HarnessError as error:
+            warn(f"The report is written, but is not in MLflow: {error}")
     return results.name, page
+
+
+def _log(assessment: Assessment, tracking_uri: str, folder: Path) -> None:
+    from harness.tracking.results import log_report
+    from reports.output.note import sweep_note
+
+    log_report(tracking_uri, assessment.results.run_id, folder, sweep_note(assessment))
 
 
 def report_of_bundle(

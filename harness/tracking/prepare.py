@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.errors import UsageError
 from harness.tracking import address
 from harness.tracking.tracker import RejectedError
+from harness.tracking.waiting import waiting_for_mlflow
 
 __all__ = ["prepare"]
 
@@ -23,10 +24,11 @@ def prepare(tracking_uri: str, experiment: str) -> str:
     from harness.tracking.mlflow_tracker import MlflowTracker  # imports MLflow, which takes seconds
 
     uri = address.resolve(tracking_uri)
-    tracker = MlflowTracker(uri)
-    tracker.check()
-    try:
-        tracker.check_place(tracker.ensure_experiment(experiment))
-    except RejectedError as refusal:
-        raise UsageError(str(refusal)) from refusal
+    with waiting_for_mlflow(uri, "to answer"):
+        tracker = MlflowTracker(uri)
+        tracker.check()
+        try:
+            tracker.check_place(tracker.ensure_experiment(experiment))
+        except RejectedError as refusal:
+            raise UsageError(str(refusal)) from refusal
     return uri

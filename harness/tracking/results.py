@@ -27,6 +27,7 @@ from harness.schema import (
 from harness.tracking import activity, frames, sweeps
 from harness.tracking.runs import by_trial
 from harness.tracking.tracker import Point, RunRecord, Status
+from harness.tracking.waiting import waiting_for_mlflow
 
 if TYPE_CHECKING:
     from harness.tracking.mlflow_reader import MlflowReader
@@ -83,6 +84,11 @@ def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
         SweepNotFound: there is none, or several match.
         TrackingUnreachable: the store does not answer.
     """
+    with waiting_for_mlflow(tracking_uri, "to give a sweep's results"):
+        return _load_sweep(tracking_uri, sweep)
+
+
+def _load_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
     reader = _reader(tracking_uri)
     found = sweeps.choose(sweeps.all_sweeps(reader), sweep)
     texts = _texts(reader, found)
@@ -111,6 +117,8 @@ def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
 
 def list_sweeps(tracking_uri: str) -> pd.DataFrame:
     """List every sweep, newest first: name, sweep_id, experiment, status, started_ms, ended_ms, run_id."""
+    with waiting_for_mlflow(tracking_uri, "to list its sweeps"):
+        listed = sweeps.all_sweeps(_reader(tracking_uri))
     rows = [
         {
             "name": found.run.name,
@@ -121,7 +129,7 @@ def list_sweeps(tracking_uri: str) -> pd.DataFrame:
             "ended_ms": None if found.run.status == "RUNNING" else found.run.end_ms,
             "run_id": found.run.run_id,
         }
-        for found in sweeps.all_sweeps(_reader(tracking_uri))
+        for found in listed
     ]
     columns = ["name", "sweep_id", "experiment", "status", "started_ms", "ended_ms", "run_id"]
     return pd.DataFrame(rows, columns=columns)
@@ -134,17 +142,11 @@ def finished_trials(
 
     Runs are searched in the sweep of the given id, or in the whole experiment if no id is given.
     """
-    from harness.tracking.mlflow_store import record
-
-    reader = _reader(tracking_uri)
-    experiment_id = reader.experiment_id(experiment)
-    if experiment_id is None:
-        return {}
-    wanted = set(trial_ids)
-    newest: dict[str, str] = {}
     query = f"tags.`{Tag.KIND}` = '{KIND_TRIAL}' and attributes.status = 'FINISHED'"
     query += "" if sweep_id is None else f" and tags.`{Tag.SWEEP_ID}` = '{sweep_id}'"
-    for run in map(record, reader.search([experiment_id], query, newest_first=True)):
+    wanted = set(trial_ids)
+    newest: dict[str, str] = {}
+    for run in _search(tracking_uri, experiment, query):
         trial_id = run.tags.get(Tag.TRIAL_ID, "")
         if trial_id in wanted and _is_result(run):
             newest.setdefault(trial_id, run.run_id)
@@ -153,13 +155,21 @@ def finished_trials(
 
 def running_at(tracking_uri: str, experiment: str, sweep_id: str) -> str | None:
     """Return the place of a running sweep's files, `host:folder`; None if it is not recorded as running or has none."""
-    reader = _reader(tracking_uri)
-    experiment_id = reader.experiment_id(experiment)
-    if experiment_id is None:
-        return None
     query = f"tags.`{Tag.KIND}` = '{KIND_SWEEP}' and tags.`{Tag.SWEEP_ID}` = '{sweep_id}'"
-    runs = reader.search([experiment_id], f"{query} and attributes.status = 'RUNNING'", newest_first=True)
-    return next((run.data.tags[Tag.STORAGE] for run in runs if Tag.STORAGE in run.data.tags), None)
+    runs = _search(tracking_uri, experiment, f"{query} and attributes.status = 'RUNNING'")
+    return next((run.tags[Tag.STORAGE] for run in runs if Tag.STORAGE in run.tags), None)
+
+
+def _search(tracking_uri: str, experiment: str, query: str) -> list[RunRecord]:
+    """Return the runs of an experiment that a query finds, the newest first; none if there is no such experiment."""
+    from harness.tracking.mlflow_store import record
+
+    with waiting_for_mlflow(tracking_uri, "to find earlier runs"):
+        reader = _reader(tracking_uri)
+        experiment_id = reader.experiment_id(experiment)
+        if experiment_id is None:
+            return []
+        return [record(run) for run in reader.search([experiment_id], query, newest_first=True)]
 
 
 def log_report(tracking_uri: str, run_id: str, folder: Path, note: str = "") -> None:
@@ -175,14 +185,15 @@ def log_report(tracking_uri: str, run_id: str, folder: Path, note: str = "") -> 
     from harness.tracking.mapping import MAX_TAG_CHARS, NOTE_TAG, cut
     from harness.tracking.mlflow_tracker import MlflowTracker
 
-    tracker = MlflowTracker(tracking_uri, tries=3, create=False)
-    tracker.log_folder(run_id, folder, REPORT_ARTIFACT)
-    if note:
-        experiment_id = tracker.experiment_of(run_id)
-        tracker.tag_experiment(experiment_id, ui_links.trials_view(run_id))
-        pages = ui_links.report(experiment_id, run_id), ui_links.trials(experiment_id, run_id)
-        described = cut("**[The report]({})** · **[The trials]({})**\n\n".format(*pages) + note, MAX_TAG_CHARS)
-        tracker.log(run_id, points=(), params={}, tags={NOTE_TAG: described})
+    with waiting_for_mlflow(tracking_uri, "to take the report", f"Ctrl-C ends this; the report is in {folder}."):
+        tracker = MlflowTracker(tracking_uri, tries=3, create=False)
+        tracker.log_folder(run_id, folder, REPORT_ARTIFACT)
+        if note:
+            experiment_id = tracker.experiment_of(run_id)
+            tracker.tag_experiment(experiment_id, ui_links.trials_view(run_id))
+            pages = ui_links.report(experiment_id, run_id), ui_links.trials(experiment_id, run_id)
+            described = cut("**[The report]({})** · **[The trials]({})**\n\n".format(*pages) + note, MAX_TAG_CHARS)
+            tracker.log(run_id, points=(), params={}, tags={NOTE_TAG: described})
 
 
 def _reader(tracking_uri: str) -> MlflowReader:
