@@ -32,6 +32,14 @@ def child(folder: Path, name: str) -> Path:
     return folder / f"{harmless or 'unnamed'}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
+def with_home(path: str) -> str:
+    """Return a path with the user's home in place of `~/`, or a named user's in place of `~name/`.
+
+    A shell leaves both in quotes, behind `=` and in variables. A word that only begins with `~` stays as it is.
+    """
+    return os.path.expanduser(path) if re.match(r"~(?:$|[\w.-]*/)", path) else path  # noqa: PTH111  no path yet
+
+
 @dataclass(frozen=True)
 class SweepFolder:
     """Folder `<storage>/<sweep name>`, on a disk that the driver and all nodes of the cluster see at the same path."""

@@ -51,6 +51,7 @@ from harness.cli.options import (
 from harness.cli.output import OutputClosed, emit, emit_json, note
 from harness.cli.report import compare, export, report
 from harness.errors import ExitCode, HarnessError
+from harness.storage import with_home
 from harness.tracking.address import DEFAULT_TRACKING_URI
 
 app = typer.Typer(
@@ -68,7 +69,7 @@ app.add_typer(data)
 
 def _cache() -> Path:
     """Return the folder for data of this user's programs that can be made again (XDG base directory specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resnet-harness"
+    return Path(with_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "resnet-harness"
 
 
 def _version(requested: bool) -> None:
@@ -338,9 +339,9 @@ def _have_a_home() -> None:
 
 
 def _with_home(argument: str) -> str:
-    """Return an argument with the user's home in place of `~/`, which a shell leaves in quotes and behind `=`."""
+    """Return an argument with the user's home in place of `~/`; see `with_home`."""
     flag, mark, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-    return flag + mark + os.path.expanduser(value) if value == "~" or value.startswith("~/") else argument  # noqa: PTH111
+    return flag + mark + with_home(value)
 
 
 def _run(arguments: Iterable[str]) -> int:

@@ -31,7 +31,7 @@ def ui_of(tracking_uri: str, port: int) -> Page:
     if tracking_uri.startswith(("http://", "https://")):
         return Page(url=page_url(tracking_uri, EXPERIMENTS))
     database = sqlite_path(tracking_uri)
-    if database is not None and not database.exists():
+    if database is not None and not database.is_file():
         raise UsageError(f"there is no database {database}; `harness run FILE` makes one, --tracking-uri names another")
     return Page(
         url=f"http://127.0.0.1:{port}/{EXPERIMENTS}",

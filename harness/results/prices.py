@@ -29,7 +29,7 @@ def read_prices(path: Path) -> Prices:
     try:
         text = text_of(path, "prices file")
     except FileNotFoundError as error:
-        raise UsageError(f"prices file {show(str(path))} cannot be read: {error.strerror}") from error
+        raise UsageError(f"prices file {path} cannot be read: {error.strerror}") from error
     if not text.strip():
         raise UsageError(f"{path}: the file is empty; prices need `currency` and `per_device_hour`")
     source = parse(str(path), text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, SweepNotFound, UsageError
-from harness.storage import child
+from harness.storage import child, with_home
 from harness.tracking.address import sqlite_path
 from harness.waits import say_on_stderr
 
@@ -101,7 +101,7 @@ def results_of_side(names: str, tracking_uri: str) -> list[SweepResults]:
     """
     from harness.results.bundle import MANIFEST
 
-    named = [names] if Path(names, MANIFEST).exists() else [source.strip() for source in names.split(",")]
+    named = [names] if Path(names, MANIFEST).exists() else [with_home(source.strip()) for source in names.split(",")]
     if "" in named:
         raise UsageError(f"{names!r} lacks a name; give a sweep or a bundle's folder, several as A1,A2,A3")
     return [results_of(source, tracking_uri) for source in named]

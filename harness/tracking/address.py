@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from harness.errors import UsageError
 from harness.network import without_secrets
+from harness.storage import with_home
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 
@@ -87,7 +88,8 @@ def _absolute_sqlite(uri: str) -> str:
     path, mark, query = uri.removeprefix(_SQLITE).partition("?")
     if path in _IN_MEMORY:
         raise UsageError(f"tracking URI {display(uri)!r} keeps nothing; name a file, as {DEFAULT_TRACKING_URI} does")
-    return f"{_SQLITE}{Path(path).expanduser().absolute()}{mark}{query}"
+    path = path.removeprefix("/") if path.startswith("/~") else path  # an absolute path to a home
+    return f"{_SQLITE}{Path(with_home(path)).absolute()}{mark}{query}"
 
 
 def _scheme(uri: str) -> tuple[str, str]:

@@ -23,8 +23,8 @@ def misplaced(location: str, tracking_uri: str) -> str | None:
     beside = [] if database is None else [database.parent, Path.cwd()]
     if folder is None or any(_is_below(folder, known) for known in beside):
         return None
-    moved_to = next((twin for known in beside if _exists(twin := known / folder.parent.name / folder.name)), None)
     project = folder.parent.parent  # MLflow makes the folder `mlruns`, and in it one for each experiment
+    moved_to = next((twin for known in beside if _exists(twin := known / folder.relative_to(project))), None)
     if not _exists(folder) and (moved_to or not _exists(project)):
         if tracking_uri.startswith("http"):
             return (
@@ -36,7 +36,7 @@ def misplaced(location: str, tracking_uri: str) -> str | None:
             f"{folder} is not there. If the project was moved, move it back, or make a link from there to its new "
             f"place: mkdir -p {project} && ln -s {new} {folder.parent}"
         )
-    if database is None or not _exists(original := project / database.name) or original.samefile(database):
+    if database is None or not _exists(original := project / database.relative_to(database.parent)) or original.samefile(database):
         return None
     return (
         f"{folder} belongs to {original}, of which {database} is a copy. Choose another experiment with --experiment, "
