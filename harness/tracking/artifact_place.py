@@ -36,7 +36,11 @@ def misplaced(location: str, tracking_uri: str) -> str | None:
             f"{folder} is not there. If the project was moved, move it back, or make a link from there to its new "
             f"place: mkdir -p {project} && ln -s {new} {folder.parent}"
         )
-    if database is None or not _exists(original := project / database.relative_to(database.parent)) or original.samefile(database):
+    if (
+        database is None
+        or not _exists(original := project / database.relative_to(database.parent))
+        or original.samefile(database)
+    ):
         return None
     return (
         f"{folder} belongs to {original}, of which {database} is a copy. Choose another experiment with --experiment, "
