@@ -48,7 +48,7 @@ def bench(
     Matrix products in each precision, copies, all-reduce between workers, storage and decoding; each several times. The
     result is a run of its own in MLflow, to compare clusters by.
     """
-    from harness.launch.bench import BenchOptions, run_bench
+    from harness.launch.bench import BenchOptions, NotRecordedError, run_bench
     from harness.tracking.address import resolve
 
     options = BenchOptions(
@@ -63,13 +63,19 @@ def bench(
         tracking_uri=resolve(tracking_uri) if record else None,
         experiment=experiment,
     )
-    found = run_bench(options)
+    fault: BaseException | None = None
+    try:
+        found = run_bench(options)
+    except NotRecordedError as error:  # what was measured is shown first
+        found, fault = error.found, error.__cause__
     if json:
         emit_json(found)
     else:
         emit(_as_text(found))
     if found["run_id"]:
         note(f"MLflow run {found['run_id']} in experiment {experiment}")
+    if fault is not None:
+        raise fault
 
 
 def _as_text(found: Mapping[str, Any]) -> str:

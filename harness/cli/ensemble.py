@@ -9,6 +9,7 @@ from harness.cli.output import table
 from harness.launch.ensemble import Ensemble, EnsembleScore, make_ensemble
 from harness.tracking.ensembles import log_ensemble
 from harness.tracking.recorder import connect
+from harness.tracking.waiting import waiting_for_mlflow
 
 __all__ = ["as_text", "log", "make"]
 
@@ -38,14 +39,15 @@ def log(ensemble: Ensemble, tracking_uri: str) -> str:
         "final/test_loss": combined.loss,
         "final/test_images": combined.images,
     }
-    return log_ensemble(
-        connect(tracking_uri),
-        ensemble.experiment,
-        name=combined.name,
-        trial_ids=[member.trial_id for member in ensemble.members if member.trial_id is not None],
-        results={key: value for key, value in values.items() if value is not None},
-        dataset=ensemble.dataset,
-    )
+    with waiting_for_mlflow(tracking_uri, "to take the ensemble"):
+        return log_ensemble(
+            connect(tracking_uri),
+            ensemble.experiment,
+            name=combined.name,
+            trial_ids=[member.trial_id for member in ensemble.members if member.trial_id is not None],
+            results={key: value for key, value in values.items() if value is not None},
+            dataset=ensemble.dataset,
+        )
 
 
 def _row(score: EnsembleScore) -> tuple[str | int | None, ...]:

@@ -22,8 +22,17 @@ from harness.events import now_ms
 from harness.launch.environment import describe_driver
 from harness.schema import BENCH_ARTIFACT
 from harness.signals import StopSignal
+from harness.tracking.waiting import waiting_for_mlflow
 
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+
+
+class NotRecordedError(HarnessError):
+    """Measurements that are not in MLflow."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        super().__init__(found)
+        self.found = found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +60,7 @@ def run_bench(options: BenchOptions) -> dict[str, Any]:
         StorageError: the storage folder cannot be written.
         TrackingUnreachable: MLflow does not answer; nothing was measured.
         Infeasible: the machine or cluster cannot hold that many workers.
+        NotRecordedError: MLflow does not take the measurements; the cause says why.
     """
     if options.tracking_uri is not None:
         from harness.tracking.prepare import prepare
@@ -60,7 +70,10 @@ def run_bench(options: BenchOptions) -> dict[str, Any]:
     with StopSignal():
         measured = _measured(options)
     record = measured | {"environment": describe_driver(), "started_ms": started_ms}
-    return record | {"run_id": _recorded(options, record)}
+    try:
+        return record | {"run_id": _recorded(options, record)}
+    except HarnessError as error:
+        raise NotRecordedError(record | {"run_id": None}) from error
 
 
 def _recorded(options: BenchOptions, record: Mapping[str, Any]) -> str | None:
@@ -68,7 +81,8 @@ def _recorded(options: BenchOptions, record: Mapping[str, Any]) -> str | None:
         return None
     from harness.tracking.bench import log_bench
 
-    return log_bench(options.tracking_uri, options.experiment, record)
+    with waiting_for_mlflow(options.tracking_uri, "to take the measurements"):
+        return log_bench(options.tracking_uri, options.experiment, record)
 
 
 def _measured(options: BenchOptions) -> dict[str, Any]:

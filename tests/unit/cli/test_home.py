@@ -58,6 +58,11 @@ def test_each_command_names_the_path_in_the_home(harness: Harness, home: Path, a
     assert f"{home}/x" in done.err + done.out
 
 
+def test_a_folder_is_no_database_that_a_ui_could_show(harness: Harness, home: Path) -> None:
+    done = harness("ui", "--tracking-uri", "sqlite:///~")
+    assert (done.code, f"there is no database {home}" in done.err) == (2, True)
+
+
 def test_the_environment_names_paths_in_the_home_too(
     harness: Harness, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
