@@ -80,7 +80,7 @@ def _sync(folder: SweepFolder, tracking_uri: str) -> ExitCode:
         hint = "Ctrl-C ends this; what is not sent by then is kept."
         with waiting_for_mlflow(tracking_uri, f"to take the events of {folder.root.name}", hint):
             progress = Recorder(outbox, folder.cursor, tracking_uri, folder).forward()
-    for problem in progress.problems:
+    for problem in progress.refusals():
         note(f"{folder.root.name}: refused for good: {problem}")
     if progress.error is not None:
         raise TrackingUnreachable(f"{progress.error}; {progress.waiting:,} events of {folder.root.name} still wait")

@@ -142,7 +142,7 @@ def summarize(execution: Execution, services: Services) -> ExitCode:
     if tracking.available and recorded.waiting:
         code = code or ExitCode.UNREACHABLE
     stopped = code in (ExitCode.STOPPED, ExitCode.INTERRUPTED)  # and the user waits
-    for problem in recorded.problems:  # printed first, because a refused item may prevent the report
+    for problem in recorded.refusals():  # printed first, because a refused item may prevent the report
         say.print(f"MLflow refused for good: {problem}", markup=False)
     has_report = tracking.available and options.report and not recorded.waiting and not stopped
     page, fault = _report(sweep, say) if has_report else (None, ExitCode.OK)
@@ -251,7 +251,15 @@ def _report(sweep: Sweep, say: Console) -> tuple[Path | None, ExitCode]:
     summary = say if options.json else Console(file=ForgivingStream(sys.stdout))  # type: ignore[arg-type]
     warn = partial(say.print, markup=False)
     try:
-        _, page = make_report(sweep.id, options.out, options.tracking_uri, log=True, show=summary, warn=warn)
+        _, page = make_report(
+            sweep.id,
+            options.out,
+            options.tracking_uri,
+            experiment=options.experiment,
+            log=True,
+            show=summary,
+            warn=warn,
+        )
     except Exception as error:  # noqa: BLE001  a fault of the report must not hide the outcome of the trials
         kind, code = (
             ("", error.exit_code) if isinstance(error, HarnessError) else (type(error).__name__, ExitCode.FAILED)

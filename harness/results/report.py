@@ -24,6 +24,7 @@ def make_report(
     out: Path,
     tracking_uri: str,
     *,
+    experiment: str | None = None,
     log: bool,
     show: Console | None,
     settings: Settings | None = None,
@@ -35,6 +36,7 @@ def make_report(
         sweep: the sweep; None is the newest.
         out: folder of reports.
         tracking_uri: resolved URI of the store that holds the sweep.
+        experiment: the sweep's experiment, since several may hold one sweep; None for any.
         log: add the report to the sweep's MLflow run.
         show: console for the summary.
         settings: other settings of the report.
@@ -46,7 +48,7 @@ def make_report(
     """
     from reports.claims.assessment import assess
 
-    results = stored_sweep(tracking_uri, sweep)
+    results = stored_sweep(tracking_uri, sweep, experiment)
     assessment = assess(results)
     page = write(assessment, out, show=show, settings=settings)
     if log:
@@ -121,7 +123,7 @@ def results_of(source: str, tracking_uri: str) -> SweepResults:
         raise SweepNotFound(f"the folder {source} is no bundle, since it has no {MANIFEST}; and {error}") from error
 
 
-def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
+def stored_sweep(tracking_uri: str, sweep: str | None, experiment: str | None = None) -> SweepResults:
     """Return the results of a sweep in a tracking store; see `load_sweep`."""
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
@@ -130,7 +132,7 @@ def stored_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
         )
     from harness.tracking.results import load_sweep
 
-    return load_sweep(tracking_uri, sweep)
+    return load_sweep(tracking_uri, sweep, experiment)
 
 
 def write(assessment: Assessment, out: Path, *, show: Console | None, settings: Settings | None = None) -> Path:

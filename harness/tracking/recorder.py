@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from harness.storage import SweepFolder, write_atomic
 from harness.tracking import address
 from harness.tracking.outbox import Outbox
 from harness.tracking.sender import DeadlineExceededError, RunsMissingError, Sender
-from harness.tracking.tracker import ArtifactStoreUnreachable, RejectedError, Tracker
+from harness.tracking.tracker import NOT_STORED, ArtifactStoreUnreachable, RejectedError, Tracker
 
 FIRST_BATCH = 256
 LARGEST_BATCH = 4096
@@ -40,6 +40,18 @@ class Progress:
     """Why the last try ended early; the waiting events are kept and tried again."""
     problems: tuple[str, ...] = ()
     """Messages about items that the store will never accept; they are left out for good."""
+
+    def refusals(self) -> Iterator[str]:
+        """Yield the messages about these items, with all files that have one reason in one message."""
+        files: dict[str, list[str]] = {}
+        for problem in self.problems:
+            what, _, why = problem.partition(NOT_STORED)
+            files.setdefault(why, []).append(what)
+        for why, whats in files.items():
+            if why and len(whats) > 1:
+                yield f"{', '.join(whats)} are not stored: {why}"
+            else:
+                yield from (f"{what}{NOT_STORED}{why}" if why else what for what in whats)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,18 +136,25 @@ class Recorder:
         """Send the events that are not sent yet; give up as soon as the store does not answer.
 
         Args:
-            max_seconds: begin no request to the store after this time.
+            max_seconds: begin no request to the store after this time, and wait no longer for another thread's.
         """
         until = None if max_seconds is None else time.monotonic() + max_seconds
-        error = None
-        with self._busy:
-            try:
-                self._forward_or_restart(until)
-            except (TrackingUnreachable, RejectedError, StorageError) as reason:
-                self._sender = None  # its knowledge of the store may be out of date
-                error = str(reason)
-            self._error = error
+        if not self._busy.acquire(timeout=-1 if max_seconds is None else max_seconds):
+            return self.progress()  # another thread waits for an answer
+        try:
+            self._error = self._try_to_forward(until)
+        finally:
+            self._busy.release()
         return self.progress()
+
+    def _try_to_forward(self, until: float | None) -> str | None:
+        """Return why not all was sent; None if all was, or the time was over."""
+        try:
+            self._forward_or_restart(until)
+        except (TrackingUnreachable, RejectedError, StorageError) as reason:
+            self._sender = None  # its knowledge of the store may be out of date
+            return str(reason)
+        return None
 
     def run_in_background(self, interval: float = 1.0) -> None:
         """Forward every `interval` seconds, less often while the store is unreachable, until `close`."""

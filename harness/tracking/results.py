@@ -77,20 +77,23 @@ class SweepResults:
     """
 
 
-def load_sweep(tracking_uri: str, sweep: str | None = None) -> SweepResults:
+def load_sweep(tracking_uri: str, sweep: str | None = None, experiment: str | None = None) -> SweepResults:
     """Return one sweep by name, sweep id, run id or the unambiguous beginning of one; None is the newest of the store.
+
+    Several experiments may hold one sweep, of which `experiment` names one.
 
     Raises:
         SweepNotFound: there is none, or several match.
         TrackingUnreachable: the store does not answer.
     """
     with waiting_for_mlflow(tracking_uri, "to give a sweep's results"):
-        return _load_sweep(tracking_uri, sweep)
+        return _load_sweep(tracking_uri, sweep, experiment)
 
 
-def _load_sweep(tracking_uri: str, sweep: str | None) -> SweepResults:
+def _load_sweep(tracking_uri: str, sweep: str | None, experiment: str | None) -> SweepResults:
     reader = _reader(tracking_uri)
-    found = sweeps.choose(sweeps.all_sweeps(reader), sweep)
+    among = [each for each in sweeps.all_sweeps(reader) if experiment in (None, each.experiment)]
+    found = sweeps.choose(among, sweep)
     texts = _texts(reader, found)
     listed = json.loads(texts[TRIALS_ARTIFACT])
     trials = {trial["id"]: trial for trial in listed["trials"]}

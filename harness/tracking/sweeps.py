@@ -65,6 +65,9 @@ def choose(sweeps: Sequence[StoredSweep], wanted: str | None) -> StoredSweep:
         if len(matches) == 1:
             return matches[0]
         if matches:
+            if len({match.sweep_id for match in matches}) == 1:
+                runs = ", ".join(f"{match.run.run_id} in {match.experiment}" for match in matches[:SHOWN])
+                raise SweepNotFound(f"sweep {wanted!r} is in several experiments; give the id of its run: {runs}")
             raise SweepNotFound(f"{wanted!r} could be any of {_listed(matches)}; give more of its name, or its id")
     raise SweepNotFound(f"no sweep {wanted!r} in the tracking store; {_alternatives(sweeps, wanted)}")
 

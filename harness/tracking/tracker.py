@@ -13,6 +13,10 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """MLflow's statuses."""
 
 
+NOT_STORED = " is not stored: "
+"""Words between the name of a file and the reason why it is not in the store."""
+
+
 class RejectedError(HarnessError):
     """The store answered that it will never accept this request: sending it again is no use."""
 

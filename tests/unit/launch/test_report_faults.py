@@ -77,3 +77,9 @@ def test_a_fault_of_a_library_in_a_report_leaves_the_outcome_of_the_trials(
     done = again("--json")
     assert (done.code, json.loads(done.out)["report"]) == (1, None)
     assert "No report could be made: ZeroDivisionError: at http://***@host." in done.err
+
+
+def test_a_sweep_that_another_experiment_has_too_is_reported_on(again: Harness, folder: Path) -> None:
+    done = again("--experiment", "other", "--storage", "elsewhere", "--json")
+    assert (done.code, json.loads(done.out)["exit_code"]) == (0, 0), done.err
+    assert Path(json.loads(done.out)["report"]).is_file()

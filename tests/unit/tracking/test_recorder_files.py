@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from harness.events import ArtifactWritten
 from harness.storage import SweepFolder
 from harness.tracking.memory import MemoryTracker
 from harness.tracking.outbox import Outbox
+from harness.tracking.recorder import Progress
 from harness.tracking.sample import Sample, trial_id
 from tests.unit.tracking.conftest import Desk, essence
 
@@ -89,3 +91,36 @@ def test_a_tracking_server_that_goes_away_too_is_what_is_reported(desk: Desk) ->
     desk.tracker.away = True
     assert "set to be away" in str(recorder.forward().error)
     assert recorder.progress().waiting > 0
+
+
+def test_who_may_wait_only_some_time_does_not_wait_for_a_thread_that_waits_for_an_answer(desk: Desk) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def check() -> None:
+        asked.set()
+        answer.wait(60)
+
+    desk.write(*SAMPLE.events())
+    desk.tracker.check = check  # type: ignore[method-assign]
+    recorder = desk.recorder()
+    thread = threading.Thread(target=recorder.forward)
+    thread.start()
+    assert asked.wait(60)
+    assert recorder.forward(0.01).waiting > 0
+    answer.set()
+    thread.join(60)
+    assert recorder.progress().waiting == 0
+
+
+def test_files_that_have_one_reason_are_named_in_one_message() -> None:
+    problems = (
+        "artifact a.json is not stored: no room; mend it",
+        "param b of run 1 cannot become 2",
+        "artifact c.json is not stored: no room; mend it",
+        "artifact d.json is not stored: too large",
+    )
+    assert list(Progress(sent=0, waiting=0, problems=problems).refusals()) == [
+        "artifact a.json, artifact c.json are not stored: no room; mend it",
+        "param b of run 1 cannot become 2",
+        "artifact d.json is not stored: too large",
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.errors import SweepNotFound
@@ -44,6 +46,13 @@ def test_a_beginning_of_several_is_refused_with_all_of_them() -> None:
 def test_a_name_that_two_sweeps_have_is_refused() -> None:
     with pytest.raises(SweepNotFound, match=r"aa11.*bb55"):
         choose([*SWEEPS, sweep("digits-20260103", "bb55", "f09")], "digits-20260103")
+
+
+def test_a_sweep_that_several_experiments_have_is_told_apart_by_its_runs() -> None:
+    other = replace(sweep("cifar10", "cc33", "e09"), experiment="again")
+    with pytest.raises(SweepNotFound, match="several experiments; give the id of its run: e02 in digits, e09 in again"):
+        choose([*SWEEPS, other], "cc33")
+    assert choose([*SWEEPS, other], "e09") is other
 
 
 def test_a_misspelt_name_is_refused_with_the_nearest() -> None:
