@@ -30,10 +30,6 @@ class NodeResources:
         whole = math.floor(self.gpus + 1e-9)
         return self.gpus / each if each >= 1 else whole * math.floor(1 / each + 1e-9) + (self.gpus - whole) / each
 
-    def at_most(self, other: NodeResources) -> NodeResources:
-        """Return the smaller amount of each resource."""
-        return replace(self, cpus=min(self.cpus, other.cpus), gpus=min(self.gpus, other.gpus))
-
     def without(self, workers: int, shape: Shape) -> NodeResources:
         """Return the resources that are left beside some workers."""
         return replace(

@@ -134,12 +134,10 @@ class Groups:
 
     def _left(self, nodes: Sequence[NodeResources], use: ClusterUse | None) -> list[NodeResources]:
         """Return the resources left beside the running groups and beside other work."""
-        left = _beside(nodes, self.running.values())
-        if use is not None:
-            unplaced = [group for name, group in self.running.items() if name not in use.placed]
-            free = {node.name: node for node in _beside(use.free, unplaced)}
-            left = [node.at_most(free.get(node.name, node)) for node in left]
-        return left
+        if use is None:
+            return _beside(nodes, self.running.values())
+        # What is free tells where groups really are, which may not be where they were foreseen.
+        return _beside(use.free, [group for name, group in self.running.items() if name not in use.placed])
 
     def _note_crowded_out(
         self, waiting: Collection[Shape], nodes: Sequence[NodeResources], use: ClusterUse | None

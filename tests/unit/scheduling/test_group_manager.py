@@ -153,6 +153,15 @@ def test_a_group_that_waits_for_its_place_keeps_it_from_the_next_one_and_one_tha
     assert len(bench.notes.started) == 2
 
 
+def test_a_group_starts_where_room_is_free_also_if_another_was_foreseen_there_and_lies_elsewhere() -> None:
+    bench, nodes = Bench(seeds(9)), [node("a", 1), node("b", 1)]
+    bench.groups.reconcile(nodes, ClusterUse(free=nodes, placed=frozenset()))
+    assert [host for _, _, host in bench.notes.started] == ["a", "b"]
+    bench.notes.ends = {"group-1": "lost, and it was on b"}
+    bench.groups.reconcile(nodes, ClusterUse(free=[node("a", 0), node("b", 1)], placed=frozenset({"group-2"})))
+    assert [host for _, _, host in bench.notes.started] == ["a", "b", "b"]
+
+
 def test_a_sweep_that_fills_the_cluster_itself_is_not_crowded_out() -> None:
     bench, nodes = Bench([*seeds(1), *jobs(a_trial(14), shape=TWO)]), [node("a", 2)]
     bench.groups.reconcile(nodes, ClusterUse(free=nodes, placed=frozenset()))
