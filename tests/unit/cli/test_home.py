@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ def home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     made = folder / "home"
     made.mkdir()
     monkeypatch.setenv("HOME", str(made))
+    monkeypatch.setattr(os, "execve", lambda *_: None)  # no command of a test may take this process's place
     yield made
     assert not list(folder.rglob("~*"))
 
