@@ -71,6 +71,17 @@ class Evaluator:
             tally.add(logits, labels, functional.cross_entropy(logits.float(), labels, reduction="sum"))
         return tally.over(self.world_size)
 
+    def check_room(self, views: Sequence[View], split: Split) -> None:
+        """Check that there is room for the batches of all views, so that training is not in vain.
+
+        Raises:
+            RuntimeError: there is none for some of them.
+        """
+        for view in views:
+            self.data.check_room(
+                split, batch_size=self._size(view), rank=self.rank, world_size=self.world_size, scale=view.shorter_side
+            )
+
     def through(self, views: Sequence[View], module: nn.Module, split: Split) -> Evaluation:
         """Evaluate by the average of the scores in all views of an image."""
         return self.count(*self.scores(views, module, split))
@@ -98,8 +109,7 @@ class Evaluator:
         device = _device_of(module)
         scores = [torch.zeros(0, self.classes, device=device)]  # where there are fewer images than ranks
         labels = [torch.zeros(0, dtype=torch.int64, device=device)]
-        size = max(1, int(self.batch_size / view.weight))
-        for images, batch_labels in self._batches(split, size, view.shorter_side):
+        for images, batch_labels in self._batches(split, self._size(view), view.shorter_side):
             scores.append(view.scores(images, scorer))
             labels.append(batch_labels)
         return torch.cat(scores), torch.cat(labels)
@@ -109,6 +119,9 @@ class Evaluator:
         tally = _Tally(self.classes, scores.device)
         tally.add(scores, labels, functional.nll_loss(scores.log(), labels, reduction="sum"))
         return tally.over(self.world_size)
+
+    def _size(self, view: View) -> int:
+        return max(1, int(self.batch_size / view.weight))
 
     def _prepare(self, module: nn.Module) -> None:
         share_buffers(module, self.world_size)

@@ -20,7 +20,7 @@ from harness.engine.process import load_everywhere, random_state, restore_random
 from harness.engine.record import NO_HISTORY, Column, EpochRecord, over_ranks
 from harness.engine.results import only_finite
 from harness.engine.step import Stepper
-from harness.engine.views import views
+from harness.engine.views import PLAIN, View, views
 from harness.errors import Stopped
 from harness.events import EpochEnded, Event
 from harness.trial import Trial
@@ -54,6 +54,8 @@ class Training:
         self._interrupts = Interrupts(context)
         self._tested: Evaluation | None = None
         self._is_test_long = True
+        self._evaluator.check_room([PLAIN], "train")
+        self._evaluator.check_room([PLAIN, *self._final_views], "test")
         if checkpoint is not None:
             self._restore(checkpoint)
 
@@ -139,8 +141,11 @@ class Training:
         if self.recipe.evaluation == "single-crop":
             return self._tested or self.evaluate("test")
         with self._evaluating():
-            passes = views(self.recipe.evaluation, self.trial.dataset.image_size)
-            return self._evaluator.through(passes, self.module, "test")
+            return self._evaluator.through(self._final_views, self.module, "test")
+
+    @property
+    def _final_views(self) -> tuple[View, ...]:
+        return views(self.recipe.evaluation, self.trial.dataset.image_size)
 
     @property
     def _evaluator(self) -> Evaluator:

@@ -34,6 +34,10 @@ class View:
         return scores.view(*crops.shape[:2], -1).mean(0)
 
 
+PLAIN = View(shorter_side=None)
+"""The data set's own view."""
+
+
 def views(protocol: Protocol, image_size: int) -> tuple[View, ...]:
     """Return the passes of a protocol, whose scores are averaged with equal weights.
 
@@ -48,7 +52,7 @@ def views(protocol: Protocol, image_size: int) -> tuple[View, ...]:
       paper adds mirror images. He 2015 does not mention them, so they are not used here.
     """
     if protocol == "single-crop":
-        return (View(shorter_side=None),)
+        return (PLAIN,)
     if protocol == "10-crop":
         return (View(shorter_side=_scaled(CROPPED_FROM, image_size), crop=image_size, weight=10.0),)
     return tuple(View(shorter_side=_scaled(side, image_size), weight=(side / CROP) ** 2) for side in SCALES)

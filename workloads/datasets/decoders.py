@@ -77,13 +77,22 @@ class Decoders:
             yield batch
             assert self._tasks.tasks is tasks, "another iteration has begun"
 
-    def _started(self, tasks: list[Task]) -> _Loader:
-        """Return the loader, whose decoders start with its first iteration."""
+    def check_room(self, tasks: list[Task]) -> None:
+        """Check that shared memory has room for the batches that are ready at once, unless it had room for more.
+
+        Raises:
+            DecoderError: it has not.
+        """
         if self._count and tasks:
             largest = max(self._photos.batch_bytes(task) for task in tasks)
-            if largest > self._checked_bytes:
-                check_memory(largest, min(IN_ADVANCE * self._count + 1, len(tasks)))
-                self._checked_bytes = largest
+            batches = min(IN_ADVANCE * self._count + 1, len(tasks))
+            if batches * largest > self._checked_bytes:
+                check_memory(largest, batches)
+                self._checked_bytes = batches * largest
+
+    def _started(self, tasks: list[Task]) -> _Loader:
+        """Return the loader, whose decoders start with its first iteration."""
+        self.check_room(tasks)
         if self._loader is None:
             if self._count:
                 check_descriptors(self._count)

@@ -92,6 +92,11 @@ class ImagesInMemory:
             rows = torch.arange(first, last, device=labels.device)
             yield scaled(self.normalization(self.pixels(split, rows)), scale), labels[first:last]
 
+    def check_room(
+        self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
+    ) -> None:
+        """Do nothing, since the images are in memory; see `LoadedDataset`."""
+
     def pixels(self, split: Split, rows: Tensor) -> Tensor:
         """Return some images of one part, uint8, by their indices."""
         return (self.train_pixels if split == "train" else self.test_pixels).index_select(0, rows)

@@ -61,10 +61,21 @@ class ImagesOnDisk:
         self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this rank's disjoint, unpadded slice of the plain images, in order; see `LoadedDataset`."""
+        return self._batches(split, self._evaluation_tasks(split, batch_size, rank, world_size, scale))
+
+    def check_room(
+        self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
+    ) -> None:
+        """Check that shared memory has room for `evaluation_batches` of these arguments; see `LoadedDataset`."""
+        self._decoders.check_room(self._evaluation_tasks(split, batch_size, rank, world_size, scale))
+
+    def _evaluation_tasks(
+        self, split: Split, batch_size: int, rank: int, world_size: int, scale: int | None
+    ) -> list[Task]:
         count = len(self._parts[split])
         start, end = (count * (rank + i) // world_size for i in (0, 1))
         rows = torch.split(torch.arange(start, end), batch_size)
-        return self._batches(split, [Task(split, some, scale=scale) for some in rows if len(some)])
+        return [Task(split, some, scale=scale) for some in rows if len(some)]
 
     def _batches(self, split: Split, tasks: list[Task]) -> Iterator[tuple[Tensor, Tensor]]:
         for packed in on_device(self._decoders.batches(tasks), self._device):

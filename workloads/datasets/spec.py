@@ -167,3 +167,13 @@ class LoadedDataset(Protocol):
         consecutive images of one shape.
         """
         ...
+
+    def check_room(
+        self, split: Split, *, batch_size: int, rank: int, world_size: int, scale: int | None = None
+    ) -> None:
+        """Check that there is room for `evaluation_batches` of these arguments.
+
+        Raises:
+            RuntimeError: there is not; the message says what is lacking.
+        """
+        ...

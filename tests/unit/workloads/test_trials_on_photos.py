@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -22,12 +23,12 @@ def attempt(photo_tree, tmp_path):
     """Return a function that trains on the 40 photographs for 2 epochs and returns the end and the losses."""
     count = iter(range(100))
 
-    def run(also=lambda event: None, **settings):
+    def run(also=lambda event: None, *, evaluation="single-crop", batch_size=8, progressed=lambda: None, **settings):
         dataset = ImageNet(root=str(photo_tree), subset="photos", image_size=32, **{"decoders": 0, **settings})
         trial = Trial(
             model=MODELS["resnet_cifar"](depth=8, shortcut="A", width=4),
             dataset=dataset,
-            recipe=Recipe(epochs=2, batch_size=8, lr=0.1, augmentation="scale-jitter"),
+            recipe=Recipe(epochs=2, batch_size=batch_size, lr=0.1, augmentation="scale-jitter", evaluation=evaluation),
             scale=Scale(device="cpu"),
             seed=0,
             fingerprint=dataset.fingerprint(),
@@ -40,7 +41,8 @@ def attempt(photo_tree, tmp_path):
             events.append(event)
             also(event)
 
-        ended = attempt_trial(trial, TrialContext(folder, 1, 0, 1, torch.device("cpu"), emit, lambda: False))
+        context = TrialContext(folder, 1, 0, 1, torch.device("cpu"), emit, lambda: False, progressed=progressed)
+        ended = attempt_trial(trial, context)
         return ended, [event.values["train/loss"] for event in events if isinstance(event, EpochEnded)]
 
     return run
@@ -70,6 +72,27 @@ def test_a_decoder_that_is_killed_fails_one_attempt_with_its_reason_and_no_later
     ended, losses = attempt(decoders=1)
     assert ended.outcome in (Outcome.FINISHED, Outcome.DIVERGED), ended.reason
     assert len(losses) == 2
+
+
+@pytest.mark.parametrize(("evaluation", "room_kib"), [("multi-scale", 80), ("single-crop", 20)])
+def test_shared_memory_that_only_evaluation_lacks_is_told_before_training(
+    attempt, photo_tree, monkeypatch, evaluation, room_kib
+):
+    """Training takes one batch of 4 crops, 3 x 32 x 32 + 20 bytes each: 12 KiB. Evaluation takes three at once.
+
+    They are 36 KiB, and three images of 3 x 91 x 136, the largest scale, 109 KiB.
+    """
+    for file in photo_tree.glob("train/*/train_[1-9].JPEG"):
+        file.unlink()  # one image of each class remains
+    free = SimpleNamespace(f_bavail=room_kib, f_frsize=2**10)
+    monkeypatch.setattr(os, "statvfs", lambda path: free)
+    steps = []
+    settings = {"decoders": 1, "evaluation": evaluation, "batch_size": 4, "progressed": lambda: steps.append(1)}
+    ended, _ = attempt(**settings)
+    assert (ended.outcome, steps) == (Outcome.FAILED, [])
+    assert ended.reason.startswith("DecoderError: decoders need ")
+    free.f_bavail = 2**20
+    assert len(attempt(**settings)[1]) == 2
 
 
 def test_corrupt_images_are_recorded_and_too_many_fail_the_trial_with_one_line(attempt, photo_tree):
