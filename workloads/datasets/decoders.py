@@ -157,7 +157,7 @@ class _Answers(_MultiProcessingDataLoaderIter):
         watchdog.start()
         try:
             answered, data = super()._try_get_data(timeout)  # type: ignore[no-untyped-call]
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, RuntimeError) as error:  # torch's own, of a decoder that is gone, is the last
             if not gave_up.is_set():
                 raise
             raise self._given_up(ANSWER_S) from error
