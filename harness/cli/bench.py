@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.options import Address, Json, Launcher, Storage, TrackingUri
 from harness.cli.output import emit, emit_json, note, si, table
 from harness.tracking.address import DEFAULT_TRACKING_URI
+
+if TYPE_CHECKING:
+    from harness.launch.bench import BenchOptions
 
 
 class Device(StrEnum):
@@ -48,7 +51,7 @@ def bench(
     Matrix products in each precision, copies, all-reduce between workers, storage and decoding; each several times. The
     result is a run of its own in MLflow, to compare clusters by.
     """
-    from harness.launch.bench import BenchOptions, NotRecordedError, run_bench
+    from harness.launch.bench import BenchOptions
     from harness.tracking.address import resolve
 
     options = BenchOptions(
@@ -63,11 +66,7 @@ def bench(
         tracking_uri=resolve(tracking_uri) if record else None,
         experiment=experiment,
     )
-    fault: BaseException | None = None
-    try:
-        found = run_bench(options)
-    except NotRecordedError as error:  # what was measured is shown first
-        found, fault = error.found, error.__cause__
+    found, fault = _run(options)
     if json:
         emit_json(found)
     else:
@@ -76,6 +75,16 @@ def bench(
         note(f"MLflow run {found['run_id']} in experiment {experiment}")
     if fault is not None:
         raise fault
+
+
+def _run(options: BenchOptions) -> tuple[dict[str, Any], BaseException | None]:
+    """Return what was measured, and why MLflow did not take it, so that it is shown before the error."""
+    from harness.launch.bench import NotRecordedError, run_bench
+
+    try:
+        return run_bench(options), None
+    except NotRecordedError as error:
+        return error.found, error.__cause__
 
 
 def _as_text(found: Mapping[str, Any]) -> str:

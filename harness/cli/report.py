@@ -47,19 +47,14 @@ def report(
     from harness.results.bundle import SAMPLE
     from harness.results.prices import read_prices
     from harness.results.report import make_report, report_of_bundle
-    from harness.tracking.address import display, page_url, resolve
+    from harness.tracking.address import resolve
     from reports.output.render import Settings
     from reports.tables.costs import NO_PRICES
 
     if sum((sweep is not None, bundle is not None, sample)) > 1:
         raise UsageError("a sweep's name, --from and --sample exclude each other: give one of them")
-    if mlflow_url is not None and not mlflow_url.startswith(("http://", "https://")):
-        raise UsageError(
-            f"--mlflow-url {display(mlflow_url)!r} is no address of a server; it begins with http:// or https://"
-        )
     known = NO_PRICES if prices is None else read_prices(prices)
-    server = None if mlflow_url is None else page_url(resolve(mlflow_url))
-    show, settings = None if json else Console(), Settings(mlflow_url=server, prices=known, latex=latex)
+    show, settings = None if json else Console(), Settings(mlflow_url=_page(mlflow_url), prices=known, latex=latex)
     if bundle is not None or sample:
         # The bundle's sweep may be here too, made by the same workload.
         name, page = report_of_bundle(bundle or SAMPLE, out / "sample" if sample else out, show=show, settings=settings)
@@ -70,6 +65,23 @@ def report(
         emit_json({"sweep": name, "report": str(page)})
     else:
         note(f"Report: {page}")
+
+
+def _page(server: str | None) -> str | None:
+    """Return the address of a server as links show it, without user, password and query.
+
+    Raises:
+        UsageError: it is no address of a server.
+    """
+    from harness.tracking.address import display, page_url, resolve
+
+    if server is None:
+        return None
+    if not server.startswith(("http://", "https://")):
+        raise UsageError(
+            f"--mlflow-url {display(server)!r} is no address of a server; it begins with http:// or https://"
+        )
+    return page_url(resolve(server))
 
 
 def export(
