@@ -11,6 +11,9 @@ MOST_UNREAD = 0.01
 BRIDGED = 3
 """Number of readings in a row that may fail in a short trial, where they are more than that share."""
 
+LONGEST_S = 5.0
+"""Longest time for which one reading stands. A library that answers only after more has hidden what came between."""
+
 
 def is_partial(unread_s: float, span_s: float, period_s: float) -> bool:
     """Return whether too much of a span was not read for a result of the whole."""
@@ -24,16 +27,23 @@ class Coverage:
         self._span_s = 0.0
         self._read_s: dict[str, float] = {}
         self._last_ms: dict[str, int] = {}
+        self._longest_s = 0.0
 
     def begin(self) -> None:
         """Count anew from here; what was ever read stays known."""
-        self._span_s, self._read_s = 0.0, {}
+        self._span_s, self._read_s, self._longest_s = 0.0, {}, 0.0
+
+    @property
+    def pause(self) -> str | None:
+        """The longest time between two readings, in words, if one reading cannot stand for it."""
+        return f"no reading for {self._longest_s:,.0f} s" if self._longest_s > LONGEST_S else None
 
     def add(self, passed_s: float, time_ms: int, values: Mapping[str, float]) -> None:
         """Add one reading, and the seconds since the one before."""
         self._span_s += passed_s
+        self._longest_s = max(passed_s, self._longest_s)
         for name in values:
-            self._read_s[name] = self._read_s.get(name, 0.0) + passed_s
+            self._read_s[name] = self._read_s.get(name, 0.0) + min(passed_s, LONGEST_S)
             self._last_ms[name] = time_ms
 
     def partial(self, period_s: float, reasons: Mapping[str, str], otherwise: str) -> dict[str, str]:

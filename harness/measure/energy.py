@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from harness.measure.coverage import LONGEST_S
+
 
 class EnergyMeter:
     """Adds up readings in the order of time. The first one is the start and adds nothing."""
@@ -30,9 +32,9 @@ class EnergyMeter:
         """Add one reading; None stands for a value that could not be read."""
         passed_s = 0.0 if self._time_s is None else time_s - self._time_s
         self._time_s = time_s
-        if power_w is None:
-            self._without_power_s += passed_s
-            self._dark_s += passed_s
+        dark_s = passed_s if power_w is None else max(0.0, passed_s - LONGEST_S)
+        self._without_power_s += dark_s
+        self._dark_s += dark_s
         if power_w is not None:
             self._integrate(time_s, power_w)
         if counter_j is not None:

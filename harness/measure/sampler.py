@@ -173,7 +173,7 @@ class Track:
     def _partial(self) -> dict[str, str]:
         """Return metric -> why its readings are no result of the whole."""
         reader = self.source.reader
-        otherwise = self.cut or reader.lost or "no value"
+        otherwise = self.cut or reader.lost or self._coverage.pause or "no value"
         found = self._coverage.partial(self.source.period_s, {**reader.errors, **reader.absent}, otherwise)
         early = f"no result, since reading ended early: {self.cut}"
         if self.cut is not None:

@@ -177,6 +177,26 @@ def test_readings_that_begin_late_or_miss_the_timed_steps_are_no_result():
     assert summary.partial["power_w"].startswith("no result, since it was read for 9 of 50 s")
 
 
+def test_a_reading_that_returns_after_an_hour_is_no_result_of_that_hour_but_a_counter_is():
+    """A device of 100 W; while a reading hangs, it takes 300 W for 3,600 s, which only its counter tells."""
+    moments = [*range(61), *range(3661, 3721)]
+    told = {True: {"power_w": 100.0}, False: {"power_w": 100.0, "energy_counter_j": 0.0}}
+    found = {}
+    for by_power, values in told.items():
+        track = Track(source(period_s=1.0), start_ms=0)
+        for second in moments:
+            passed_j = 100.0 * second + (200 * 3600 if second > 60 else 0)
+            counted = {"energy_counter_j": passed_j} if "energy_counter_j" in values else {}
+            track.add(second, 1000 * second, values | counted)
+        found[by_power] = track.summary()
+    assert (found[True].energy_j, found[True].means, found[True].peaks) == (None, {}, {})
+    assert found[True].partial["power_w"] == (
+        "no result, since it was read for 124 of 3,720 s, last at 1970-01-01 01:02:00 UTC: no reading for 3,601 s"
+    )
+    assert (found[False].energy_j, found[False].energy_from) == (100 * 3720 + 200 * 3600, "counter")
+    assert found[False].means == {}
+
+
 def test_a_device_that_never_returns_from_a_reading_holds_up_no_trial(tmp_path, monkeypatch):
     monkeypatch.setattr("harness.measure.sampler.STOP_S", 0.1)
     released = threading.Event()
