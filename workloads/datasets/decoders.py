@@ -38,6 +38,9 @@ IN_ADVANCE = 2
 END_S = 1.0
 """Seconds that an end which already shows in a socket may take to show in the process."""
 
+SERVER_LOST = 255
+"""Exit code that multiprocessing reports of a process whose fork server is gone."""
+
 
 class Decoders:
     """Processes that decode one task after another. They start when needed; after any failure, new ones do."""
@@ -243,6 +246,8 @@ def _end_with_parent() -> None:
 def _end_of(worker: Any) -> str:
     """Return in words how a decoder ended."""
     code = worker.exitcode
+    if code == SERVER_LOST:
+        return f"a decoder (process {worker.pid}) was lost with the fork server that started it"
     if code is None or code >= 0:
         return f"a decoder (process {worker.pid}) ended by itself, with exit code {code}"
     name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"

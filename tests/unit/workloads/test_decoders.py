@@ -42,10 +42,10 @@ def decoding_processes():
     ]  # fmt: skip
 
 
-def begun(data):
+def begun(data, **settings):
     """Begin an iteration, and return it and the processes that decode for it."""
     before = set(decoding_processes())
-    running = iterate(data)
+    running = iterate(data, **settings)
     next(running)
     return running, set(decoding_processes()) - before
 
@@ -68,6 +68,16 @@ def test_decoders_that_were_killed_between_two_attempts_fail_one_attempt_alone(l
     psutil.wait_procs([decoder])
     with pytest.raises(DecoderError, match="was ended by SIGKILL"):
         list(iterate(data))
+    assert len(list(iterate(data))) == 5
+
+
+def test_decoders_whose_fork_server_was_killed_fail_one_attempt_alone(load):
+    data = load()
+    running, [decoder] = begun(data, batch_size=1)  # so that much is left to decode
+    decoder.parent().kill()
+    with pytest.raises(DecoderError, match=rf"process {decoder.pid}\) was lost with the fork server"):
+        list(running)
+    wait_until(lambda: not decoder.is_running(), "the decoder ends")
     assert len(list(iterate(data))) == 5
 
 
